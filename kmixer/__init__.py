@@ -1,0 +1,26 @@
+"""kmixer: train, compare, tune and ship small all-MLP image classifiers on any Keras backend."""
+
+import time
+
+STARTED = time.perf_counter()  # as near to the command's start as the library can know
+
+__version__ = "0.1.0"
+__all__ = ["Settings", "build_settings", "load_run", "resume", "train"]
+
+_HOMES = {
+    "Settings": "config",
+    "build_settings": "settings_io",
+    "load_run": "runs",
+    "train": "training",
+    "resume": "training",
+}
+
+
+def __getattr__(name):
+    """Import what is asked for, and only then: `import kmixer` loads neither Keras nor pydantic."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'kmixer' has no attribute {name!r}")
+    from importlib import import_module
+
+    home = import_module(f".{_HOMES[name]}", __name__)
+    return getattr(home, name.removeprefix("build_") if name == "build_settings" else name)

@@ -1,0 +1,72 @@
+"""Which Keras backend runs, chosen before Keras is imported; imports no Keras itself."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from .errors import SettingsError
+
+BACKENDS = ("tensorflow", "jax", "torch")
+
+# Measured with `kmixer benchmark --backend ...` on CPU (docs/adr/0004): XLA makes TensorFlow's
+# train step up to twice as fast, JAX cannot train without it, and torch.compile's start-up of
+# minutes is not earned back by a small Mixer.
+JIT = {"tensorflow": True, "jax": True, "torch": False}
+
+
+def configured():
+    """Return the backend that KERAS_BACKEND or, after it, keras.json names."""
+    name = os.environ.get("KERAS_BACKEND")
+    if name:
+        return name
+    home = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"))
+    try:
+        return json.loads((home / "keras.json").read_text())["backend"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return "tensorflow"
+
+
+def select(name=None):
+    """Make `name` (or the configured backend) the one Keras uses in this process.
+
+    Args:
+        name: `"tensorflow"`, `"jax"`, `"torch"` or None for KERAS_BACKEND, then keras.json.
+
+    Returns:
+        The name of the backend.
+
+    Raises:
+        SettingsError: it is unknown, not installed, or Keras already runs on another one.
+    """
+    name = name or configured()
+    if name not in BACKENDS:
+        raise SettingsError(f"backend: received {name!r}, expected one of {', '.join(BACKENDS)}")
+    if "keras" in sys.modules:
+        running = sys.modules["keras"].backend.backend()
+        if running != name:
+            raise SettingsError(
+                f"backend: received {name!r}, but Keras already runs on {running!r} in this"
+                " process; set KERAS_BACKEND before importing keras, or start a new process"
+            )
+        return name
+    _check_installed(name)
+    os.environ["KERAS_BACKEND"] = name
+    _quieten()
+    return name
+
+
+def _check_installed(name):
+    from importlib.util import find_spec
+
+    if find_spec(name) is None:
+        raise SettingsError(
+            f"backend: {name!r} is not installed; install it with: pip install 'kmixer[{name}]'"
+        )
+
+
+def _quieten():
+    """Keep TensorFlow's and XLA's start-up notices off the user's terminal."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+    os.environ.setdefault("ABSL_MIN_LOG_LEVEL", "3")

@@ -1,0 +1,275 @@
+"""The settings of a run: what may be set, to what, and what happens if it is not set.
+
+Every key has a default here; presets, files and flags hold only what differs. Settings are frozen,
+import no Keras, and refuse unknown keys, wrong types and values out of range.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
+
+Probability = Annotated[FiniteFloat, Field(ge=0, le=1)]
+Share = Annotated[FiniteFloat, Field(ge=0, lt=1)]
+Positive = Annotated[FiniteFloat, Field(gt=0)]
+NonNegative = Annotated[FiniteFloat, Field(ge=0)]
+Count = Annotated[int, Field(ge=1)]
+Widths = Count | Annotated[list[Count], Field(min_length=1)]
+
+
+class Section(BaseModel):
+    """A part of the settings."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DataSettings(Section):
+    """Which images, in which size, split how."""
+
+    name: str = Field("fmnist", description="data set name, tfds:NAME or an image folder")
+    dir: str | None = Field(None, description="where TFDS keeps prepared data sets")
+    image_size: Count | None = Field(None, description="side in pixels; null: as stored")
+    validation_size: Annotated[int, Field(ge=1)] | Annotated[float, Field(gt=0, lt=1)] | None = (
+        Field(None, description="images or share cut from the training set; null: a twelfth")
+    )
+    split_seed: Annotated[int, Field(ge=0)] = Field(0, description="draws the validation split")
+    batch_size: Count = 256
+    mean: list[FiniteFloat] | None = Field(None, description="per channel, of pixels/255")
+    std: list[Positive] | None = Field(None, description="per channel, of pixels/255")
+
+
+class RandomResizedCropSettings(Section):
+    """Crop a random area of a random aspect ratio, resize it to the image's size."""
+
+    scale: tuple[Positive, Positive] = Field((0.08, 1.0), description="share of the area")
+    ratio: tuple[Positive, Positive] = Field((0.75, 4 / 3), description="width / height")
+
+    @model_validator(mode="after")
+    def _ordered(self):
+        _check_range("scale", self.scale, most=1.0)
+        _check_range("ratio", self.ratio)
+        return self
+
+
+class RandomErasingSettings(Section):
+    """Overwrite a random rectangle with black."""
+
+    probability: Probability = 0.5
+    scale: tuple[Positive, Positive] = Field((0.02, 0.33), description="share of the area")
+    ratio: tuple[Positive, Positive] = Field((0.3, 3.3), description="width / height")
+
+    @model_validator(mode="after")
+    def _ordered(self):
+        _check_range("scale", self.scale, most=1.0)
+        _check_range("ratio", self.ratio)
+        return self
+
+
+class AugmentSettings(Section):
+    """What happens to training images; everything is off by default."""
+
+    on: Literal["host", "accelerator"] = Field("host", description="tf.data, or inside the step")
+    random_resized_crop: RandomResizedCropSettings | None = None
+    translation: Share = Field(0.0, description="largest shift, share of the side")
+    horizontal_flip: Probability = 0.0
+    random_erasing: RandomErasingSettings | None = None
+
+
+class ModelSettings(Section):
+    """The MLP-Mixer's shape, in the paper's words (arXiv 2105.01601, section 2)."""
+
+    patch_size: Count | None = Field(None, description="pixels; null: about seven patches a side")
+    patch_stride: Count | None = Field(None, description="pixels; null: the patch size")
+    stem: Literal["conv", "dense"] = Field("conv", description="Conv2D, or Patches and Dense")
+    stem_norm: Literal["none", "batch"] = Field("none", description="batch: over patch positions")
+    blocks: Count = 4
+    hidden_dim: Count = Field(128, description="channels of the stem")
+    tokens_mlp_dim: Widths = Field(64, description="one width, or one per block")
+    channels_mlp_dim: Widths = Field(256, description="one width, or one per block")
+    block_dims: list[Count] | None = Field(None, description="channels after each block")
+    skip_connections: bool = True
+    norm_position: Literal["pre", "post"] = "pre"
+    pre_head_layer_norm: bool = True
+    norm_epsilon: Positive = 1e-6
+    activation: Literal["gelu_tanh", "gelu", "relu", "leaky_relu", "silu", "tanh"] = "gelu_tanh"
+    dropout: Share = Field(0.0, description="inside the MLPs")
+    head_dropout: Share = Field(0.0, description="before the classifier")
+    stochastic_depth: Share = Field(0.0, description="of the last block, growing from 0")
+    kernel_initializer: Literal[
+        "glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "lecun_normal",
+        "random_normal", "truncated_normal",
+    ] = "glorot_uniform"  # fmt: skip
+
+
+class OptimizerSettings(Section):
+    """What every optimizer has."""
+
+    learning_rate: Positive = 1e-3
+    weight_decay: NonNegative = Field(0.0, description="decoupled; not on norms and biases")
+    clip_norm: Positive | None = Field(None, description="of all gradients together")
+    ema: Annotated[FiniteFloat, Field(gt=0, lt=1)] | None = Field(
+        None, description="momentum of the moving average of the weights"
+    )
+
+
+class AdamSettings(OptimizerSettings):
+    """Adam."""
+
+    name: Literal["adam"] = "adam"
+    beta_1: Share = 0.9
+    beta_2: Share = 0.999
+    epsilon: Positive = 1e-7
+
+
+class AdamWSettings(AdamSettings):
+    """Adam with decoupled weight decay on by default."""
+
+    name: Literal["adamw"] = "adamw"
+    weight_decay: NonNegative = 0.004
+
+
+class SgdSettings(OptimizerSettings):
+    """Stochastic gradient descent."""
+
+    name: Literal["sgd"] = "sgd"
+    learning_rate: Positive = 0.1
+    momentum: Share = 0.9
+    nesterov: bool = False
+
+
+class RmspropSettings(OptimizerSettings):
+    """RMSprop."""
+
+    name: Literal["rmsprop"] = "rmsprop"
+    rho: Share = 0.9
+    momentum: Share = 0.0
+
+
+class LionSettings(OptimizerSettings):
+    """Lion."""
+
+    name: Literal["lion"] = "lion"
+    learning_rate: Positive = 1e-4
+    beta_1: Share = 0.9
+    beta_2: Share = 0.99
+
+
+class MuonSettings(OptimizerSettings):
+    """Muon on the blocks' matrices, AdamW on the stem, the head, norms and biases."""
+
+    name: Literal["muon"] = "muon"
+    learning_rate: Positive = 0.03
+    adam_learning_rate: Positive = Field(2e-3, description="for what Muon does not train")
+    momentum: Share = 0.95
+
+
+class ConstantSchedule(Section):
+    """The same learning rate throughout."""
+
+    name: Literal["constant"] = "constant"
+
+
+class ExponentialSchedule(Section):
+    """The learning rate is multiplied by `gamma` after each epoch."""
+
+    name: Literal["exponential"] = "exponential"
+    gamma: Annotated[FiniteFloat, Field(gt=0, le=1)] = 0.9
+
+
+class CosineSchedule(Section):
+    """Linear warmup, then half a cosine down to `final_share` of the learning rate."""
+
+    name: Literal["cosine"] = "cosine"
+    warmup_epochs: NonNegative = 1.0
+    final_share: Share = 0.0
+
+
+class PlateauSettings(Section):
+    """ReduceLROnPlateau."""
+
+    monitor: Literal["val_loss", "val_accuracy"] = "val_loss"
+    factor: Annotated[FiniteFloat, Field(gt=0, lt=1)] = 0.1
+    patience: Count = Field(10, description="epochs")
+    min_learning_rate: NonNegative = 0.0
+
+
+class EarlyStoppingSettings(Section):
+    """Stop when the monitored value has not improved for `patience` epochs."""
+
+    monitor: Literal["val_loss", "val_accuracy"] = "val_accuracy"
+    patience: Count = Field(10, description="epochs")
+    min_delta: NonNegative = 0.0
+
+
+class TrainingSettings(Section):
+    """How long, how exactly, on what."""
+
+    epochs: Count = 20
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    label_smoothing: Share = 0.0
+    early_stopping: EarlyStoppingSettings | None = None
+    backend: Literal["tensorflow", "jax", "torch"] | None = None
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
+    jit: bool | None = Field(None, description="null: as measured for the backend")
+    steps_per_execution: Count = 1
+    tensorboard: bool = False
+
+
+class Settings(Section):
+    """Everything a run depends on."""
+
+    data: DataSettings = DataSettings()
+    augment: AugmentSettings = AugmentSettings()
+    model: ModelSettings = ModelSettings()
+    optimizer: Annotated[
+        AdamSettings | AdamWSettings | SgdSettings | RmspropSettings | LionSettings | MuonSettings,
+        Field(discriminator="name"),
+    ] = AdamSettings()
+    schedule: Annotated[
+        ConstantSchedule | ExponentialSchedule | CosineSchedule, Field(discriminator="name")
+    ] = CosineSchedule()
+    plateau: PlateauSettings | None = None
+    training: TrainingSettings = TrainingSettings()
+
+    @model_validator(mode="after")
+    def _agree(self):
+        if self.plateau and self.schedule.name == "cosine":
+            raise ValueError(
+                "plateau: ReduceLROnPlateau cannot change the learning rate of schedule.name"
+                " 'cosine'; use schedule.name 'constant' or 'exponential', or plateau null"
+            )
+        if isinstance(self.schedule, CosineSchedule):
+            _check_warmup(self.schedule.warmup_epochs, self.training.epochs)
+        _check_widths(self.model)
+        return self
+
+
+def _check_range(name, bounds, most=float("inf")):
+    low, high = bounds
+    if low > high or high > most:
+        limit = f" with max <= {most}" if most != float("inf") else ""
+        raise ValueError(f"{name}: received [{low}, {high}], expected [min, max]{limit}")
+
+
+def _check_warmup(warmup_epochs, epochs):
+    if warmup_epochs > epochs:
+        raise ValueError(
+            f"schedule.warmup_epochs: received {warmup_epochs:g}, expected at most"
+            f" training.epochs, {epochs}"
+        )
+
+
+def _check_widths(model):
+    for name in ("tokens_mlp_dim", "channels_mlp_dim", "block_dims"):
+        widths = getattr(model, name)
+        if isinstance(widths, list) and len(widths) != model.blocks:
+            raise ValueError(
+                f"model.{name}: received {len(widths)} widths {widths}, expected one per block"
+                f" (model.blocks is {model.blocks})"
+            )
+    narrows = model.block_dims and any(width != model.hidden_dim for width in model.block_dims)
+    if narrows and model.skip_connections:
+        raise ValueError(
+            f"model.block_dims: received {model.block_dims}, expected all equal to"
+            f" model.hidden_dim {model.hidden_dim} where model.skip_connections is true;"
+            " set model.skip_connections to false to change the width"
+        )

@@ -1,0 +1,50 @@
+"""A name or a folder → images, labels, class names, splits."""
+
+from pathlib import Path
+
+from ..errors import DataError, nearest
+from . import fashion_mnist, image_folder, tfds
+from .dataset import Dataset, Split
+
+__all__ = ["SHORT_NAMES", "Dataset", "Split", "load"]
+
+SHORT_NAMES = {
+    "fmnist": "Fashion-MNIST, 60,000 + 10,000 grey images of 28×28, shipped with kmixer",
+    "mnist": "TFDS mnist, 60,000 + 10,000 grey images of 28×28",
+    "cifar10": "TFDS cifar10, 50,000 + 10,000 colour images of 32×32",
+    "cifar100": "TFDS cifar100, 50,000 + 10,000 colour images of 32×32",
+}
+
+
+def load(name, folder=None, image_size=None, progress=None):
+    """Load a data set.
+
+    Args:
+        name: one of `SHORT_NAMES`, `tfds:NAME`, or the path of an image folder.
+        folder: where TFDS keeps prepared data sets.
+        image_size: side in pixels; None: as stored.
+        progress: called with (done, total) while an image folder is decoded.
+
+    Returns:
+        A `Dataset` with uint8 images; `validation` is not cut yet.
+
+    Raises:
+        DataError: there is no such data set, or it is damaged.
+    """
+    if name == "fmnist":
+        return _check_size(fashion_mnist.load(), image_size)
+    if name in SHORT_NAMES:
+        return tfds.load(name, folder, image_size)
+    if name.startswith("tfds:"):
+        return tfds.load(name.removeprefix("tfds:"), folder, image_size)
+    if Path(name).is_dir():
+        return image_folder.load(name, image_size, progress)
+    known = nearest(name, SHORT_NAMES)
+    raise DataError(f"data set {name!r}: no such name and no such folder{known}")
+
+
+def _check_size(dataset, image_size):
+    side = dataset.image_shape[0]
+    if image_size not in (None, side):
+        raise DataError(f"{dataset.name}: image_size {image_size}: its images are {side}×{side}")
+    return dataset

@@ -1,0 +1,89 @@
+"""What every data source is turned into: images, labels, class names, splits."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..errors import DataError
+
+
+@dataclass(frozen=True)
+class Split:
+    """Images and their labels.
+
+    Attributes:
+        images: uint8 `(n, height, width, channels)`; 1 channel is grey, 3 are RGB.
+        labels: int32 `(n,)`, an index into the data set's class names.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+
+    def __len__(self):
+        return len(self.labels)
+
+    def take(self, indices):
+        """Return the split that holds only the images at `indices`."""
+        return Split(self.images[indices], self.labels[indices])
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A named data set; `validation` is None until `with_validation` cuts it from `train`."""
+
+    name: str
+    source: str
+    class_names: tuple[str, ...]
+    train: Split
+    test: Split
+    validation: Split | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def image_shape(self):
+        """(height, width, channels)."""
+        return self.train.images.shape[1:]
+
+    @property
+    def splits(self):
+        """The splits by name."""
+        named = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {name: split for name, split in named.items() if split is not None}
+
+    def with_validation(self, size=None, seed=0):
+        """Cut a stratified validation split from the training images.
+
+        Args:
+            size: a number of images (int), a share of the training images (float), or None for
+                a twelfth, which is 5,000 of 60,000.
+            seed: draws which images; the same seed draws the same ones.
+        """
+        count = _validation_count(size, len(self.train), len(self.class_names))
+        rest, held_out = stratified(self.train.labels, count, seed, "data.validation_size")
+        return replace(self, train=self.train.take(rest), validation=self.train.take(held_out))
+
+
+def _validation_count(size, total, classes):
+    if size is None:
+        return max(round(total / 12), classes)
+    return size if isinstance(size, int) else max(round(size * total), classes)
+
+
+def stratified(labels, count, seed, setting):
+    """Draw `count` indices with the classes in proportion; return (the rest, the drawn), sorted.
+
+    Raises:
+        DataError: a class is too small, or `count` too large; `setting` names what asked for it.
+    """
+    from sklearn.model_selection import train_test_split
+
+    try:
+        rest, drawn = train_test_split(
+            np.arange(len(labels)), test_size=count, stratify=labels, random_state=seed
+        )
+    except ValueError as error:
+        raise DataError(
+            f"{setting}: cannot draw {count} of {len(labels)} images with every class in"
+            f" proportion: {error}"
+        ) from None
+    return np.sort(rest), np.sort(drawn)

@@ -1,0 +1,90 @@
+"""One image file → uint8 pixels; what is converted, what is refused."""
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from ..errors import DataError
+
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
+SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff",
+                      ".ppm", ".pgm"))  # fmt: skip
+MAX_PIXELS = 64_000_000
+GREY_MODES = frozenset(("1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "F"))
+
+
+def open_image(path):
+    """Open an image file without decoding it.
+
+    Raises:
+        DataError: it cannot be read, is none of `FORMATS`, or has too many pixels.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            image = Image.open(path, formats=FORMATS)
+    except UnidentifiedImageError:
+        raise DataError(f"{path}: not an image in one of the formats {', '.join(FORMATS)}") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except Exception as error:
+        raise DataError(f"{path}: damaged image: {error}") from None
+    if image.width * image.height > MAX_PIXELS:
+        raise DataError(
+            f"{path}: {image.width}×{image.height} pixels, at most {MAX_PIXELS:,} are read"
+        )
+    return image
+
+
+def describe(path):
+    """Return ((width, height) as shown, is grey, frames) of an image file, undecoded."""
+    with open_image(path) as image:
+        size = image.size
+        if image.getexif().get(0x0112, 1) >= 5:  # the EXIF orientations that turn by a quarter
+            size = size[::-1]
+        return size, image.mode in GREY_MODES, getattr(image, "n_frames", 1)
+
+
+def decode(path, size, grey):
+    """Decode an image file: EXIF turned upright, transparency on black, resized and cropped.
+
+    Args:
+        path: the file; only its first frame is read.
+        size: side in pixels; the image is scaled to cover it, then cropped to its centre.
+        grey: one channel instead of three.
+
+    Returns:
+        uint8 `(size, size, 1 or 3)`.
+
+    Raises:
+        DataError: the file cannot be read or is damaged.
+    """
+    with open_image(path) as image:
+        try:
+            upright = ImageOps.exif_transpose(image)
+            flat = _eight_bit(upright).convert("L" if grey else "RGB")
+        except Exception as error:  # Pillow's decoders raise almost anything on damaged files
+            raise DataError(f"{path}: damaged image: {error}") from None
+    if flat.size != (size, size):
+        flat = ImageOps.fit(flat, (size, size), Image.Resampling.BILINEAR)
+    return np.asarray(flat, np.uint8).reshape(size, size, -1)
+
+
+def _eight_bit(image):
+    """Scale 16-bit and float images to 8 bits; lay transparent ones on black."""
+    if image.mode.startswith("I"):
+        return Image.fromarray((np.asarray(image, np.uint32) >> 8).clip(0, 255).astype(np.uint8))
+    if image.mode == "F":
+        return Image.fromarray(np.asarray(image).clip(0, 255).astype(np.uint8))
+    if image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        black = Image.new("RGBA", image.size, (0, 0, 0, 255))
+        return Image.alpha_composite(black, image)
+    return image
+
+
+def is_image(path):
+    """Say whether the file's name ends like an image's."""
+    return Path(path).suffix.lower() in SUFFIXES

@@ -1,0 +1,58 @@
+"""Fashion-MNIST, shipped with the package: 60,000 + 10,000 grey images of 28×28, ten classes.
+
+Source: Xiao, Rasul, Vollgraf, arXiv 1708.07747; MIT licence (LICENSE beside this file).
+"""
+
+from importlib import resources
+
+import numpy as np
+
+from ..dataset import Dataset, Split
+from ..idx import read_idx
+
+CLASS_NAMES = (
+    "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
+    "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
+)  # fmt: skip
+
+SHA256 = {
+    "train-images-idx3-ubyte.gz": (
+        "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888"
+    ),
+    "train-labels-idx1-ubyte.gz": (
+        "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9"
+    ),
+    "t10k-images-idx3-ubyte.gz": (
+        "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b"
+    ),
+    "t10k-labels-idx1-ubyte.gz": (
+        "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34"
+    ),
+}
+
+
+def load(folder=None):
+    """Load Fashion-MNIST; the checksums of the uncompressed files are verified.
+
+    Args:
+        folder: where the four files lie; by default the ones shipped with the package.
+
+    Raises:
+        DataError: a file is missing or damaged.
+    """
+    folder = folder or resources.files(__package__)
+    return Dataset(
+        name="fmnist",
+        source="shipped with kmixer; github.com/zalandoresearch/fashion-mnist, MIT licence",
+        class_names=CLASS_NAMES,
+        train=_split(folder, "train"),
+        test=_split(folder, "t10k"),
+    )
+
+
+def _split(folder, prefix):
+    images, labels = (
+        read_idx(folder / name, SHA256[name])
+        for name in (f"{prefix}-images-idx3-ubyte.gz", f"{prefix}-labels-idx1-ubyte.gz")
+    )
+    return Split(images[..., np.newaxis], labels.astype(np.int32))

@@ -1,0 +1,122 @@
+"""Data sets of TensorFlow Datasets, by name."""
+
+import os
+import socket
+from pathlib import Path
+from urllib.parse import urlparse
+
+import numpy as np
+
+from ..errors import DataError, nearest
+from .dataset import Dataset, Split
+
+DEFAULT_DIR = "~/tensorflow_datasets"
+PROBE_SECONDS = 5
+
+
+def load(name, folder=None, image_size=None):
+    """Load an image-classification data set of TFDS; prepare it first if it is not there.
+
+    Args:
+        name: TFDS' name, such as `"cifar10"`.
+        folder: where prepared data sets lie; by default TFDS_DATA_DIR, then
+            `~/tensorflow_datasets`.
+        image_size: side in pixels that every image is resized to; None: as stored.
+
+    Raises:
+        DataError: unknown, not an image-classification data set, or it is not prepared and
+            cannot be downloaded.
+    """
+    folder = Path(folder or os.environ.get("TFDS_DATA_DIR") or DEFAULT_DIR).expanduser()
+    builder = _builder(name, folder)
+    _check_kind(builder, name)
+    _prepare(builder, name, folder)
+    class_names = tuple(builder.info.features["label"].names)
+    train, test = (_read(builder, split, image_size) for split in _split_names(builder, name))
+    return Dataset(name, f"TFDS {builder.info.full_name} in {folder}", class_names, train, test)
+
+
+def _builder(name, folder):
+    os.environ.setdefault("TFDS_GCS_DISABLED", "1")
+    import tensorflow_datasets as tfds
+
+    try:
+        return tfds.builder(name, data_dir=folder, try_gcs=False)
+    except tfds.core.DatasetNotFoundError:
+        raise DataError(f"tfds:{name}: no such data set{nearest(name, tfds.list_builders())}") from None
+    except Exception as error:
+        raise DataError(f"tfds:{name}: cannot be opened in {folder}: {_line(error)}") from None
+
+
+def _check_kind(builder, name):
+    import tensorflow_datasets as tfds
+
+    features = builder.info.features or {}
+    kinds = {"image": tfds.features.Image, "label": tfds.features.ClassLabel}
+    if not all(isinstance(features.get(key), kind) for key, kind in kinds.items()):
+        raise DataError(
+            f"tfds:{name}: expected features 'image' and 'label', received {sorted(features)}"
+        )
+
+
+def _prepare(builder, name, folder):
+    if builder.is_prepared():
+        return
+    _check_network(builder, name, folder)
+    try:
+        builder.download_and_prepare()
+    except Exception as error:
+        raise DataError(f"tfds:{name}: preparing it in {folder} failed: {_line(error)}") from None
+
+
+def _check_network(builder, name, folder):
+    """Fail at once instead of after TFDS' minutes of retries."""
+    hosts = {urlparse(str(url)).hostname for url in builder.url_infos} - {None}
+    if not hosts or any(_reachable(host) for host in sorted(hosts)[:2]):
+        return
+    raise DataError(
+        f"tfds:{name}: not prepared in {folder}, and {sorted(hosts)[0]} cannot be reached;"
+        " connect to the network, or name the folder that holds it with --data-dir"
+    )
+
+
+def _reachable(host):
+    for port in (443, 80):
+        try:
+            socket.create_connection((host, port), timeout=PROBE_SECONDS).close()
+            return True
+        except OSError:
+            continue
+    return False
+
+
+def _split_names(builder, name):
+    splits = builder.info.splits
+    for test in ("test", "validation"):
+        if "train" in splits and test in splits:
+            return "train", test
+    raise DataError(f"tfds:{name}: expected splits 'train' and 'test', received {sorted(splits)}")
+
+
+def _read(builder, split, image_size):
+    import tensorflow as tf
+
+    def resized(example):
+        image = example["image"]
+        if image_size:
+            image = tf.image.resize(image, (image_size, image_size), antialias=True)
+            image = tf.cast(tf.round(tf.clip_by_value(image, 0, 255)), tf.uint8)
+        return image, example["label"]
+
+    dataset = builder.as_dataset(split=split).map(resized, num_parallel_calls=tf.data.AUTOTUNE)
+    pairs = [(image, label) for image, label in dataset.as_numpy_iterator()]
+    if len({image.shape for image, _ in pairs}) > 1:
+        raise DataError(
+            f"tfds:{builder.name}: its images differ in size; give one with --image-size"
+        )
+    images, labels = zip(*pairs, strict=True)
+    return Split(np.stack(images), np.asarray(labels, np.int32))
+
+
+def _line(error):
+    return " ".join(str(error).split())[:300]

@@ -1,0 +1,46 @@
+"""The errors kmixer raises: one line that says what was received, what was expected and what to do."""
+
+from difflib import get_close_matches
+
+
+class KmixerError(Exception):
+    """Something failed that is not a bug. `exit_code` is what the command line ends with."""
+
+    exit_code = 1
+
+
+class DataError(KmixerError):
+    """A data set is missing, damaged or cannot be learned from."""
+
+
+class RunError(KmixerError):
+    """A run folder is missing, incomplete or not a run folder."""
+
+
+class SettingsError(KmixerError):
+    """A setting is unknown, of the wrong type, out of range or contradicts another one."""
+
+    exit_code = 2
+
+
+class DivergedError(KmixerError):
+    """The training loss is no longer a finite number."""
+
+    exit_code = 3
+
+
+class InterruptedRunError(KmixerError):
+    """The training was stopped by a signal; `exit_code` is 128 + the signal's number."""
+
+    def __init__(self, message, signal_number):
+        super().__init__(message)
+        self.exit_code = 128 + signal_number
+
+
+def nearest(name, valid):
+    """Return ` (nearest: 'a', 'b')` for the valid names that look like `name`, or all if few."""
+    valid = [str(choice) for choice in valid]
+    close = get_close_matches(str(name), valid, n=3, cutoff=0.5)
+    if close:
+        return " (nearest: " + ", ".join(repr(choice) for choice in close) + ")"
+    return " (valid: " + ", ".join(valid) + ")"

@@ -1,0 +1,162 @@
+"""A trained model → how well it does, and where it errs."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .pipeline import even_batch_size
+
+CALIBRATION_BINS = 15
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a model says of a split.
+
+    Attributes:
+        probabilities: float64 `(n, classes)`.
+        labels: int `(n,)`, the truth.
+    """
+
+    probabilities: np.ndarray
+    labels: np.ndarray
+
+    @property
+    def predicted(self):
+        """The class of the largest probability, int `(n,)`."""
+        return self.probabilities.argmax(axis=1)
+
+    @property
+    def accuracy(self):
+        """Share of images whose class is right."""
+        return float((self.predicted == self.labels).mean())
+
+    @property
+    def loss(self):
+        """Mean cross-entropy in nats."""
+        right = self.probabilities[np.arange(len(self.labels)), self.labels]
+        return float(-np.log(np.maximum(right, 1e-300)).mean())
+
+    @property
+    def confusion_matrix(self):
+        """Counts, int `(classes, classes)`: rows are the truth, columns the prediction."""
+        from sklearn.metrics import confusion_matrix
+
+        classes = range(self.probabilities.shape[1])
+        return confusion_matrix(self.labels, self.predicted, labels=list(classes))
+
+    @property
+    def calibration_error(self):
+        """Expected calibration error over 15 equal bins of confidence (arXiv 1706.04599)."""
+        confidence, right = self.probabilities.max(axis=1), self.predicted == self.labels
+        bins = np.minimum((confidence * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
+        gaps = (np.bincount(bins, right - confidence, CALIBRATION_BINS)) / len(right)
+        return float(np.abs(gaps).sum())
+
+    def per_class(self, class_names):
+        """Return precision, recall, F1 and support by class name."""
+        from sklearn.metrics import precision_recall_fscore_support
+
+        columns = precision_recall_fscore_support(
+            self.labels, self.predicted, labels=range(len(class_names)), zero_division=0.0
+        )
+        names = ("precision", "recall", "f1", "support")
+        rows = np.stack(columns, axis=1)
+        return {
+            label: dict(zip(names, map(float, row), strict=True))
+            for label, row in zip(class_names, rows, strict=True)
+        }
+
+    def worst(self, count):
+        """Return the indices of the wrong predictions that gave the truth least probability."""
+        right = self.probabilities[np.arange(len(self.labels)), self.labels]
+        wrong = np.flatnonzero(self.predicted != self.labels)
+        return wrong[np.argsort(right[wrong], kind="stable")][:count]
+
+
+@dataclass(frozen=True)
+class SplitFigures:
+    """Loss and accuracy on validation and test, and the test set's confusion matrix."""
+
+    figures: dict
+    confusion_matrix: np.ndarray
+
+
+def predict(model, split):
+    """Run a model over a split.
+
+    Args:
+        model: uint8 images → logits.
+        split: a `Split`.
+    """
+    size = even_batch_size(len(split))
+    logits = model.predict(split.images, batch_size=size, verbose=0).astype(np.float64)
+    logits -= logits.max(axis=1, keepdims=True)
+    exponentials = np.exp(logits)
+    return Predictions(exponentials / exponentials.sum(axis=1, keepdims=True), split.labels)
+
+
+def measure_splits(model, dataset):
+    """Measure a model on the validation and the test split."""
+    validation, test = predict(model, dataset.validation), predict(model, dataset.test)
+    figures = {
+        name: {"loss": predictions.loss, "accuracy": predictions.accuracy}
+        for name, predictions in (("validation", validation), ("test", test))
+    }
+    return SplitFigures(figures, test.confusion_matrix)
+
+
+def evaluate(run, dataset, split_name="test"):
+    """Evaluate a run's best weights and write figures and pictures beside them.
+
+    Args:
+        run: a `Run`.
+        dataset: a `Dataset` of the same classes and image shape.
+        split_name: `"train"`, `"validation"` or `"test"`.
+
+    Returns:
+        (metrics as a JSON-able dict, the folder they were written to).
+
+    Raises:
+        DataError: the data set's classes or image shape are not the run's.
+    """
+    import json
+
+    from . import atomic, figures
+
+    check_same_kind(run, dataset)
+    split = dataset.splits[split_name]
+    predictions = predict(run.load_model(), split)
+    folder = run.folder / "evaluation" / f"{dataset.name}-{split_name}"
+    folder.mkdir(parents=True, exist_ok=True)
+    metrics = {
+        "dataset": dataset.name,
+        "split": split_name,
+        "examples": len(split),
+        "accuracy": predictions.accuracy,
+        "loss": predictions.loss,
+        "calibration_error": predictions.calibration_error,
+        "per_class": predictions.per_class(dataset.class_names),
+        "confusion_matrix": predictions.confusion_matrix.tolist(),
+    }
+    atomic.write_text(folder / "metrics.json", json.dumps(metrics, indent=2) + "\n")
+    figures.save_confusion_matrix(
+        predictions.confusion_matrix, dataset.class_names, folder / "confusion_matrix.png"
+    )
+    figures.save_mistakes(split, predictions, dataset.class_names, folder / "mistakes.png")
+    return metrics, folder
+
+
+def check_same_kind(run, dataset):
+    """Refuse a data set that the run's model cannot be asked about."""
+    from .errors import DataError
+
+    if run.class_names != tuple(dataset.class_names):
+        raise DataError(
+            f"{dataset.name}: {len(dataset.class_names)} classes {list(dataset.class_names)[:3]}…,"
+            f" expected the run's {len(run.class_names)} {list(run.class_names)[:3]}…"
+        )
+    if list(dataset.image_shape) != run.info["input_shape"]:
+        raise DataError(
+            f"{dataset.name}: images of {dataset.image_shape}, expected {run.info['input_shape']}"
+        )

@@ -1,0 +1,134 @@
+"""MLP-Mixer (Tolstikhin et al., arXiv 2105.01601) and its small relatives, as one Keras model."""
+
+import keras
+
+from ..errors import SettingsError, nearest
+from ..layers import MixerBlock, Patches, patch_grid
+
+# Table 1 of the paper.
+SIZES = {
+    name: {
+        "patch_size": patch, "blocks": blocks, "hidden_dim": hidden,
+        "tokens_mlp_dim": hidden // 2, "channels_mlp_dim": 4 * hidden,
+    }
+    for name, patch, blocks, hidden in (
+        ("s32", 32, 8, 512), ("s16", 16, 8, 512), ("b32", 32, 12, 768), ("b16", 16, 12, 768),
+        ("l32", 32, 24, 1024), ("l16", 16, 24, 1024), ("h14", 14, 32, 1280),
+    )
+}  # fmt: skip
+
+
+def mixer_size(name):
+    """Return the arguments of `MlpMixer` for one of the paper's sizes, such as `"B/16"`.
+
+    Raises:
+        SettingsError: there is no such size.
+    """
+    key = name.lower().replace("/", "")
+    if key not in SIZES:
+        raise SettingsError(f"mixer size: received {name!r}{nearest(key, SIZES)}")
+    return dict(SIZES[key])
+
+
+def MlpMixer(input_shape, classes, *, patch_size, blocks, hidden_dim, tokens_mlp_dim,
+             channels_mlp_dim, patch_stride=None, stem="conv", stem_norm="none", block_dims=None,
+             skip_connections=True, norm_position="pre", pre_head_layer_norm=True,
+             norm_epsilon=1e-6, activation="gelu_tanh", dropout=0.0, head_dropout=0.0,
+             stochastic_depth=0.0, kernel_initializer="glorot_uniform", mean=None, std=None,
+             name="mlp_mixer"):  # fmt: skip
+    """Build a Mixer that takes uint8 images and returns float32 logits.
+
+    The defaults give the paper's isotropic Mixer; `skip_connections=False` with `block_dims` gives
+    one that narrows from block to block.
+
+    Args:
+        input_shape: (height, width, channels).
+        classes: number of logits.
+        patch_size: side of a patch in pixels.
+        blocks: number of Mixer blocks.
+        hidden_dim: channels that the stem gives every token.
+        tokens_mlp_dim: hidden width of token mixing; an int, or a list with one per block.
+        channels_mlp_dim: hidden width of channel mixing; an int, or a list with one per block.
+        patch_stride: pixels between patches; default `patch_size`; less makes them overlap.
+        stem: `"conv"` (one Conv2D) or `"dense"` (`Patches` and one Dense): the same function.
+        stem_norm: `"batch"` normalises each patch position over the batch; or `"none"`.
+        block_dims: channels after each block; default `hidden_dim` throughout.
+        skip_connections: see `MixerBlock`.
+        norm_position: see `MixerBlock`.
+        pre_head_layer_norm: normalise the tokens before they are averaged.
+        norm_epsilon: of the layer norms.
+        activation: see `MixerBlock`.
+        dropout: inside the blocks' MLPs.
+        head_dropout: before the classifier.
+        stochastic_depth: of the last block; grows linearly from 0 at the first.
+        kernel_initializer: of every kernel.
+        mean: per channel, of pixels scaled to 0..1; default 0.
+        std: per channel, of pixels scaled to 0..1; default 1.
+        name: of the model.
+
+    Returns:
+        A `keras.Model`: uint8 `(batch, height, width, channels)` → float32 `(batch, classes)`.
+
+    Raises:
+        SettingsError: the patches do not fit the image.
+    """
+    patch_grid(input_shape[:2], patch_size, patch_stride or patch_size)
+    images = keras.Input(input_shape, dtype="uint8", name="images")
+    x = _normalise(images, mean, std, input_shape[-1])
+    x = _stem(x, stem, patch_size, patch_stride or patch_size, hidden_dim, kernel_initializer)
+    if stem_norm == "batch":
+        x = keras.layers.BatchNormalization(axis=1, name="stem_norm")(x)
+    for index in range(blocks):
+        x = MixerBlock(
+            _of_block(tokens_mlp_dim, index),
+            _of_block(channels_mlp_dim, index),
+            _of_block(block_dims or hidden_dim, index),
+            skip_connections=skip_connections,
+            norm_position=norm_position,
+            activation=activation,
+            dropout=dropout,
+            stochastic_depth=stochastic_depth * index / max(blocks - 1, 1),
+            kernel_initializer=kernel_initializer,
+            norm_epsilon=norm_epsilon,
+            name=f"mixer_block_{index}",
+        )(x)
+    if pre_head_layer_norm:
+        x = keras.layers.LayerNormalization(epsilon=norm_epsilon, name="pre_head_layer_norm")(x)
+    logits = _head(x, classes, head_dropout, kernel_initializer)
+    return keras.Model(images, logits, name=name)
+
+
+def _of_block(width, index):
+    return width[index] if isinstance(width, list | tuple) else width
+
+
+def _normalise(images, mean, std, channels):
+    mean, std = mean or [0.0] * channels, std or [1.0] * channels
+    scale = [1 / (255 * s) for s in std]
+    offset = [-m / s for m, s in zip(mean, std, strict=True)]
+    return keras.layers.Rescaling(scale, offset, name="normalise")(images)
+
+
+def _stem(x, kind, size, stride, hidden_dim, initializer):  # (batch, height, width, channels)
+    if kind == "dense":
+        x = Patches(size, stride, name="patches")(x)
+        return keras.layers.Dense(hidden_dim, kernel_initializer=initializer, name="stem")(x)
+    x = keras.layers.Conv2D(
+        hidden_dim, size, stride, kernel_initializer=initializer, name="stem"
+    )(x)  # fmt: skip
+    return keras.layers.Reshape((-1, hidden_dim), name="tokens")(x)  # (batch, tokens, channels)
+
+
+def _head(x, classes, dropout, initializer):
+    x = keras.layers.GlobalAveragePooling1D(name="mean_over_tokens")(x)  # (batch, channels)
+    if dropout:
+        x = keras.layers.Dropout(dropout, name="head_dropout")(x)
+    return keras.layers.Dense(
+        classes, kernel_initializer=initializer, dtype="float32", name="head"
+    )(x)  # fmt: skip
+
+
+def default_patch_size(side):
+    """Return the patch size, a divisor of `side`, that gives nearest to seven patches a side."""
+    divisors = [size for size in range(1, side + 1) if side % size == 0]
+    return min(divisors, key=lambda size: abs(side / size - 7))

@@ -1,0 +1,75 @@
+"""Settings → optimizer and learning-rate schedule."""
+
+import keras
+
+NOT_DECAYED = ("bias", "gamma", "beta")
+NOT_FOR_MUON = ("(^|/)stem/", "(^|/)head/")
+
+
+def build_optimizer(settings, steps_per_epoch):
+    """Build the Keras optimizer, its learning rate already scheduled where that is per step.
+
+    Args:
+        settings: the run's `Settings`.
+        steps_per_epoch: optimizer steps in an epoch.
+    """
+    chosen = settings.optimizer
+    options = {
+        "learning_rate": _learning_rate(settings, steps_per_epoch),
+        "weight_decay": chosen.weight_decay or None,
+        "global_clipnorm": chosen.clip_norm,
+        "use_ema": chosen.ema is not None,
+        "ema_momentum": chosen.ema or 0.99,
+    }
+    optimizer = _OPTIMIZERS[chosen.name](chosen, options)
+    optimizer.exclude_from_weight_decay(var_names=list(NOT_DECAYED))
+    return optimizer
+
+
+def _adam(chosen, options):
+    own = {"beta_1": chosen.beta_1, "beta_2": chosen.beta_2, "epsilon": chosen.epsilon}
+    return keras.optimizers.Adam(**own, **options)
+
+
+def _sgd(chosen, options):
+    return keras.optimizers.SGD(momentum=chosen.momentum, nesterov=chosen.nesterov, **options)
+
+
+def _rmsprop(chosen, options):
+    return keras.optimizers.RMSprop(rho=chosen.rho, momentum=chosen.momentum, **options)
+
+
+def _lion(chosen, options):
+    return keras.optimizers.Lion(beta_1=chosen.beta_1, beta_2=chosen.beta_2, **options)
+
+
+def _muon(chosen, options):
+    return keras.optimizers.Muon(
+        momentum=chosen.momentum,
+        adam_lr_ratio=chosen.adam_learning_rate / chosen.learning_rate,
+        adam_weight_decay=options["weight_decay"],
+        exclude_layers=list(NOT_FOR_MUON),
+        **options,
+    )
+
+
+# Keras' AdamW is Adam whose weight decay is on by default; the settings say that already.
+_OPTIMIZERS = {
+    "adam": _adam, "adamw": _adam, "sgd": _sgd, "rmsprop": _rmsprop, "lion": _lion, "muon": _muon,
+}  # fmt: skip
+
+
+def _learning_rate(settings, steps_per_epoch):
+    """Return a number, or Keras' schedule per step; schedules per epoch are callbacks."""
+    rate, schedule = settings.optimizer.learning_rate, settings.schedule
+    if schedule.name != "cosine":
+        return rate
+    warmup = round(schedule.warmup_epochs * steps_per_epoch)
+    total = settings.training.epochs * steps_per_epoch
+    return keras.optimizers.schedules.CosineDecay(
+        initial_learning_rate=0.0 if warmup else rate,
+        decay_steps=max(total - warmup, 1),
+        alpha=schedule.final_share,
+        warmup_target=rate if warmup else None,
+        warmup_steps=warmup,
+    )

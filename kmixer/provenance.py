@@ -1,0 +1,78 @@
+"""What a run was trained with: versions, commit, device, memory."""
+
+import platform
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+PACKAGES = ("kmixer", "keras", "tensorflow", "jax", "torch", "numpy")
+
+
+def versions():
+    """Return the versions of Python and of the packages that decide a result."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def git_commit():
+    """Return the commit of the checkout that kmixer runs from, or None if it is installed.
+
+    `-dirty` is appended where tracked files differ from the commit.
+    """
+    here = Path(__file__).parent
+    if _git(here, "ls-files", "--error-unmatch", Path(__file__).name) is None:
+        return None
+    commit = _git(here, "rev-parse", "--short=12", "HEAD")
+    dirty = _git(here, "status", "--porcelain", "--untracked-files=no")
+    return f"{commit}-dirty" if commit and dirty else commit
+
+
+def _git(folder, *words):
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *words], capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()
+
+
+def device():
+    """Describe what the backend computes on, such as `cpu, 2 cores (AMD EPYC)`."""
+    import os
+
+    import keras
+
+    if keras.backend.backend() == "torch":
+        import torch
+
+        accelerators = [torch.cuda.get_device_name()] if torch.cuda.is_available() else []
+    else:
+        accelerators = [d for d in keras.distribution.list_devices() if not d.startswith("cpu")]
+    if accelerators:
+        return accelerators[0]
+    return f"cpu, {os.cpu_count()} cores ({_processor()})"
+
+
+def _processor():
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def peak_memory():
+    """Return the process's largest resident memory in bytes; None where POSIX does not tell."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024

@@ -1,0 +1,198 @@
+"""The run folder: its name, what lies in it, and how it is read back.
+
+    config.yaml      resolved settings, and under `run:` what it was trained with
+    labels.txt       class names, one a line, in the order of the logits
+    history.csv      one row per epoch
+    model.keras      the weights that were best on the validation split
+    checkpoint.npz   weights, optimizer and counters after the last whole epoch, to resume from
+    metrics.json     figures at the end; its presence says that the run is finished
+    *.png            curves, confusion matrix
+"""
+
+import csv
+import io
+import json
+import os
+import re
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import atomic, settings_io
+from .config import Settings
+from .errors import RunError
+
+FORMAT = 1
+COLUMNS = (
+    "epoch", "seconds", "examples_per_second", "learning_rate",
+    "loss", "accuracy", "val_loss", "val_accuracy",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder.
+
+    Attributes:
+        folder: where it is.
+        settings: the resolved `Settings`.
+        info: what else `config.yaml` says: format, versions, input_shape, command, …
+    """
+
+    folder: Path
+    settings: Settings
+    info: dict
+
+    @property
+    def class_names(self):
+        """The class names, in the order of the logits."""
+        return tuple(self._read("labels.txt").splitlines())
+
+    @property
+    def history(self):
+        """The rows of history.csv as dicts of numbers."""
+        rows = csv.DictReader(io.StringIO(self._read("history.csv")))
+        return [{key: float(value) for key, value in row.items()} for row in rows]
+
+    @property
+    def metrics(self):
+        """The content of metrics.json."""
+        return json.loads(self._read("metrics.json"))
+
+    @property
+    def finished(self):
+        """Whether the run came to its end."""
+        return (self.folder / "metrics.json").is_file()
+
+    def write_config(self):
+        """Write config.yaml."""
+        import yaml
+
+        info = yaml.safe_dump({"run": self.info}, sort_keys=False, allow_unicode=True)
+        header = f"# {self.info['command']}\n"
+        atomic.write_text(
+            self.folder / "config.yaml", header + settings_io.dump(self.settings) + info
+        )
+
+    def write_history(self, rows):
+        """Write history.csv anew; it is never half a row long."""
+        text = io.StringIO()
+        writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        atomic.write_text(self.folder / "history.csv", text.getvalue())
+
+    def write_metrics(self, metrics):
+        """Write metrics.json."""
+        atomic.write_text(self.folder / "metrics.json", json.dumps(metrics, indent=2) + "\n")
+
+    def save_model(self, model):
+        """Write model.keras."""
+        with atomic.replacing(self.folder / "model.keras") as temporary:
+            model.save(temporary)
+
+    def build_model(self):
+        """Build the run's model from its settings, with fresh weights."""
+        from .architecture import build_model
+
+        return build_model(self.settings, tuple(self.info["input_shape"]), len(self.class_names))
+
+    def load_model(self):
+        """Build the run's model and read back the weights that were best on validation.
+
+        Only weights are read: a model file is never deserialised.
+
+        Raises:
+            RunError: model.keras is missing, damaged, or of another model.
+        """
+        path = self.folder / "model.keras"
+        if not zipfile.is_zipfile(path):
+            reason = "damaged" if path.exists() else "missing; has the first epoch ended?"
+            raise RunError(f"{path}: {reason}")
+        model = self.build_model()
+        try:
+            model.load_weights(path)
+        except Exception as error:  # h5py, zipfile and Keras raise eight different kinds here
+            reason = " ".join(str(error).split())[:200]
+            raise RunError(f"{path}: its weights cannot be read: {reason}") from error
+        return model
+
+    def _read(self, name):
+        try:
+            return (self.folder / name).read_text(encoding="utf-8")
+        except OSError as error:
+            raise RunError(f"{self.folder}: {name} cannot be read: {error.strerror}") from None
+
+
+def create_run(settings, info, class_names, *, root, stem, name=None, out=None):
+    """Make a new run folder and write config.yaml and labels.txt.
+
+    Args:
+        settings: resolved `Settings`.
+        info: a dict for config.yaml's `run:` section.
+        class_names: in the order of the logits.
+        root: the folder that holds the run folders.
+        stem: of the folder's name; a number makes it unique.
+        name: the folder's name under `root`, instead of stem and number.
+        out: the folder itself, instead of root and name.
+
+    Raises:
+        RunError: the folder is taken or cannot be made.
+    """
+    folder = _claim(Path(out) if out else Path(root) / name) if out or name else _number(root, stem)
+    run = Run(folder, settings, {"format": FORMAT} | info)
+    atomic.write_text(folder / "labels.txt", "".join(f"{label}\n" for label in class_names))
+    run.write_config()
+    return run
+
+
+def _number(root, stem):
+    """Claim the first free `<stem>-<n>`; mkdir decides between two that come at once."""
+    stem = re.sub(r"[^\w.-]+", "-", stem).strip("-") or "run"
+    number = 1
+    while True:
+        folder = Path(root) / f"{stem}-{number}"
+        try:
+            _make(folder)
+            return folder
+        except FileExistsError:
+            number += 1
+
+
+def _claim(folder):
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise RunError(f"{folder}: already there; choose another --name or --out")
+    if not folder.exists():
+        _make(folder)
+    return folder
+
+
+def _make(folder):
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        os.mkdir(folder)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        raise RunError(f"{folder}: cannot be made: {error.strerror}") from None
+
+
+def load_run(folder):
+    """Open a run folder.
+
+    Args:
+        folder: its path.
+
+    Raises:
+        RunError: it is no run folder, or was written by a newer kmixer.
+    """
+    folder = Path(folder)
+    if not (folder / "config.yaml").is_file():
+        raise RunError(f"{folder}: not a run folder: it holds no config.yaml")
+    values = settings_io.read_file(folder / "config.yaml", keep_run=True)
+    info = values.pop("run", None)
+    if not isinstance(info, dict) or "format" not in info:
+        raise RunError(f"{folder}: not a run folder: its config.yaml has no section 'run'")
+    if info["format"] != FORMAT:
+        raise RunError(f"{folder}: run format {info['format']}, this kmixer reads {FORMAT}")
+    return Run(folder, settings_io.build(values), info)

@@ -1,0 +1,211 @@
+"""Settings from YAML, presets and flags, and back: defaults < preset < file < flags."""
+
+import re
+from importlib import resources
+from pathlib import Path
+from typing import get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from .config import Settings
+from .errors import SettingsError, nearest
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.2's core rules: `on` and `no` are words, `1e-3` is a number."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, rule) for tag, rule in rules if not tag.endswith((":bool", ":float"))]
+    for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), "tTfF"
+)
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(
+        r"^[-+]?(?:\.[0-9]+|[0-9]+\.[0-9]*|[0-9]+(?=[eE]))(?:[eE][-+]?[0-9]+)?$"
+        r"|^[-+]?\.(?:inf|Inf|INF)$|^\.(?:nan|NaN|NAN)$"
+    ),
+    "-+0123456789.",
+)
+
+
+def parse_yaml(text, source):
+    """Parse YAML safely.
+
+    Raises:
+        SettingsError: the text is not YAML; `source` names where it came from.
+    """
+    try:
+        return yaml.load(text, Loader=_Loader)
+    except yaml.YAMLError as error:
+        reason = " ".join(str(error).split())
+        raise SettingsError(f"{source}: expected YAML, received something else: {reason}") from None
+
+
+def read_file(path, keep_run=False):
+    """Return the keys a YAML settings file sets, as nested dicts.
+
+    A run's own config.yaml can be read: its section `run`, which sets nothing, is left out unless
+    `keep_run` is true.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise SettingsError(f"settings file {str(path)!r} cannot be read: {reason}") from None
+    values = _mapping(parse_yaml(text, str(path)), str(path))
+    if not keep_run:
+        values.pop("run", None)
+    return values
+
+
+def _mapping(values, source):
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise SettingsError(
+            f"{source}: received a {type(values).__name__}, expected sections such as 'model:'"
+        )
+    return values
+
+
+def preset_names():
+    """Return the names of the shipped presets."""
+    files = resources.files("kmixer_configs").iterdir()
+    return sorted(f.name.removesuffix(".yaml") for f in files if f.name.endswith(".yaml"))
+
+
+def preset_text(name):
+    """Return a shipped preset's YAML text, its heading comment included.
+
+    Raises:
+        SettingsError: there is no preset of that name; the nearest are named.
+    """
+    if name not in preset_names():
+        raise SettingsError(f"preset: received {name!r}, no such preset{nearest(name, preset_names())}")
+    return resources.files("kmixer_configs").joinpath(f"{name}.yaml").read_text(encoding="utf-8")
+
+
+def read_preset(name):
+    """Return the keys a shipped preset sets, as nested dicts."""
+    return _mapping(parse_yaml(preset_text(name), f"preset {name}"), f"preset {name}")
+
+
+def parse_assignment(text):
+    """Turn `path.to.key=value` into nested dicts; the value is read as YAML."""
+    path, equals, value = text.partition("=")
+    if not equals or not path.strip():
+        raise SettingsError(f"--set: received {text!r}, expected path.to.key=value")
+    return nested(path.strip(), parse_yaml(value, f"--set {path}"))
+
+
+def nested(path, value):
+    """Return `{"a": {"b": value}}` for the path `a.b`."""
+    for key in reversed(path.split(".")):
+        value = {key: value}
+    return value
+
+
+def merge(lower, upper):
+    """Lay the nested dicts `upper` over `lower`."""
+    if not isinstance(lower, dict) or not isinstance(upper, dict):
+        return upper
+    return lower | {key: merge(lower.get(key), value) for key, value in upper.items()}
+
+
+def _choose(lower, upper):
+    """Drop the lower layers' settings of an optimizer or schedule that `upper` replaces.
+
+    The momentum of one optimizer means nothing to another: a new choice starts from its own
+    defaults.
+    """
+    kept = dict(lower)
+    for section in ("optimizer", "schedule"):
+        chosen = upper.get(section)
+        if isinstance(chosen, dict) and "name" in chosen:
+            if chosen["name"] != lower[section]["name"]:
+                kept[section] = {}
+    return kept
+
+
+def build(*layers):
+    """Build settings from nested dicts; a later layer wins over an earlier one.
+
+    Raises:
+        SettingsError: one line with the key's path, what was received and what was expected.
+    """
+    values = {key: {"name": getattr(Settings(), key).name} for key in ("optimizer", "schedule")}
+    for layer in layers:
+        values = merge(_choose(values, layer), layer)
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        raise SettingsError(_one_line(error)) from None
+
+
+def dump(settings):
+    """Return the settings as YAML text that reads back to the same settings."""
+    return yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False)
+
+
+def _one_line(error):
+    problems = error.errors(include_url=False)
+    first = _describe(problems[0])
+    return first if len(problems) == 1 else f"{first} (and {len(problems) - 1} more)"
+
+
+def _describe(problem):
+    path, fields = _locate(problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        return f"{path}: no such setting{nearest(path.rpartition('.')[2], fields)}"
+    if problem["type"] == "value_error":
+        text = problem["msg"].removeprefix("Value error, ")
+        return f"{path}.{text}" if path else text
+    if problem["type"] == "union_tag_invalid":
+        tags = problem["ctx"]["expected_tags"].replace("'", "").split(", ")
+        received = problem["ctx"]["tag"]
+        return f"{path}.name: received {received!r}, no such choice{nearest(received, tags)}"
+    expected = problem["msg"].removeprefix("Input should be ").removeprefix("a valid ")
+    return f"{path}: received {_brief(problem['input'])}, expected {expected}"
+
+
+def _brief(value):
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _locate(loc):
+    """Return the dotted path of an error and the fields valid where it happened."""
+    section, path, fields = Settings, [], list(Settings.model_fields)
+    for part in loc:
+        if section is None:
+            break
+        sections = _sections(section) if not isinstance(section, list) else section
+        if isinstance(section, list):  # a union: this part is the chosen member's name
+            section = next((s for s in sections if s.model_fields["name"].default == part), None)
+            fields = list(section.model_fields) if section else fields
+            continue
+        path.append(str(part))
+        inner = sections.get(part)
+        if inner and len(inner) > 1:
+            section = inner
+        else:
+            section = inner[0] if inner else None
+            fields = list(section.model_fields) if section else fields
+    return ".".join(path), fields
+
+
+def _sections(section):
+    """Return the settings sections below each field of `section`."""
+    found = {}
+    for name, field in section.model_fields.items():
+        options = get_args(field.annotation) or (field.annotation,)
+        models = [o for o in options if isinstance(o, type) and issubclass(o, BaseModel)]
+        if models:
+            found[name] = models
+    return found

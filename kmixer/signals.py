@@ -1,0 +1,37 @@
+"""Ctrl-C and SIGTERM while training: end the step, keep what is whole, say how to go on."""
+
+import signal
+import threading
+from contextlib import contextmanager
+
+
+class StopRequest:
+    """Which signal, if any, has asked the training to stop."""
+
+    def __init__(self):
+        self.signal = None
+
+
+@contextmanager
+def stop_requests():
+    """Yield a `StopRequest` that SIGINT and SIGTERM set; a second signal ends the process's wait.
+
+    Outside the main thread nothing can be caught, and the request stays unset.
+    """
+    request = StopRequest()
+    if threading.current_thread() is not threading.main_thread():
+        yield request
+        return
+
+    def ask(number, frame):
+        if request.signal is not None:
+            raise KeyboardInterrupt
+        request.signal = number
+
+    caught = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, ask) for number in caught}
+    try:
+        yield request
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,221 @@
+"""Settings → a trained run."""
+
+import keras
+
+from . import STARTED, augment, backend, callbacks, checkpoint, evaluation, figures, provenance
+from .datasets import load
+from .errors import DataError, RunError, SettingsError
+from .models import count_flops, default_patch_size
+from .optim import build_optimizer
+from .runs import create_run
+from .signals import stop_requests
+
+
+def train(settings, *, preset=None, command="kmixer.train(...)", root="saved_models", name=None,
+          out=None, watchers=(), announce=None):  # fmt: skip
+    """Train a classifier and write its run folder.
+
+    Args:
+        settings: `Settings`; what they leave open (mean, patch size, backend, …) is resolved from
+            the data and written to config.yaml.
+        preset: the preset's name, for the folder's name.
+        command: what config.yaml says the run came from.
+        root: where run folders go.
+        name: of the run folder, instead of `<dataset>-<preset>-<n>`.
+        out: the run folder itself, instead of root and name.
+        watchers: more Keras callbacks, such as a progress display.
+        announce: called with (run, dataset) before training begins.
+
+    Returns:
+        The finished `Run`.
+
+    Raises:
+        KmixerError: the data, the settings or the disk do not allow it, the loss diverged, or a
+            signal ended the training.
+    """
+    data = settings.data
+    dataset = load(data.name, data.dir, data.image_size)
+    dataset = dataset.with_validation(data.validation_size, data.split_seed)
+    settings = resolve(settings, dataset)
+    info = {
+        "command": command,
+        "preset": preset,
+        "git_commit": provenance.git_commit(),
+        "versions": provenance.versions(),
+        "device": provenance.device(),
+        "dataset": dataset.name,
+        "input_shape": list(dataset.image_shape),
+    }
+    check_model(settings, dataset)
+    stem = _stem(dataset.name, preset)
+    run = create_run(settings, info, dataset.class_names, root=root, stem=stem, name=name, out=out)
+    return _fit(run, dataset, watchers, announce)
+
+
+def resume(run, *, watchers=(), announce=None):
+    """Go on with an interrupted run from its last whole epoch; the rest as `train`.
+
+    Raises:
+        RunError: the run is finished, or its data are no longer what they were.
+    """
+    if run.finished:
+        raise RunError(f"{run.folder}: finished; there is nothing to resume")
+    data = run.settings.data
+    dataset = load(data.name, data.dir, data.image_size)
+    dataset = dataset.with_validation(data.validation_size, data.split_seed)
+    if list(dataset.image_shape) != run.info["input_shape"]:
+        raise RunError(f"{run.folder}: trained on other images than {data.name} holds now")
+    return _fit(run, dataset, watchers, announce)
+
+
+def resolve(settings, dataset):
+    """Return the settings with everything filled in that depends on the data and the machine."""
+    height, width, channels = dataset.image_shape
+    mean, std = _statistics(dataset.train.images)
+    data, model, training = settings.data, settings.model, settings.training
+    values = settings.model_dump()
+    values["data"] |= {
+        "image_size": data.image_size or (height if height == width else None),
+        "validation_size": len(dataset.validation),
+        "mean": data.mean or mean,
+        "std": data.std or std,
+    }
+    values["model"]["patch_size"] = model.patch_size or default_patch_size(min(height, width))
+    name = keras.backend.backend()
+    jit = backend.JIT[name] if training.jit is None else training.jit
+    values["training"] |= {"backend": name, "jit": jit}
+    for key in ("mean", "std"):
+        if len(values["data"][key]) != channels:
+            raise SettingsError(
+                f"data.{key}: received {len(values['data'][key])} values, expected {channels}"
+            )
+    return type(settings).model_validate(values)
+
+
+def _statistics(images):
+    """Return mean and standard deviation per channel of pixels/255, rounded to four places."""
+    pixels = images.reshape(-1, images.shape[-1])
+    mean = pixels.mean(axis=0, dtype="float64") / 255
+    std = pixels.std(axis=0, dtype="float64") / 255
+    return [round(float(m), 4) for m in mean], [max(round(float(s), 4), 1e-4) for s in std]
+
+
+def check_model(settings, dataset):
+    """Fail before anything is written if the model cannot be built on these images."""
+    steps_per_epoch(settings, dataset)
+    if settings.data.validation_size >= len(dataset.train) + len(dataset.validation):
+        raise DataError("data.validation_size leaves no training images")
+    from .architecture import build_model
+
+    return build_model(settings, dataset.image_shape, len(dataset.class_names))
+
+
+def steps_per_epoch(settings, dataset):
+    """Return the batches in an epoch: whole ones, a multiple of `steps_per_execution`."""
+    batch, at_once = settings.data.batch_size, settings.training.steps_per_execution
+    steps = len(dataset.train) // batch // at_once * at_once
+    if not steps:
+        raise SettingsError(
+            f"data.batch_size: received {batch} with training.steps_per_execution {at_once},"
+            f" expected at most {len(dataset.train)} images together"
+        )
+    return steps
+
+
+def _stem(dataset_name, preset):
+    if preset is None:
+        return dataset_name
+    return preset if preset.startswith(dataset_name) else f"{dataset_name}-{preset}"
+
+
+def _fit(run, dataset, watchers, announce):
+    from . import pipeline
+
+    settings, started = run.settings, STARTED
+    if settings.training.backend != "tensorflow":
+        pipeline.keep_off_accelerator()
+    keras.utils.set_random_seed(settings.training.seed)
+    if announce:
+        announce(run, dataset)
+    model = run.build_model()
+    augmentation = augment.augmentation(settings.augment)
+    on_host = settings.augment.on == "host" or augmentation is None
+    trained = model if on_host else augmented(model, augmentation)
+    steps = steps_per_epoch(settings, dataset)
+    compile_model(trained, settings, steps)
+    rows, counters = checkpoint.load(run, trained) or ([], {})
+    examples = steps * settings.data.batch_size
+
+    def writer(counting, ema):
+        return callbacks.WriteRun(run, model, examples, rows, counting, ema, started)
+
+    classes = len(dataset.class_names)
+    with stop_requests() as request:
+        chosen, write = callbacks.build_callbacks(settings, run, request, writer)
+        trained.fit(
+            pipeline.training_batches(
+                dataset.train, classes, settings.data.batch_size, settings.training.seed,
+                augment=augmentation, on_host=on_host, steps_per_epoch=steps, shuffle=False,
+                label_smoothing=settings.training.label_smoothing, first_epoch=len(rows),
+            ),
+            validation_data=pipeline.evaluation_batches(
+                dataset.validation, classes, None if on_host else augmentation.draws
+            ),
+            epochs=settings.training.epochs, initial_epoch=len(rows), steps_per_epoch=steps, shuffle=False,
+            callbacks=[*chosen, callbacks.restore_counters(chosen, counters), *watchers],
+            verbose=0,
+        )  # fmt: skip
+    return _finish(run, model, dataset, write)
+
+
+def augmented(model, augmentation):
+    """Return a model that augments `(images, draws)` on the accelerator before `model`."""
+    images = keras.Input(model.input_shape[1:], dtype="uint8", name="images")
+    draws = keras.Input((augmentation.draws,), dtype="float32", name="draws")
+    return keras.Model([images, draws], model(augmentation(images, draws)), name="augmented")
+
+
+def compile_model(model, settings, steps):
+    """Compile with the settings' optimizer, cross-entropy on logits, and accuracy."""
+    model.compile(
+        optimizer=build_optimizer(settings, steps),
+        loss=keras.losses.CategoricalCrossentropy(from_logits=True),
+        metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
+        jit_compile=settings.training.jit,
+        steps_per_execution=settings.training.steps_per_execution,
+    )
+
+
+def _finish(run, model, dataset, write):
+    """Read the test set, for the first and only time, and write the figures."""
+    last = evaluation.measure_splits(model, dataset)
+    best_model = run.load_model()
+    best = evaluation.measure_splits(best_model, dataset)
+    rows = write.rows
+    best_row = max(rows, key=lambda row: row["val_accuracy"])
+    rates = sorted(row["examples_per_second"] for row in rows[1:] or rows)
+    metrics = {
+        "dataset": dataset.name,
+        "backend": run.settings.training.backend,
+        "device": run.info["device"],
+        "epochs": len(rows),
+        "best_epoch": best_row["epoch"],
+        "best": {"train": _train(best_row)} | best.figures,
+        "last": {"train": _train(rows[-1])} | last.figures,
+        "seconds": round(sum(row["seconds"] for row in rows), 2),
+        "seconds_to_first_step": write.first_step and round(write.first_step, 2),
+        "examples_per_second": rates[len(rates) // 2],
+        "parameters": model.count_params(),
+        "flops": count_flops(model),
+        "peak_memory_bytes": provenance.peak_memory(),
+    }
+    figures.save_curves(rows, run.folder / "curves.png", run.info["command"])
+    figures.save_confusion_matrix(
+        best.confusion_matrix, dataset.class_names, run.folder / "confusion_matrix.png"
+    )
+    run.write_metrics(metrics)
+    return run
+
+
+def _train(row):
+    return {"loss": row["loss"], "accuracy": row["accuracy"]}
