@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .datasets import load_splits
 from .pipeline import even_batch_size
 
 CALIBRATION_BINS = 15
@@ -145,6 +146,15 @@ def evaluate(run, dataset, split_name="test"):
     )
     figures.save_mistakes(split, predictions, dataset.class_names, folder / "mistakes.png")
     return metrics, folder
+
+
+def load_data(run, name=None, folder=None):
+    """Load the run's own data set with its splits, or another one in the run's image size."""
+    data = run.settings.data
+    changes = {"name": name or data.name, "dir": folder or data.dir}
+    if name is not None:
+        changes["validation_size"] = None
+    return load_splits(data.model_copy(update=changes))
 
 
 def check_same_kind(run, dataset):

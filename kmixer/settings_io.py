@@ -91,6 +91,11 @@ def preset_text(name):
     return resources.files("kmixer_configs").joinpath(f"{name}.yaml").read_text(encoding="utf-8")
 
 
+def preset_heading(name):
+    """Return the first line of a preset's heading comment."""
+    return preset_text(name).splitlines()[0].lstrip("# ")
+
+
 def read_preset(name):
     """Return the keys a shipped preset sets, as nested dicts."""
     return _mapping(parse_yaml(preset_text(name), f"preset {name}"), f"preset {name}")
@@ -101,7 +106,12 @@ def parse_assignment(text):
     path, equals, value = text.partition("=")
     if not equals or not path.strip():
         raise SettingsError(f"--set: received {text!r}, expected path.to.key=value")
-    return nested(path.strip(), parse_yaml(value, f"--set {path}"))
+    return nested_text(path.strip(), value)
+
+
+def nested_text(path, value):
+    """Return nested dicts for a value that, if it is text, is read as YAML."""
+    return nested(path, parse_yaml(value, path) if isinstance(value, str) else value)
 
 
 def nested(path, value):

@@ -3,7 +3,7 @@
 import keras
 
 from . import STARTED, augment, backend, callbacks, checkpoint, evaluation, figures, provenance
-from .datasets import load
+from .datasets import load_splits
 from .errors import DataError, RunError, SettingsError
 from .models import count_flops, default_patch_size
 from .optim import build_optimizer
@@ -24,7 +24,7 @@ def train(settings, *, preset=None, command="kmixer.train(...)", root="saved_mod
         name: of the run folder, instead of `<dataset>-<preset>-<n>`.
         out: the run folder itself, instead of root and name.
         watchers: more Keras callbacks, such as a progress display.
-        announce: called with (run, dataset) before training begins.
+        announce: called with (run, dataset, model) before training begins.
 
     Returns:
         The finished `Run`.
@@ -33,9 +33,7 @@ def train(settings, *, preset=None, command="kmixer.train(...)", root="saved_mod
         KmixerError: the data, the settings or the disk do not allow it, the loss diverged, or a
             signal ended the training.
     """
-    data = settings.data
-    dataset = load(data.name, data.dir, data.image_size)
-    dataset = dataset.with_validation(data.validation_size, data.split_seed)
+    dataset = load_splits(settings.data)
     settings = resolve(settings, dataset)
     info = {
         "command": command,
@@ -60,11 +58,9 @@ def resume(run, *, watchers=(), announce=None):
     """
     if run.finished:
         raise RunError(f"{run.folder}: finished; there is nothing to resume")
-    data = run.settings.data
-    dataset = load(data.name, data.dir, data.image_size)
-    dataset = dataset.with_validation(data.validation_size, data.split_seed)
+    dataset = load_splits(run.settings.data)
     if list(dataset.image_shape) != run.info["input_shape"]:
-        raise RunError(f"{run.folder}: trained on other images than {data.name} holds now")
+        raise RunError(f"{run.folder}: trained on other images than {run.settings.data.name} holds now")
     return _fit(run, dataset, watchers, announce)
 
 
@@ -135,9 +131,9 @@ def _fit(run, dataset, watchers, announce):
     if settings.training.backend != "tensorflow":
         pipeline.keep_off_accelerator()
     keras.utils.set_random_seed(settings.training.seed)
-    if announce:
-        announce(run, dataset)
     model = run.build_model()
+    if announce:
+        announce(run, dataset, model)
     augmentation = augment.augmentation(settings.augment)
     on_host = settings.augment.on == "host" or augmentation is None
     trained = model if on_host else augmented(model, augmentation)
@@ -155,7 +151,7 @@ def _fit(run, dataset, watchers, announce):
         trained.fit(
             pipeline.training_batches(
                 dataset.train, classes, settings.data.batch_size, settings.training.seed,
-                augment=augmentation, on_host=on_host, steps_per_epoch=steps, shuffle=False,
+                augment=augmentation, on_host=on_host, steps_per_epoch=steps,
                 label_smoothing=settings.training.label_smoothing, first_epoch=len(rows),
             ),
             validation_data=pipeline.evaluation_batches(

@@ -6,7 +6,7 @@ from ..errors import DataError, nearest
 from . import fashion_mnist, image_folder, tfds
 from .dataset import Dataset, Split
 
-__all__ = ["SHORT_NAMES", "Dataset", "Split", "load"]
+__all__ = ["SHORT_NAMES", "Dataset", "Split", "check_name", "load", "load_splits"]
 
 SHORT_NAMES = {
     "fmnist": "Fashion-MNIST, 60,000 + 10,000 grey images of 28×28, shipped with kmixer",
@@ -31,16 +31,32 @@ def load(name, folder=None, image_size=None, progress=None):
     Raises:
         DataError: there is no such data set, or it is damaged.
     """
+    check_name(name)
     if name == "fmnist":
         return _check_size(fashion_mnist.load(), image_size)
     if name in SHORT_NAMES:
         return tfds.load(name, folder, image_size)
     if name.startswith("tfds:"):
         return tfds.load(name.removeprefix("tfds:"), folder, image_size)
-    if Path(name).is_dir():
-        return image_folder.load(name, image_size, progress)
+    return image_folder.load(name, image_size, progress)
+
+
+def check_name(name):
+    """Refuse a name that stands for no data set, before anything slow happens.
+
+    Raises:
+        DataError: it is no short name, no `tfds:NAME` and no folder.
+    """
+    if name in SHORT_NAMES or name.startswith("tfds:") or Path(name).is_dir():
+        return
     known = nearest(name, SHORT_NAMES)
     raise DataError(f"data set {name!r}: no such name and no such folder{known}")
+
+
+def load_splits(data):
+    """Load the data set that `DataSettings` name and cut its validation split."""
+    dataset = load(data.name, data.dir, data.image_size)
+    return dataset.with_validation(data.validation_size, data.split_seed)
 
 
 def _check_size(dataset, image_size):

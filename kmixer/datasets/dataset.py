@@ -50,6 +50,23 @@ class Dataset:
         named = {"train": self.train, "validation": self.validation, "test": self.test}
         return {name: split for name, split in named.items() if split is not None}
 
+    def describe(self):
+        """Return name, source, image shape, size, counts per split and class, as a JSON-able dict."""
+        return {
+            "name": self.name,
+            "source": self.source,
+            "image_shape": list(self.image_shape),
+            "megabytes": sum(split.images.nbytes for split in self.splits.values()) / 1e6,
+            "counts": {
+                name: dict(zip(self.class_names, self._counts(split), strict=True))
+                for name, split in self.splits.items()
+            },
+            "notes": list(self.notes),
+        }
+
+    def _counts(self, split):
+        return np.bincount(split.labels, minlength=len(self.class_names)).tolist()
+
     def with_validation(self, size=None, seed=0):
         """Cut a stratified validation split from the training images.
 

@@ -1,6 +1,7 @@
 """One image file → uint8 pixels; what is converted, what is refused."""
 
 import warnings
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -40,11 +41,20 @@ def open_image(path):
 
 def describe(path):
     """Return ((width, height) as shown, is grey, frames) of an image file, undecoded."""
-    with open_image(path) as image:
+    with open_image(path) as image, _refusing_damage(path):
         size = image.size
         if image.getexif().get(0x0112, 1) >= 5:  # the EXIF orientations that turn by a quarter
             size = size[::-1]
         return size, image.mode in GREY_MODES, getattr(image, "n_frames", 1)
+
+
+@contextmanager
+def _refusing_damage(path):
+    """Turn whatever Pillow raises on a damaged file, which is almost anything, into a DataError."""
+    try:
+        yield
+    except Exception as error:
+        raise DataError(f"{path}: damaged image: {error}") from None
 
 
 def decode(path, size, grey):
@@ -61,12 +71,9 @@ def decode(path, size, grey):
     Raises:
         DataError: the file cannot be read or is damaged.
     """
-    with open_image(path) as image:
-        try:
-            upright = ImageOps.exif_transpose(image)
-            flat = _eight_bit(upright).convert("L" if grey else "RGB")
-        except Exception as error:  # Pillow's decoders raise almost anything on damaged files
-            raise DataError(f"{path}: damaged image: {error}") from None
+    with open_image(path) as image, _refusing_damage(path):
+        upright = ImageOps.exif_transpose(image)
+        flat = _eight_bit(upright).convert("L" if grey else "RGB")
     if flat.size != (size, size):
         flat = ImageOps.fit(flat, (size, size), Image.Resampling.BILINEAR)
     return np.asarray(flat, np.uint8).reshape(size, size, -1)

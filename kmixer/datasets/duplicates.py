@@ -19,6 +19,7 @@ class Duplicates:
         near: pairs of different images that are nearly the same.
         near_across: those of them with one image in each split.
         pairs: int `(near, 2)`, the pairs; indices count through train, then test.
+        similarity: the correlation from which two images count as nearly the same.
     """
 
     exact: int
@@ -26,6 +27,12 @@ class Duplicates:
     near: int
     near_across: int
     pairs: np.ndarray
+    similarity: float
+
+    def counts(self):
+        """Return everything but the pairs, as a JSON-able dict."""
+        names = ("exact", "exact_across", "near", "near_across", "similarity")
+        return {name: getattr(self, name) for name in names}
 
 
 def find_duplicates(train, test, *, similarity=0.995, progress=None):
@@ -48,7 +55,7 @@ def find_duplicates(train, test, *, similarity=0.995, progress=None):
     pairs = unique[_near_pairs(images[unique], similarity, progress)]
     crossing = (pairs[:, 0] < len(train)) & (pairs[:, 1] >= len(train))
     return Duplicates(
-        len(images) - len(unique), int(across), len(pairs), int(crossing.sum()), pairs
+        len(images) - len(unique), int(across), len(pairs), int(crossing.sum()), pairs, similarity
     )
 
 

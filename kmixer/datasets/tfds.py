@@ -2,6 +2,8 @@
 
 import os
 import socket
+import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from urllib.parse import urlparse
 
@@ -51,7 +53,7 @@ def _builder(name, folder):
 def _check_kind(builder, name):
     import tensorflow_datasets as tfds
 
-    features = builder.info.features or {}
+    features = dict(builder.info.features or {})
     kinds = {"image": tfds.features.Image, "label": tfds.features.ClassLabel}
     if not all(isinstance(features.get(key), kind) for key, kind in kinds.items()):
         raise DataError(
@@ -64,7 +66,8 @@ def _prepare(builder, name, folder):
         return
     _check_network(builder, name, folder)
     try:
-        builder.download_and_prepare()
+        with redirect_stdout(sys.stderr):  # TFDS prints its progress to stdout
+            builder.download_and_prepare()
     except Exception as error:
         raise DataError(f"tfds:{name}: preparing it in {folder} failed: {_line(error)}") from None
 

@@ -1,0 +1,5 @@
+"""`python -m kmixer_cli` is `kmixer`."""
+
+from .main import main
+
+main()

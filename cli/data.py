@@ -1,0 +1,113 @@
+"""`kmixer data`: list, info, show."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .terminal import DataDir, Json, Quiet, Set, Terminal
+
+app = typer.Typer(help="Look at data sets.", no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(help="A data set's name, tfds:NAME or an image folder.")]
+
+
+@app.command("list")
+def list_(as_json: Json = False):
+    """List the data sets that have a name of their own.
+
+    Example: kmixer data list
+    """
+    from kmixer.datasets import SHORT_NAMES
+
+    terminal = Terminal(as_json=as_json)
+    for name, description in SHORT_NAMES.items():
+        terminal.say(f"{name:<12}{description}")
+    terminal.say(f"{'tfds:NAME':<12}any image-classification data set of TensorFlow Datasets")
+    terminal.say(f"{'FOLDER':<12}train/CLASS/*.png and test/CLASS/*.png, or CLASS/*.png")
+    terminal.result({"datasets": SHORT_NAMES})
+
+
+@app.command()
+def info(
+    name: Name,
+    image_size: Annotated[int | None, typer.Option(min=1, help="Resize images to it.")] = None,
+    duplicates: Annotated[bool, typer.Option(help="Look for exact and near duplicates.")] = True,
+    data_dir: DataDir = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+):
+    """Tell what a data set holds: source, sizes, counts per class, duplicates.
+
+    Example: kmixer data info fmnist
+    """
+    from kmixer import datasets
+    from kmixer.datasets.duplicates import find_duplicates
+
+    terminal = Terminal(quiet, as_json)
+    with terminal.bar("reading") as progress:
+        dataset = datasets.load(name, data_dir, image_size, progress)
+    found = None
+    if duplicates:
+        with terminal.bar("comparing") as progress:
+            train, test = dataset.train.images, dataset.test.images
+            found = find_duplicates(train, test, progress=progress)
+    facts = dataset.describe() | ({"duplicates": found.counts()} if found else {})
+    _print_info(terminal, facts)
+    terminal.result(facts)
+
+
+def _print_info(terminal, facts):
+    shape = "×".join(str(side) for side in facts["image_shape"])
+    terminal.say(f"{facts['name']}: {shape} uint8, {facts['megabytes']:.1f} MB of pixels")
+    terminal.say(f"source: {facts['source']}")
+    for note in facts["notes"]:
+        terminal.say(f"note: {note}")
+    splits = list(facts["counts"])
+    rows = [
+        [label, *(f"{facts['counts'][split][label]:,}" for split in splits)]
+        for label in facts["counts"]["train"]
+    ]
+    totals = [f"{sum(facts['counts'][split].values()):,}" for split in splits]
+    terminal.table(None, ["class", *splits], [*rows, ["all", *totals]])
+    if "duplicates" in facts:
+        found = facts["duplicates"]
+        terminal.say(
+            f"duplicates: {found['exact']} exact ({found['exact_across']} of them in both training"
+            f" and test set), {found['near']} near pairs ({found['near_across']} across the two;"
+            f" pixel correlation ≥ {found['similarity']})"
+        )
+
+
+@app.command()
+def show(
+    name: Name,
+    out: Annotated[Path, typer.Option(help="The PNG to write.")] = Path("augmentation.png"),
+    count: Annotated[int, typer.Option(min=1, max=32, help="Images in a row.")] = 10,
+    preset: Annotated[str | None, typer.Option(help="Show this preset's augmentation.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the draws.")] = 0,
+    data_dir: DataDir = None,
+    assignments: Set = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+):
+    """Write a PNG grid of training images before and after augmentation.
+
+    Without a preset or --set augment.…, every augmentation is shown at a strength that can be seen.
+
+    Example: kmixer data show fmnist --out augmentation.png
+    """
+    from .train import load_settings, start
+
+    flags = {"data.dir": data_dir}
+    _, settings = load_settings(name, preset, None, flags, assignments)
+    start()
+    from kmixer import datasets, showcase
+
+    terminal = Terminal(quiet, as_json)
+    with terminal.bar("reading") as progress:
+        dataset = datasets.load(name, data_dir, settings.data.image_size, progress)
+    chosen = settings.augment if preset or assignments else showcase.VISIBLE
+    rows = showcase.save_augmentations(dataset.train, chosen, out, count, seed)
+    terminal.say(f"{out}: {count} images, rows: {', '.join(rows)}")
+    terminal.result({"file": str(out), "rows": rows})

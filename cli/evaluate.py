@@ -1,0 +1,56 @@
+"""`kmixer evaluate`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .terminal import Backend, DataDir, Json, Quiet, Terminal, percent
+
+
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="A run folder.")],
+    dataset: Annotated[
+        str | None, typer.Argument(help="Another data set of the same classes; default: its own.")
+    ] = None,
+    split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
+    backend: Backend = None,
+    data_dir: DataDir = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+):
+    """Measure a run: accuracy, loss, per class, confusion matrix, calibration, worst mistakes.
+
+    Example: kmixer evaluate saved_models/fmnist-1
+    """
+    from kmixer.errors import SettingsError, nearest
+    from kmixer.runs import load_run
+
+    names = ("train", "validation", "test")
+    if split not in names:
+        raise SettingsError(f"--split: received {split!r}{nearest(split, names)}")
+    opened = load_run(run)
+    from .train import start
+
+    start(backend or opened.settings.training.backend)
+    from kmixer import evaluation
+
+    loaded = evaluation.load_data(opened, dataset, data_dir)
+    metrics, folder = evaluation.evaluate(opened, loaded, split)
+    terminal = Terminal(quiet, as_json)
+    _print(terminal, metrics, folder)
+    terminal.result({"folder": str(folder)} | metrics)
+
+
+def _print(terminal, metrics, folder):
+    rows = [
+        [name, *(percent(row[key]) for key in ("precision", "recall", "f1")), f"{row['support']:,.0f}"]
+        for name, row in metrics["per_class"].items()
+    ]
+    title = f"{metrics['dataset']}, {metrics['split']}: {metrics['examples']:,} images"
+    terminal.table(title, ["class", "precision", "recall", "F1", "images"], rows)
+    terminal.say(
+        f"accuracy {percent(metrics['accuracy'])}, loss {metrics['loss']:.4f},"
+        f" calibration error {percent(metrics['calibration_error'])}"
+    )
+    terminal.say(f"in {folder}: metrics.json, confusion_matrix.png, mistakes.png")

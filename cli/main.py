@@ -1,0 +1,79 @@
+"""The `kmixer` command; heavy imports stay inside the commands, so that `--help` comes at once."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from . import benchmark, data, evaluate, presets, train
+
+app = typer.Typer(
+    name="kmixer",
+    help="Train, compare, tune and ship small all-MLP image classifiers on any Keras backend.",
+    epilog="Exit codes: 0 done · 1 failure · 2 usage or settings · 3 diverged · 130 Ctrl-C ·"
+    " 143 SIGTERM",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("train")(train.train)
+app.command("resume")(train.resume)
+app.command("evaluate")(evaluate.evaluate)
+app.command("presets")(presets.presets)
+app.command("benchmark")(benchmark.benchmark)
+app.add_typer(data.app, name="data")
+
+
+def _version(wanted: bool):
+    if wanted:
+        from kmixer import __version__
+
+        typer.echo(f"kmixer {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of an error (anywhere in the line).")
+    ] = False,
+):
+    """Train, compare, tune and ship small all-MLP image classifiers on any Keras backend."""
+
+
+def main(arguments=None):
+    """Run the command line and exit; errors are one line on stderr."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in arguments
+    arguments = [argument for argument in arguments if argument != "--debug"]
+    if debug:
+        sys.exit(app(args=arguments, standalone_mode=False))
+    try:
+        sys.exit(app(args=arguments, standalone_mode=False))
+    except KeyboardInterrupt:
+        _fail("interrupted", 130)
+    except BrokenPipeError:  # the reader, such as `head`, has gone
+        sys.stderr.close()
+        sys.exit(1)
+    except Exception as error:
+        _fail(_describe(error), getattr(error, "exit_code", 1))
+
+
+def _describe(error):
+    """Return one line; usage errors know how to word theirs, unforeseen ones give their kind."""
+    if hasattr(error, "format_message"):
+        context = getattr(error, "ctx", None)
+        hint = f" (see: {context.command_path} --help)" if context else ""
+        return " ".join(error.format_message().split()) + hint
+    text = " ".join(str(error).split())
+    if hasattr(error, "exit_code"):
+        return text
+    return f"{type(error).__name__}: {text[:300]} (--debug shows where)"
+
+
+def _fail(message, code):
+    typer.echo(f"kmixer: {message}", err=True)
+    sys.exit(code)

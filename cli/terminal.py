@@ -1,0 +1,80 @@
+"""What the commands print: tables and lines for people, one JSON object for programs."""
+
+import json
+from typing import Annotated
+
+import typer
+
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
+Json = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object on stdout, the rest on stderr.")
+]
+Backend = Annotated[
+    str | None,
+    typer.Option(help="tensorflow, jax or torch; over KERAS_BACKEND, over keras.json."),
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Any setting by its path; may be repeated."),
+]
+DataDir = Annotated[
+    str | None, typer.Option(help="Where TFDS keeps prepared data sets; over TFDS_DATA_DIR.")
+]
+
+
+class Terminal:
+    """Where a command's words go.
+
+    Args:
+        quiet: nothing but errors and JSON.
+        as_json: one JSON object on stdout; everything else goes to stderr.
+    """
+
+    def __init__(self, quiet=False, as_json=False):
+        from rich.console import Console
+
+        self.as_json, self.quiet = as_json, quiet
+        self.console = Console(stderr=as_json, quiet=quiet, highlight=False, soft_wrap=True)
+
+    def say(self, line=""):
+        """Print a line."""
+        self.console.print(line, markup=False)
+
+    def table(self, title, columns, rows):
+        """Print a table; the first column is text, the others are numbers."""
+        from rich.table import Table
+
+        table = Table(title=title, title_justify="left", header_style="bold")
+        for index, column in enumerate(columns):
+            table.add_column(column, justify="left" if index == 0 else "right")
+        for row in rows:
+            table.add_row(*(str(cell) for cell in row))
+        self.console.print(table)
+
+    def result(self, values):
+        """Print the JSON object, if one was asked for."""
+        if self.as_json:
+            typer.echo(json.dumps(values))
+
+    def bar(self, description):
+        """Return a context manager that yields a function of (done, total) behind a bar."""
+        return _bar(self.console, description)
+
+
+def _bar(console, description):
+    from contextlib import contextmanager
+
+    from rich.progress import Progress
+
+    @contextmanager
+    def showing():
+        with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+            task = progress.add_task(description, total=None)
+            yield lambda done, total: progress.update(task, completed=done, total=total)
+
+    return showing()
+
+
+def percent(share):
+    """Return a share as per cent with two places."""
+    return f"{100 * share:.2f} %"

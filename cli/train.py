@@ -1,0 +1,183 @@
+"""`kmixer train` and `kmixer resume`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .terminal import Backend, DataDir, Json, Quiet, Set, Terminal
+
+# Which setting each flag sets.
+FLAGS = {
+    "blocks": "model.blocks",
+    "patch_size": "model.patch_size",
+    "patch_stride": "model.patch_stride",
+    "hidden_dim": "model.hidden_dim",
+    "tokens_mlp_dim": "model.tokens_mlp_dim",
+    "channels_mlp_dim": "model.channels_mlp_dim",
+    "dropout": "model.dropout",
+    "epochs": "training.epochs",
+    "seed": "training.seed",
+    "precision": "training.precision",
+    "jit": "training.jit",
+    "steps_per_execution": "training.steps_per_execution",
+    "tensorboard": "training.tensorboard",
+    "backend": "training.backend",
+    "batch_size": "data.batch_size",
+    "image_size": "data.image_size",
+    "data_dir": "data.dir",
+    "optimizer": "optimizer.name",
+    "learning_rate": "optimizer.learning_rate",
+    "weight_decay": "optimizer.weight_decay",
+    "schedule": "schedule.name",
+}
+
+_MODEL, _TRAINING, _RUN = "Model", "Training", "Run folder"
+
+
+def _option(help_text, panel, *names, **more):
+    return typer.Option(*names, help=help_text, rich_help_panel=panel, show_default=False, **more)
+
+
+def _setting(help_text, panel, metavar):
+    """A flag whose text the settings check, so that its error names path, received, expected."""
+    return Annotated[str | None, _option(help_text, panel, metavar=metavar)]
+
+
+def train(
+    dataset: Annotated[
+        str, typer.Argument(help="fmnist, mnist, cifar10, cifar100, tfds:NAME or an image folder.")
+    ],
+    preset: Annotated[
+        str | None, typer.Option(help="A shipped preset; default: the data set's own, if any.")
+    ] = None,
+    config: Annotated[Path | None, typer.Option(help="A YAML file of settings.")] = None,
+    blocks: _setting("Number of Mixer blocks.", _MODEL, "INT") = None,
+    patch_size: _setting("Side of a patch in pixels.", _MODEL, "INT") = None,
+    patch_stride: _setting("Pixels between patches.", _MODEL, "INT") = None,
+    hidden_dim: _setting("Channels of a token.", _MODEL, "INT") = None,
+    tokens_mlp_dim: _setting("Hidden width of token mixing.", _MODEL, "INT") = None,
+    channels_mlp_dim: _setting("Hidden width of channel mixing.", _MODEL, "INT") = None,
+    dropout: _setting("Inside the MLPs.", _MODEL, "SHARE") = None,
+    epochs: _setting("Passes over the training images.", _TRAINING, "INT") = None,
+    batch_size: _setting("Images per step.", _TRAINING, "INT") = None,
+    optimizer: _setting("adam, adamw, sgd, rmsprop, lion or muon.", _TRAINING, "NAME") = None,
+    learning_rate: _setting("Its peak.", _TRAINING, "FLOAT") = None,
+    weight_decay: _setting("Decoupled.", _TRAINING, "FLOAT") = None,
+    schedule: _setting("constant, exponential or cosine.", _TRAINING, "NAME") = None,
+    seed: _setting("Of weights, order and augmentation.", _TRAINING, "INT") = None,
+    precision: _setting("float32, mixed_bfloat16 or mixed_float16.", _TRAINING, "NAME") = None,
+    jit: Annotated[
+        bool | None, _option("Compile with XLA; default: as measured.", _TRAINING, "--jit/--no-jit")
+    ] = None,
+    steps_per_execution: _setting("Steps at once.", _TRAINING, "INT") = None,
+    image_size: _setting("Side to resize images to.", _TRAINING, "INT") = None,
+    backend: Backend = None,
+    data_dir: DataDir = None,
+    assignments: Set = None,
+    name: Annotated[str | None, _option("Of the run folder.", _RUN)] = None,
+    out: Annotated[Path | None, _option("The run folder itself.", _RUN)] = None,
+    tensorboard: Annotated[
+        bool | None, _option("Write TensorBoard logs too.", _RUN, "--tensorboard")
+    ] = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+):
+    """Train a classifier; everything about it lands in a new folder under saved_models/.
+
+    Example: kmixer train fmnist --blocks 2
+    """
+    flags = {FLAGS[key]: value for key, value in locals().items() if key in FLAGS}
+    preset, settings = load_settings(dataset, preset, config, flags, assignments)
+    start(settings.training.backend)
+    from kmixer import training
+
+    def fit(watcher):
+        return training.train(
+            settings, preset=preset, command=_command_line(), name=name, out=out,
+            watchers=[watcher], announce=watcher.announce,
+        )  # fmt: skip
+
+    _show(fit, Terminal(quiet, as_json))
+
+
+def resume(
+    run: Annotated[Path, typer.Argument(help="The folder of an interrupted run.")],
+    quiet: Quiet = False,
+    as_json: Json = False,
+):
+    """Go on with an interrupted run from its last whole epoch.
+
+    Example: kmixer resume saved_models/fmnist-1
+    """
+    from kmixer.runs import load_run
+
+    opened = load_run(run)
+    start(opened.settings.training.backend)
+    from kmixer import training
+
+    def fit(watcher):
+        return training.resume(opened, watchers=[watcher], announce=watcher.announce)
+
+    _show(fit, Terminal(quiet, as_json))
+
+
+def _show(fit, terminal):
+    from .progress import TrainingProgress
+
+    watcher = TrainingProgress(terminal)
+    try:
+        run = fit(watcher)
+    finally:
+        watcher.close()
+    watcher.summarise(run)
+    terminal.result({"run": str(run.folder)} | run.metrics)
+
+
+def load_settings(dataset, preset, config, flags, assignments):
+    """Lay defaults < preset < file < flags over each other.
+
+    Args:
+        dataset: names the data, and the preset of the same name where neither preset nor file is
+            given.
+        preset: a preset's name, or None.
+        config: a YAML file, or None.
+        flags: values (None where not given) by path.
+        assignments: `path=value` texts.
+
+    Returns:
+        (the preset's name or None, `Settings`).
+    """
+    from kmixer import settings_io
+    from kmixer.datasets import check_name
+
+    if preset is None and config is None and dataset in settings_io.preset_names():
+        preset = dataset
+    layers = [settings_io.read_preset(preset)] if preset else []
+    layers += [settings_io.read_file(config)] if config else []
+    given = {path: value for path, value in flags.items() if value is not None}
+    layers += [settings_io.nested("data.name", dataset)]
+    layers += [settings_io.nested_text(path, value) for path, value in _choices_first(given)]
+    layers += [settings_io.parse_assignment(text) for text in assignments or ()]
+    settings = settings_io.build(*layers)
+    check_name(settings.data.name)  # before anything slow is imported
+    return preset, settings
+
+
+def _choices_first(given):
+    """Order `optimizer.name` before `optimizer.learning_rate`: a choice resets its section."""
+    return sorted(given.items(), key=lambda item: not item[0].endswith(".name"))
+
+
+def start(backend=None):
+    """Choose the backend before anything imports Keras."""
+    from kmixer.backend import select
+
+    select(backend)
+
+
+def _command_line():
+    import shlex
+    import sys
+
+    return shlex.join(["kmixer", *sys.argv[1:]])

@@ -1,0 +1,46 @@
+"""Augmentations as a picture: the same images before and after."""
+
+import numpy as np
+
+from . import figures
+from .augment import augmentation
+from .config import AugmentSettings, RandomErasingSettings, RandomResizedCropSettings
+from .sampling import epoch_plan
+
+# Strong enough to see, for a picture of what there is.
+VISIBLE = AugmentSettings(
+    random_resized_crop=RandomResizedCropSettings(scale=(0.4, 0.8)),
+    translation=0.2,
+    horizontal_flip=1.0,
+    random_erasing=RandomErasingSettings(probability=1.0, scale=(0.05, 0.2)),
+)
+
+
+def save_augmentations(split, settings, path, count, seed):
+    """Write a grid: a row of images as they are, a row per augmentation, a row of all together.
+
+    Args:
+        split: the `Split` to take images from.
+        settings: `AugmentSettings`.
+        path: of the PNG.
+        count: images in a row.
+        seed: of the draws.
+
+    Returns:
+        The names of the rows.
+    """
+    order, _ = epoch_plan(seed, 0, len(split), 0)
+    images = split.images[order[:count]]
+    rows = {"original": images}
+    together = augmentation(settings)
+    for layer in together.layers if together else ():
+        rows[type(layer).__name__] = _apply(layer, images, seed)
+    if len(rows) > 2:
+        rows["all together"] = _apply(together, images, seed)
+    figures.save_images(np.concatenate(list(rows.values())), path, [], len(images), list(rows))
+    return list(rows)
+
+
+def _apply(layer, images, seed):
+    _, draws = epoch_plan(seed, 1, len(images), layer.draws)
+    return layer.transform(images, draws)

@@ -1,0 +1,58 @@
+"""Small data sets, small settings, and the command line as a user meets it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from kmixer import backend
+
+backend.select(os.environ.get("KERAS_BACKEND", "tensorflow"))
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def image_folder(tmp_path_factory):
+    """Two easy classes of grey 8×8 images: bright above, bright below; 60 + 20 a class."""
+    from PIL import Image
+
+    root = tmp_path_factory.mktemp("images") / "halves"
+    generator = np.random.default_rng(0)
+    for split, count in (("train", 60), ("test", 20)):
+        for label, rows in (("above", slice(0, 4)), ("below", slice(4, 8))):
+            folder = root / split / label
+            folder.mkdir(parents=True)
+            for index in range(count):
+                pixels = generator.integers(0, 80, (8, 8), dtype=np.uint8)
+                pixels[rows] += 120
+                Image.fromarray(pixels).save(folder / f"{index:03}.png")
+    return root
+
+
+@pytest.fixture
+def tiny(image_folder):
+    """The keys of a training that takes seconds."""
+    return {
+        "data": {"name": str(image_folder), "batch_size": 16, "validation_size": 20},
+        "model": {"patch_size": 4, "blocks": 2, "hidden_dim": 8, "tokens_mlp_dim": 4,
+                  "channels_mlp_dim": 8},
+        "optimizer": {"learning_rate": 0.01},
+        "training": {"epochs": 2, "jit": False},
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def kmixer_cli():
+    """A function that runs `kmixer` as a process of its own and returns it finished."""
+
+    def run(*arguments, cwd=None, env=None, timeout=180):
+        return subprocess.run(
+            [sys.executable, "-m", "kmixer_cli", *map(str, arguments)],
+            capture_output=True, text=True, cwd=cwd, env=os.environ | (env or {}),
+            timeout=timeout, check=False,
+        )  # fmt: skip
+
+    return run

@@ -1,0 +1,165 @@
+"""Each layer: its basics (shapes, config, save and load) and numbers that can be checked by eye."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+from kmixer.errors import SettingsError
+from kmixer.layers import MixerBlock, MlpBlock, Patches, gelu_tanh
+
+pytestmark = pytest.mark.backends
+
+CASES = [
+    (Patches(4), (2, 8, 12, 3), (2, 6, 48)),
+    (Patches(4, 2), (2, 8, 8, 1), (2, 9, 16)),
+    (MlpBlock(7), (2, 5, 6), (2, 5, 6)),
+    (MlpBlock(7, 3, "relu", 0.5, "he_normal"), (2, 5, 6), (2, 5, 3)),
+    (MixerBlock(7, 8), (2, 5, 6), (2, 5, 6)),
+    (MixerBlock(7, 8, dropout=0.1, stochastic_depth=0.2), (2, 5, 6), (2, 5, 6)),
+    (MixerBlock(7, 8, 4, skip_connections=False, norm_position="post"), (2, 5, 6), (2, 5, 4)),
+]
+
+
+def ids(case):
+    return case.name if isinstance(case, keras.layers.Layer) else None
+
+
+@pytest.mark.parametrize(("layer", "shape", "output"), CASES, ids=ids)
+def test_basics(layer, shape, output, tmp_path):
+    x = np.random.default_rng(0).random(shape, dtype=np.float32)
+    copy = type(layer).from_config(layer.get_config())
+    assert copy.get_config() == layer.get_config()
+    inputs = keras.Input(shape[1:])
+    model = keras.Model(inputs, copy(inputs))
+    y = ops.convert_to_numpy(model(x))
+    assert y.shape == output == copy.compute_output_shape(shape)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert np.allclose(ops.convert_to_numpy(loaded(x)), y, atol=1e-6)
+
+
+@pytest.mark.parametrize(("layer", "shape", "output"), CASES, ids=ids)
+def test_a_config_is_exactly_the_constructors_arguments(layer, shape, output):
+    import inspect
+
+    arguments = set(inspect.signature(type(layer).__init__).parameters) - {"self", "kwargs"}
+    base = set(keras.layers.Layer().get_config())
+    assert set(layer.get_config()) - base == arguments
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize(("layer", "shape", "output"), CASES[2:], ids=ids)
+def test_mixed_precision_computes_in_half_and_keeps_float32_weights(layer, shape, output, policy):
+    half = type(layer).from_config(layer.get_config() | {"dtype": policy})
+    y = half(np.ones(shape, np.float32))
+    assert keras.backend.standardize_dtype(y.dtype) == policy.removeprefix("mixed_")
+    assert {weight.dtype for weight in half.weights} == {"float32"}
+    assert np.isfinite(ops.convert_to_numpy(ops.cast(y, "float32"))).all()
+
+
+def test_patches_are_cut_row_by_row():
+    image = np.arange(16, dtype=np.float32).reshape(1, 4, 4, 1)
+    patches = ops.convert_to_numpy(Patches(2)(image))
+    assert patches[0].tolist() == [[0, 1, 4, 5], [2, 3, 6, 7], [8, 9, 12, 13], [10, 11, 14, 15]]
+    overlapping = ops.convert_to_numpy(Patches(3, 1)(image))
+    assert overlapping.shape == (1, 4, 9) and overlapping[0, 1, 0] == 1
+
+
+@pytest.mark.parametrize(
+    ("patches", "message"),
+    [
+        (Patches(8), "patch_size 8 does not fit an image side of 28; the nearest that divide it: 2, 4, 7"),
+        (Patches(30), "patch_size 30 does not fit an image side of 28; .*: 7, 14, 28"),
+        (Patches(10, 7), "fit this stride: 7, 14, 21; strides that fit this patch size: 3, 6, 9"),
+    ],
+)
+def test_patches_that_do_not_fit_are_refused_with_the_nearest_that_do(patches, message):
+    with pytest.raises(SettingsError, match=message):
+        patches(np.zeros((1, 28, 28, 1), np.float32))
+
+
+def test_gelu_tanh_is_the_originals():
+    x = np.array([-1.0, 0.0, 1.0, 3.0], np.float32)
+    expected = 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))
+    assert np.allclose(ops.convert_to_numpy(gelu_tanh(x)), expected, atol=1e-6)
+
+
+def constant_weights(layer, value):
+    for weight in layer.weights:
+        weight.assign(np.full(weight.shape, value, np.float32))
+
+
+def test_mlp_block_by_hand():
+    """Weights and biases 1, ReLU: hidden = 1 + 2 + 1 = 4 each; output = 3·4 + 1 = 13."""
+    block = MlpBlock(3, 2, "relu")
+    block.build((None, 2))
+    constant_weights(block, 1.0)
+    assert ops.convert_to_numpy(block(np.array([[1.0, 2.0]], np.float32))).tolist() == [[13.0, 13.0]]
+
+
+def numpy_block(block, x, skip):
+    """The block's equations in NumPy, with its own weights."""
+
+    def norm(layer, x):
+        gamma, beta = (ops.convert_to_numpy(w) for w in layer.weights)
+        mean, variance = x.mean(-1, keepdims=True), x.var(-1, keepdims=True)
+        return (x - mean) / np.sqrt(variance + block.norm_epsilon) * gamma + beta
+
+    def mlp(layer, x):
+        w1, b1, w2, b2 = (ops.convert_to_numpy(w) for w in layer.weights)
+        h = x @ w1 + b1
+        h = 0.5 * h * (1 + np.tanh(np.sqrt(2 / np.pi) * (h + 0.044715 * h**3)))
+        return h @ w2 + b2
+
+    y = mlp(block.token_mixing, norm(block.token_norm, x).swapaxes(1, 2)).swapaxes(1, 2)
+    x = x + y if skip else y
+    y = mlp(block.channel_mixing, norm(block.channel_norm, x))
+    return x + y if skip else y
+
+
+@pytest.mark.parametrize("skip", [True, False])
+def test_mixer_block_is_the_papers_equation(skip):
+    block = MixerBlock(7, 8, skip_connections=skip, norm_epsilon=1e-6)
+    x = np.random.default_rng(0).normal(size=(3, 5, 6)).astype(np.float32)
+    block.build(x.shape)
+    for index, weight in enumerate(block.weights):
+        weight.assign(np.random.default_rng(index).normal(size=weight.shape).astype(np.float32) / 2)
+    assert np.allclose(ops.convert_to_numpy(block(x)), numpy_block(block, x, skip), atol=2e-5)
+
+
+def test_tokens_are_mixed_and_images_are_not():
+    block = MixerBlock(7, 8)
+    x = np.random.default_rng(0).normal(size=(2, 5, 6)).astype(np.float32)
+    before = ops.convert_to_numpy(block(x))
+    x[0, 0] += np.arange(6)
+    after = ops.convert_to_numpy(block(x))
+    assert (np.abs(after - before)[0].max(axis=1) > 1e-4).all()
+    assert np.allclose(after[1], before[1], atol=1e-6)
+
+
+def test_stochastic_depth_leaves_whole_mlps_out_and_scales_the_rest():
+    """Zero kernels, bias 1 at the end: each MLP adds 0 or 1/(1 − 0.75) = 4 to an image."""
+    block = MixerBlock(2, 2, stochastic_depth=0.75)
+    block.build((None, 3, 4))
+    constant_weights(block, 0.0)
+    for mlp in (block.token_mixing, block.channel_mixing):
+        mlp.output_dense.bias.assign(np.ones(mlp.output_dense.bias.shape, np.float32))
+    x = np.zeros((400, 3, 4), np.float32)
+    added = ops.convert_to_numpy(block(x, training=True))
+    assert np.ptp(added.reshape(400, -1), axis=1).max() == 0
+    assert set(np.unique(added)) == {0.0, 4.0, 8.0}
+    assert abs(added.mean() - 2) < 0.5
+    assert (ops.convert_to_numpy(block(x, training=False)) == 2).all()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"output_dim": 3},
+        {"norm_position": "middle"},
+        {"stochastic_depth": 0.1, "skip_connections": False},
+    ],
+)
+def test_what_contradicts_itself_is_refused(arguments):
+    with pytest.raises(ValueError, match=r"skip_connections|norm_position"):
+        MixerBlock(2, 2, **arguments).build((None, 3, 4))

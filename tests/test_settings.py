@@ -1,0 +1,103 @@
+import pytest
+from kmixer import settings_io
+from kmixer.config import Settings
+from kmixer.errors import SettingsError
+
+
+def test_precedence_defaults_preset_file_flags(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("training: {epochs: 3, seed: 4}\n")
+    preset = {"training": {"epochs": 2, "seed": 2, "label_smoothing": 0.1}}
+    flags = settings_io.parse_assignment("training.epochs=5")
+    built = settings_io.build(preset, settings_io.read_file(file), flags)
+    assert built.training.epochs == 5
+    assert built.training.seed == 4
+    assert built.training.label_smoothing == 0.1
+    assert built.data.batch_size == Settings().data.batch_size
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("modle.blocks=2", "modle: no such setting (nearest: 'model')"),
+        ("model.block=2", "model.block: no such setting (nearest: 'blocks', 'block_dims')"),
+        ("model.blocks=two", "model.blocks: received 'two', expected integer"),
+        ("model.blocks=0", "model.blocks: received 0, expected greater than or equal to 1"),
+        ("model.activation=gelo", "model.activation: received 'gelo', expected 'gelu_tanh'"),
+        ("model=3", "model: received 3, expected"),
+        ("optimizer.name=sdg", "optimizer.name: received 'sdg', no such choice (nearest: 'sgd'"),
+        ("optimizer.momentun=1", "optimizer.momentun: no such setting"),
+        ("optimizer.learning_rate=.inf", "optimizer.learning_rate: received inf, expected"),
+        ("optimizer.learning_rate=-1", "optimizer.learning_rate: received -1, expected greater"),
+        ("augment.random_resized_crop.scale=[0.9,0.2]", "augment.random_resized_crop.scale: received"),
+        ("augment.random_resized_crop.scael=1", "augment.random_resized_crop.scael: no such"),
+        ("plateau.patience=3", "ReduceLROnPlateau cannot change the learning rate of schedule.name"),
+        ("schedule.warmup_epochs=99", "schedule.warmup_epochs: received 99, expected at most"),
+        ("model.block_dims=[64,32,16,8]", "set model.skip_connections to false"),
+        ("model.tokens_mlp_dim=[1,2]", "model.tokens_mlp_dim: received 2 widths [1, 2], expected one"),
+        ("nonsense", "received 'nonsense', expected path.to.key=value"),
+        ("model.blocks=[", "model.blocks: expected YAML"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(text, message):
+    with pytest.raises(SettingsError) as caught:
+        settings_io.build(settings_io.parse_assignment(text))
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert caught.value.exit_code == 2
+
+
+def test_another_optimizer_starts_from_its_own_defaults():
+    preset = {"optimizer": {"name": "muon", "learning_rate": 0.03}}
+    built = settings_io.build(preset, settings_io.parse_assignment("optimizer.name=adam"))
+    assert built.optimizer.learning_rate == 1e-3
+    kept = settings_io.build(preset, settings_io.parse_assignment("optimizer.momentum=0.9"))
+    assert kept.optimizer.learning_rate == 0.03
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("1e-3", 0.001), ("on", "on"), ("no", "no"), ("true", True), ("-2.5E2", -250.0), ("7", 7),
+     ("1.2.3", "1.2.3"), (".5", 0.5), ("null", None)],
+)  # fmt: skip
+def test_yaml_reads_words_as_words_and_numbers_as_numbers(text, value):
+    assert settings_io.parse_yaml(text, "here") == value
+
+
+def test_yaml_builds_no_objects():
+    with pytest.raises(SettingsError, match="expected YAML"):
+        settings_io.parse_yaml("!!python/object/apply:os.getcwd []", "here")
+
+
+@pytest.mark.parametrize("name", settings_io.preset_names())
+def test_every_preset_loads_and_survives_yaml(name):
+    built = settings_io.build(settings_io.read_preset(name))
+    text = settings_io.dump(built)
+    assert settings_io.build(settings_io.parse_yaml(text, "dump")) == built
+
+
+@pytest.mark.parametrize("name", settings_io.preset_names())
+def test_every_preset_is_headed_and_holds_only_what_differs(name):
+    text = settings_io.preset_text(name)
+    assert text.startswith("# ")
+    assert f"kmixer train fmnist{'' if name == 'fmnist' else f' --preset {name}'}" in text
+    assert len(settings_io.preset_heading(name)) > 20
+    for section, values in settings_io.read_preset(name).items():
+        default = getattr(Settings(), section)
+        for key, value in values.items():
+            if key != "name" and hasattr(default, key) and default.model_dump()[key] == value:
+                # An optimizer's or schedule's defaults depend on which one is chosen.
+                assert "name" in values, f"{name}: {section}.{key} is the default"
+
+
+def test_unknown_preset_names_the_nearest():
+    with pytest.raises(SettingsError, match=r"nearest: 'fmnist-pyramid'"):
+        settings_io.read_preset("fmnist-pyramd")
+
+
+@pytest.mark.parametrize("content", ["- 1\n", "3", "a: [", "\x00"])
+def test_a_settings_file_that_holds_no_sections_is_refused(tmp_path, content):
+    file = tmp_path / "bad.yaml"
+    file.write_text(content)
+    with pytest.raises(SettingsError, match=r"bad\.yaml"):
+        settings_io.read_file(file)

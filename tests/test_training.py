@@ -1,0 +1,226 @@
+"""A training from settings to run folder, under every backend."""
+
+import json
+import signal
+
+import keras
+import numpy as np
+import pytest
+from kmixer import runs, settings_io, training
+from kmixer.callbacks import build_callbacks
+from kmixer.config import Settings
+from kmixer.errors import DivergedError, InterruptedRunError, RunError, SettingsError
+from kmixer.optim import build_optimizer
+
+pytestmark = pytest.mark.backends
+
+
+def build(tiny, *assignments):
+    return settings_io.build(tiny, *map(settings_io.parse_assignment, assignments))
+
+
+def weights(run):
+    return [keras.ops.convert_to_numpy(w) for w in run.load_model().weights]
+
+
+def history(run):
+    timed = ("seconds", "examples_per_second")
+    return [{k: v for k, v in row.items() if k not in timed} for row in run.history]
+
+
+@pytest.fixture
+def trained(tiny, tmp_path):
+    return training.train(build(tiny, "training.epochs=3"), root=tmp_path, preset="tiny")
+
+
+def test_the_run_folder_holds_what_it_says(trained):
+    names = {path.name for path in trained.folder.iterdir()}
+    assert trained.folder.name == "halves-tiny-1"
+    assert names == {
+        "config.yaml", "labels.txt", "history.csv", "model.keras", "checkpoint.npz", "metrics.json",
+        "curves.png", "confusion_matrix.png",
+    }  # fmt: skip
+    metrics = trained.metrics
+    assert metrics["best"]["test"]["accuracy"] > 0.9
+    assert metrics["epochs"] == 3 and 1 <= metrics["best_epoch"] <= 3
+    assert metrics["seconds"] > 0 and metrics["examples_per_second"] > 0
+    assert metrics["parameters"] == trained.load_model().count_params()
+    assert metrics["peak_memory_bytes"] > 1e8
+    for name in ("curves.png", "confusion_matrix.png"):
+        assert (trained.folder / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_config_is_resolved_and_says_where_it_came_from(trained):
+    run = runs.load_run(trained.folder)
+    data, model, train = run.settings.data, run.settings.model, run.settings.training
+    assert data.image_size == 8 and len(data.mean) == len(data.std) == 1
+    assert 0.2 < data.mean[0] < 0.6
+    assert model.patch_size == 4
+    assert train.backend == keras.backend.backend() and train.jit is not None
+    assert run.info["versions"]["keras"] == keras.__version__
+    assert run.info["input_shape"] == [8, 8, 1]
+    assert run.class_names == ("above", "below")
+
+
+def test_training_again_from_config_gives_the_same_run(trained, tmp_path):
+    settings = settings_io.build(settings_io.read_file(trained.folder / "config.yaml"))
+    again = training.train(settings, root=tmp_path)
+    assert again.settings == trained.settings
+    assert history(again) == history(trained)
+    for ours, theirs in zip(weights(again), weights(trained), strict=True):
+        assert np.array_equal(ours, theirs)
+
+
+def test_another_seed_gives_another_run(trained, tiny, tmp_path):
+    other = training.train(build(tiny, "training.epochs=3", "training.seed=1"), root=tmp_path)
+    assert history(other) != history(trained)
+
+
+class StopIn(keras.callbacks.Callback):
+    """Ask for a stop, as Ctrl-C does, in the given epoch."""
+
+    def __init__(self, epoch):
+        super().__init__()
+        self.epoch = epoch
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if batch == 1 and self.current == self.epoch:
+            signal.raise_signal(signal.SIGINT)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.current = epoch
+
+
+HARD = (
+    "training.epochs=4",
+    "model.dropout=0.2",
+    "model.stochastic_depth=0.1",
+    "augment.translation=0.2",
+    "optimizer.ema=0.9",
+    "schedule.name=exponential",
+    "plateau.patience=1",
+    "training.early_stopping.patience=9",
+)
+
+
+@pytest.mark.parametrize("epoch", [0, 2])
+def test_resume_ends_where_the_uninterrupted_run_ends(tiny, tmp_path, epoch):
+    settings = build(tiny, *HARD)
+    whole = training.train(settings, root=tmp_path, name="whole")
+    with pytest.raises(InterruptedRunError, match=r"kmixer resume .*cut") as caught:
+        training.train(settings, root=tmp_path, name="cut", watchers=[StopIn(epoch)])
+    assert caught.value.exit_code == 130
+    cut = runs.load_run(tmp_path / "cut")
+    assert not cut.finished
+    resumed = training.resume(cut)
+    assert history(resumed) == history(whole)
+    for ours, theirs in zip(weights(resumed), weights(whole), strict=True):
+        assert np.array_equal(ours, theirs)
+
+
+def test_a_finished_run_is_not_resumed(trained):
+    with pytest.raises(RunError, match="nothing to resume"):
+        training.resume(trained)
+
+
+def test_divergence_stops_with_code_3_and_keeps_the_last_good_weights(tiny, tmp_path):
+    class Spoil(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 1:
+                head = self.model.get_layer("head").bias
+                head.assign(np.full(head.shape, np.nan, np.float32))
+
+    with pytest.raises(DivergedError, match=r"epoch 2, step 1; kept: the weights of epoch 1") as caught:
+        training.train(build(tiny), root=tmp_path, name="run", watchers=[Spoil()])
+    assert caught.value.exit_code == 3
+    run = runs.load_run(tmp_path / "run")
+    assert len(run.history) == 1
+    assert all(np.isfinite(w).all() for w in weights(run))
+
+
+@pytest.mark.parametrize(
+    "assignments",
+    [
+        *([f"optimizer.name={name}"] for name in ("adamw", "sgd", "rmsprop", "muon", "lion")),
+        ["optimizer.name=muon", "optimizer.weight_decay=0.1", "optimizer.ema=0.9"],
+        ["optimizer.clip_norm=1.0", "optimizer.weight_decay=0.01", "training.label_smoothing=0.1"],
+        ["schedule.name=constant", "plateau.patience=1", "plateau.factor=0.5"],
+        ["augment.random_resized_crop.scale=[0.8,1]", "augment.horizontal_flip=0.5",
+         "augment.random_erasing.probability=0.2", "augment.on=accelerator"],
+        ["training.steps_per_execution=3"],
+        ["training.precision=mixed_bfloat16"],
+        ["training.precision=mixed_float16"],
+        ["model.stem=dense", "model.stem_norm=batch", "model.skip_connections=false",
+         "model.block_dims=[8,4]", "model.norm_position=post", "model.head_dropout=0.1"],
+    ],
+    ids=lambda assignments: " ".join(a.rpartition(".")[2] for a in assignments),
+)  # fmt: skip
+def test_every_option_trains(tiny, tmp_path, assignments):
+    run = training.train(build(tiny, "training.epochs=1", *assignments), root=tmp_path)
+    assert np.isfinite(run.metrics["last"]["train"]["loss"])
+
+
+def test_augmentation_on_the_accelerator_and_on_the_host_train_alike(tiny, tmp_path):
+    crop = "augment.random_resized_crop.scale=[0.5,1]"
+    host = training.train(build(tiny, crop), root=tmp_path)
+    device = training.train(build(tiny, crop, "augment.on=accelerator"), root=tmp_path)
+    for ours, theirs in zip(history(device), history(host), strict=True):
+        assert ours == pytest.approx(theirs, abs=0.02)
+
+
+def test_early_stopping_stops(tiny, tmp_path):
+    stop = ("training.early_stopping.patience=1", "training.early_stopping.min_delta=0.9")
+    run = training.train(build(tiny, "training.epochs=9", *stop), root=tmp_path)
+    assert run.metrics["epochs"] == 2
+
+
+def test_exponential_schedule_multiplies_by_gamma_each_epoch(tiny, tmp_path):
+    settings = build(tiny, "schedule.name=exponential", "schedule.gamma=0.5", "training.epochs=3")
+    rates = [row["learning_rate"] for row in training.train(settings, root=tmp_path).history]
+    assert rates == pytest.approx([0.01, 0.005, 0.0025])
+
+
+def test_cosine_schedule_warms_up_and_ends_at_its_share():
+    settings = settings_io.build(
+        {"schedule": {"warmup_epochs": 2, "final_share": 0.1}, "training": {"epochs": 10}}
+    )
+    rate = build_optimizer(settings, 100)._learning_rate
+    values = [float(keras.ops.convert_to_numpy(rate(step))) for step in (0, 100, 200, 600, 1000)]
+    assert values == pytest.approx([0, 5e-4, 1e-3, 5.5e-4, 1e-4], rel=1e-4)
+
+
+def test_muon_takes_the_blocks_matrices_and_adam_the_rest(tiny, tmp_path):
+    settings = build(tiny, "optimizer.name=muon", "optimizer.weight_decay=0.1")
+    model = training.train(settings, root=tmp_path).load_model()
+    optimizer = build_optimizer(settings, 1)
+    muon = {v.path for v in model.trainable_variables if not optimizer._should_use_adamw(v)}
+    assert len(muon) == 8 and all("mixing" in path and "kernel" in path for path in muon)
+    decayed = {v.path.rpartition("/")[2] for v in model.trainable_variables if optimizer._use_weight_decay(v)}
+    assert decayed == {"kernel"}
+
+
+def test_callbacks_stand_in_the_order_they_need():
+    settings = settings_io.build(
+        {"optimizer": {"ema": 0.9}, "schedule": {"name": "constant"}, "plateau": {}}
+    )
+    chosen, write = build_callbacks(settings, None, None, lambda counting, ema: (counting, ema))
+    names = [type(c).__name__ for c in chosen]
+    assert names.index("SwapEMAWeights") < names.index("ReduceLROnPlateau") < chosen.index(write)
+
+
+@pytest.mark.parametrize(
+    ("assignment", "message"),
+    [
+        ("data.batch_size=1000", "data.batch_size: received 1000"),
+        ("data.mean=[1,2,3]", "data.mean: received 3 values, expected 1"),
+        ("model.patch_size=3", "model.patch_size 3 does not fit an image side of 8"),
+    ],
+)
+def test_settings_that_do_not_fit_the_data_write_nothing(tiny, tmp_path, assignment, message):
+    with pytest.raises(SettingsError, match=message.replace(".", r"\.")):
+        training.train(build(tiny, assignment), root=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_every_setting_has_a_json_form():
+    json.dumps(Settings().model_dump(mode="json"))
