@@ -1,0 +1,42 @@
+import numpy as np
+import pytest
+from kmixer.evaluation import Predictions
+
+
+@pytest.fixture
+def predictions():
+    """Four images of three classes; the third is wrong, with 0.3 for the truth."""
+    probabilities = np.array([[0.9, 0.1, 0.0], [0.2, 0.8, 0.0], [0.6, 0.3, 0.1], [0.0, 0.0, 1.0]])
+    return Predictions(probabilities, np.array([0, 1, 1, 2]))
+
+
+def test_accuracy_loss_and_confusion_by_hand(predictions):
+    assert predictions.accuracy == 0.75
+    assert predictions.loss == pytest.approx(-np.log([0.9, 0.8, 0.3, 1.0]).mean())
+    assert predictions.confusion_matrix.tolist() == [[1, 0, 0], [1, 1, 0], [0, 0, 1]]
+
+
+def test_per_class_by_hand(predictions):
+    figures = predictions.per_class(("a", "b", "c"))
+    assert figures["a"]["precision"] == 0.5 and figures["a"]["recall"] == 1.0
+    assert figures["b"]["recall"] == 0.5 and figures["b"]["support"] == 2
+
+
+def test_calibration_error_by_hand(predictions):
+    """Every image has a bin of its own: |1−0.9|, |1−0.8|, |0−0.6|, |1−1|, each a quarter."""
+    assert predictions.calibration_error == pytest.approx((0.1 + 0.2 + 0.6 + 0.0) / 4)
+
+
+def test_a_perfectly_calibrated_model_has_no_error():
+    probabilities = np.repeat([[0.75, 0.25]], 400, axis=0)
+    labels = np.tile([0, 0, 0, 1], 100)
+    assert Predictions(probabilities, labels).calibration_error == pytest.approx(0, abs=1e-12)
+
+
+def test_worst_are_the_wrong_ones_with_least_for_the_truth(predictions):
+    assert predictions.worst(5).tolist() == [2]
+
+
+def test_a_class_that_is_never_predicted_has_zero_precision():
+    figures = Predictions(np.array([[1.0, 0.0]]), np.array([1])).per_class(("a", "b"))
+    assert figures["b"]["precision"] == 0.0

@@ -1,0 +1,116 @@
+import json
+import os
+import threading
+
+import numpy as np
+import pytest
+import yaml
+from kmixer import atomic, runs, settings_io, training
+from kmixer.errors import RunError
+
+
+@pytest.fixture(scope="module")
+def folder(image_folder, tmp_path_factory):
+    settings = settings_io.build(
+        {"data": {"name": str(image_folder), "batch_size": 16, "validation_size": 20},
+         "model": {"patch_size": 4, "blocks": 1, "hidden_dim": 4, "tokens_mlp_dim": 2,
+                   "channels_mlp_dim": 4},
+         "training": {"epochs": 1, "jit": False}}
+    )  # fmt: skip
+    return training.train(settings, root=tmp_path_factory.mktemp("runs")).folder
+
+
+@pytest.fixture
+def copy(folder, tmp_path):
+    import shutil
+
+    return shutil.copytree(folder, tmp_path / "copy")
+
+
+def create(root, **options):
+    return runs.create_run(
+        settings_io.build(), {"command": "kmixer"}, ("a", "b"), root=root, stem="data/set 1", **options
+    )
+
+
+def test_names_are_numbered_and_clean(tmp_path):
+    assert [create(tmp_path).folder.name for _ in range(3)] == [f"data-set-1-{n}" for n in (1, 2, 3)]
+
+
+def test_ten_at_once_get_ten_folders(tmp_path):
+    threads = [threading.Thread(target=create, args=(tmp_path,)) for _ in range(10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(list(tmp_path.iterdir())) == 10
+
+
+def test_name_and_out_are_kept_and_never_overwritten(tmp_path):
+    assert create(tmp_path, name="mine").folder == tmp_path / "mine"
+    assert create(tmp_path, out=tmp_path / "deep" / "er").folder == tmp_path / "deep" / "er"
+    with pytest.raises(RunError, match="already there"):
+        create(tmp_path, name="mine")
+
+
+def test_a_run_is_read_back(folder):
+    run = runs.load_run(folder)
+    assert run.finished and run.class_names == ("above", "below")
+    images = np.zeros((2, 8, 8, 1), np.uint8)
+    assert run.load_model().predict(images, verbose=0).shape == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda f: (f / "config.yaml").unlink(), "holds no config.yaml"),
+        (lambda f: (f / "config.yaml").write_text("data: {}\n"), "no section 'run'"),
+        (lambda f: (f / "config.yaml").write_text("run: {format: 99}\n"), "run format 99"),
+    ],
+)
+def test_what_is_no_run_folder_is_refused(copy, change, message):
+    change(copy)
+    with pytest.raises(RunError, match=message):
+        runs.load_run(copy)
+
+
+def _other_shape(folder):
+    values = yaml.safe_load((folder / "config.yaml").read_text())
+    values["model"]["hidden_dim"] = 6
+    (folder / "config.yaml").write_text(yaml.safe_dump(values))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda f: (f / "model.keras").unlink(), "missing"),
+        (lambda f: (f / "model.keras").write_bytes(b""), "damaged"),
+        (lambda f: os.truncate(f / "model.keras", 3000), "damaged"),
+        (_other_shape, "weights cannot be read"),
+    ],
+)
+def test_bad_weights_are_refused_in_one_line(copy, change, message):
+    change(copy)
+    with pytest.raises(RunError, match=message) as caught:
+        runs.load_run(copy).load_model()
+    assert "\n" not in str(caught.value)
+
+
+def test_a_damaged_checkpoint_is_refused(copy):
+    (copy / "metrics.json").unlink()
+    os.truncate(copy / "checkpoint.npz", 500)
+    with pytest.raises(RunError, match=r"checkpoint\.npz: damaged"):
+        training.resume(runs.load_run(copy))
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "metrics.json"
+    atomic.write_text(path, "old")
+    with pytest.raises(RunError, match="cannot be written"), atomic.replacing(path) as temporary:
+        temporary.write_text("half")
+        raise OSError(28, "No space left on device")
+    assert path.read_text() == "old" and os.listdir(tmp_path) == ["metrics.json"]
+
+
+def test_metrics_are_json(folder):
+    assert json.loads((folder / "metrics.json").read_text())["epochs"] == 1
