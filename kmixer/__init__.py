@@ -8,11 +8,11 @@ __version__ = "0.1.0"
 __all__ = ["Settings", "build_settings", "load_run", "resume", "train"]
 
 _HOMES = {
-    "Settings": "config",
-    "build_settings": "settings_io",
-    "load_run": "runs",
-    "train": "training",
-    "resume": "training",
+    "Settings": ("config", "Settings"),
+    "build_settings": ("settings_io", "build"),
+    "load_run": ("runs", "load_run"),
+    "train": ("training", "train"),
+    "resume": ("training", "resume"),
 }
 
 
@@ -22,5 +22,5 @@ def __getattr__(name):
         raise AttributeError(f"module 'kmixer' has no attribute {name!r}")
     from importlib import import_module
 
-    home = import_module(f".{_HOMES[name]}", __name__)
-    return getattr(home, name.removeprefix("build_") if name == "build_settings" else name)
+    home, attribute = _HOMES[name]
+    return getattr(import_module(f".{home}", __name__), attribute)

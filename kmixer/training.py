@@ -33,6 +33,7 @@ def train(settings, *, preset=None, command="kmixer.train(...)", root="saved_mod
         KmixerError: the data, the settings or the disk do not allow it, the loss diverged, or a
             signal ended the training.
     """
+    backend.select(settings.training.backend)
     dataset = load_splits(settings.data)
     settings = resolve(settings, dataset)
     info = {
@@ -56,6 +57,7 @@ def resume(run, *, watchers=(), announce=None):
     Raises:
         RunError: the run is finished, or its data are no longer what they were.
     """
+    backend.select(run.settings.training.backend)
     if run.finished:
         raise RunError(f"{run.folder}: finished; there is nothing to resume")
     dataset = load_splits(run.settings.data)

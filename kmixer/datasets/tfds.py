@@ -42,10 +42,13 @@ def _builder(name, folder):
     os.environ.setdefault("TFDS_GCS_DISABLED", "1")
     import tensorflow_datasets as tfds
 
+    if name.partition("/")[0].partition(":")[0] not in tfds.list_builders() and not (
+        folder / name
+    ).is_dir():
+        known = nearest(name, tfds.list_builders())
+        raise DataError(f"tfds:{name}: no such data set{known if len(known) < 200 else ''}")
     try:
         return tfds.builder(name, data_dir=folder, try_gcs=False)
-    except tfds.core.DatasetNotFoundError:
-        raise DataError(f"tfds:{name}: no such data set{nearest(name, tfds.list_builders())}") from None
     except Exception as error:
         raise DataError(f"tfds:{name}: cannot be opened in {folder}: {_line(error)}") from None
 
