@@ -3,11 +3,10 @@
 import json
 import os
 import sys
-from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
 
 from .errors import SettingsError
+from .quietly import import_tensorflow
 
 BACKENDS = ("tensorflow", "jax", "torch")
 
@@ -54,8 +53,7 @@ def select(name=None):
         return name
     _check_installed(name)
     os.environ["KERAS_BACKEND"] = name
-    with _no_notices():
-        import_module("tensorflow")  # every command that needs Keras needs tf.data too
+    import_tensorflow()  # every command that needs Keras needs tf.data too
     return name
 
 
@@ -66,21 +64,3 @@ def _check_installed(name):
         raise SettingsError(
             f"backend: {name!r} is not installed; install it with: pip install 'kmixer[{name}]'"
         )
-
-
-@contextmanager
-def _no_notices():
-    """Keep the start-up notices that TensorFlow's C++ writes to file descriptor 2 off the terminal.
-
-    TF_CPP_MIN_LOG_LEVEL does not reach those written before its logging is set up.
-    """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    sys.stderr.flush()
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)

@@ -76,7 +76,8 @@ def _near_pairs(images, similarity, progress):
 
 
 def _correlation(images, pairs):
-    left, right = (_standardised(images[pairs[:, side]].reshape(len(pairs), -1)) for side in (0, 1))
+    pixels = int(np.prod(images.shape[1:]))
+    left, right = (_standardised(images[pairs[:, side]].reshape(-1, pixels)) for side in (0, 1))
     return (left * right).sum(axis=1)
 
 

@@ -10,6 +10,7 @@ from urllib.parse import urlparse
 import numpy as np
 
 from ..errors import DataError, nearest
+from ..quietly import import_tensorflow
 from .dataset import Dataset, Split
 
 DEFAULT_DIR = "~/tensorflow_datasets"
@@ -40,6 +41,7 @@ def load(name, folder=None, image_size=None):
 
 def _builder(name, folder):
     os.environ.setdefault("TFDS_GCS_DISABLED", "1")
+    import_tensorflow()
     import tensorflow_datasets as tfds
 
     if name.partition("/")[0].partition(":")[0] not in tfds.list_builders() and not (
