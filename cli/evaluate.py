@@ -44,7 +44,11 @@ def evaluate(
 
 def _print(terminal, metrics, folder):
     rows = [
-        [name, *(percent(row[key]) for key in ("precision", "recall", "f1")), f"{row['support']:,.0f}"]
+        [
+            name,
+            *(percent(row[key]) for key in ("precision", "recall", "f1")),
+            f"{row['support']:,.0f}",
+        ]
         for name, row in metrics["per_class"].items()
     ]
     title = f"{metrics['dataset']}, {metrics['split']}: {metrics['examples']:,} images"

@@ -8,7 +8,9 @@ from .terminal import Json, Terminal
 
 
 def presets(
-    name: Annotated[str | None, typer.Argument(help="Print this preset instead of the list.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="Print this preset instead of the list.")
+    ] = None,
     as_json: Json = False,
 ):
     """List the shipped presets, or print one.

@@ -63,7 +63,9 @@ class TrainingProgress(keras.callbacks.Callback):
         self.steps_done += self.run.settings.training.steps_per_execution
         if self.live and now - self.shown > REFRESH_SECONDS:
             self.shown = now
-            self.live.update(self.task, completed=batch + 1, figures=self._figures(batch, logs, now))
+            self.live.update(
+                self.task, completed=batch + 1, figures=self._figures(batch, logs, now)
+            )
             self.live.refresh()
 
     def _figures(self, batch, logs, now):

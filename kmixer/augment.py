@@ -27,8 +27,7 @@ def _namespace(images):
 def _in_foreign_tensorflow(images):
     """Say whether this is a TensorFlow tensor (of tf.data) while Keras runs on another backend."""
     return (
-        type(images).__module__.startswith("tensorflow")
-        and keras.backend.backend() != "tensorflow"
+        type(images).__module__.startswith("tensorflow") and keras.backend.backend() != "tensorflow"
     )
 
 

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from . import augment, pipeline, training
+from . import augment, pipeline, provenance, training
 from .datasets import load_splits
 from .models import count_flops
 
@@ -80,6 +80,8 @@ def _report(bench, rates):
         "jit": bench.settings.training.jit,
         "precision": bench.settings.training.precision,
         "batch_size": bench.batch_size,
+        "device": provenance.device(),
+        "git_commit": provenance.git_commit(),
         "training_flops_per_example": flops,
         "rates": {name: round(rate, 1) for name, rate in rates.items()},
         "step_gflops": round(step_gflops, 1),

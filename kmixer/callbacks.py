@@ -24,7 +24,9 @@ class StopOnDivergence(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         loss = float(logs["loss"])
         if not math.isfinite(loss):
-            kept = f"kept: the weights of epoch {self.epoch}" if self.epoch else "no epoch was whole"
+            kept = (
+                f"kept: the weights of epoch {self.epoch}" if self.epoch else "no epoch was whole"
+            )
             raise DivergedError(
                 f"diverged: the loss is {loss} in epoch {self.epoch + 1}, step {batch + 1};"
                 f" {kept} in {self.run.folder}; try a lower --learning-rate"
@@ -180,7 +182,9 @@ def _early_stopping(stopping):
         return []
     mode = "max" if stopping.monitor == "val_accuracy" else "min"
     return [
-        keras.callbacks.EarlyStopping(stopping.monitor, stopping.min_delta, stopping.patience, mode=mode)
+        keras.callbacks.EarlyStopping(
+            stopping.monitor, stopping.min_delta, stopping.patience, mode=mode
+        )
     ]
 
 

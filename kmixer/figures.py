@@ -36,13 +36,17 @@ def save_curves(rows, path, title):
         xytext=(0, -28), textcoords="offset points", ha="right",
         arrowprops={"arrowstyle": "->", "color": "grey"},
     )  # fmt: skip
-    rate.plot(epochs, [row["learning_rate"] for row in rows], color="tab:green", marker=marker, ms=3)
+    rate.plot(
+        epochs, [row["learning_rate"] for row in rows], color="tab:green", marker=marker, ms=3
+    )
     rate.set_title("Learning rate at the epoch's end")
     for axes in (loss, accuracy, rate):
         axes.set_xlabel("Epoch")
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.3)
-    figure.suptitle(title if len(title) < 110 else title[:107] + "…", fontsize=10, family="monospace")
+    figure.suptitle(
+        title if len(title) < 110 else title[:107] + "…", fontsize=10, family="monospace"
+    )
     _save(figure, path)
 
 
@@ -105,7 +109,9 @@ def save_images(images, path, titles, columns, row_labels=()):
         axes.set_axis_off()
     for index, (image, axes) in enumerate(zip(images, cells.flat, strict=False)):
         grey = image.shape[-1] == 1
-        axes.imshow(image[..., 0] if grey else image, cmap="gray" if grey else None, vmin=0, vmax=255)
+        axes.imshow(
+            image[..., 0] if grey else image, cmap="gray" if grey else None, vmin=0, vmax=255
+        )
         if titles:
             axes.set_title(titles[index], fontsize=7)
     for axes, label in zip(cells[:, 0], row_labels, strict=False):

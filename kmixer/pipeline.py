@@ -109,5 +109,6 @@ def keep_off_accelerator():
 def as_arrays(dataset, steps):
     """Return the first `steps` batches as NumPy arrays, in nested tuples as the data set's own."""
     return [
-        tf.nest.map_structure(np.asarray, batch) for batch in dataset.take(steps).as_numpy_iterator()
+        tf.nest.map_structure(np.asarray, batch)
+        for batch in dataset.take(steps).as_numpy_iterator()
     ]

@@ -1,12 +1,12 @@
 """The run folder: its name, what lies in it, and how it is read back.
 
-    config.yaml      resolved settings, and under `run:` what it was trained with
-    labels.txt       class names, one a line, in the order of the logits
-    history.csv      one row per epoch
-    model.keras      the weights that were best on the validation split
-    checkpoint.npz   weights, optimizer and counters after the last whole epoch, to resume from
-    metrics.json     figures at the end; its presence says that the run is finished
-    *.png            curves, confusion matrix
+config.yaml      resolved settings, and under `run:` what it was trained with
+labels.txt       class names, one a line, in the order of the logits
+history.csv      one row per epoch
+model.keras      the weights that were best on the validation split
+checkpoint.npz   weights, optimizer and counters after the last whole epoch, to resume from
+metrics.json     figures at the end; its presence says that the run is finished
+*.png            curves, confusion matrix
 """
 
 import csv

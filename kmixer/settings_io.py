@@ -87,7 +87,9 @@ def preset_text(name):
         SettingsError: there is no preset of that name; the nearest are named.
     """
     if name not in preset_names():
-        raise SettingsError(f"preset: received {name!r}, no such preset{nearest(name, preset_names())}")
+        raise SettingsError(
+            f"preset: received {name!r}, no such preset{nearest(name, preset_names())}"
+        )
     return resources.files("kmixer_configs").joinpath(f"{name}.yaml").read_text(encoding="utf-8")
 
 

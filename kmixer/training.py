@@ -62,7 +62,9 @@ def resume(run, *, watchers=(), announce=None):
         raise RunError(f"{run.folder}: finished; there is nothing to resume")
     dataset = load_splits(run.settings.data)
     if list(dataset.image_shape) != run.info["input_shape"]:
-        raise RunError(f"{run.folder}: trained on other images than {run.settings.data.name} holds now")
+        raise RunError(
+            f"{run.folder}: trained on other images than {run.settings.data.name} holds now"
+        )
     return _fit(run, dataset, watchers, announce)
 
 

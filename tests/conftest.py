@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from kmixer import backend
 
 backend.select(os.environ.get("KERAS_BACKEND", "tensorflow"))

@@ -91,9 +91,12 @@ def test_evaluate_writes_figures_and_pictures(kmixer_cli, trained):
     done = kmixer_cli("evaluate", "saved_models/halves-1", "--json", cwd=cwd)
     figures = json.loads(done.stdout)
     assert figures["examples"] == 40 and set(figures["per_class"]) == {"above", "below"}
-    assert figures["accuracy"] == json.loads(
-        (cwd / "saved_models" / "halves-1" / "metrics.json").read_text()
-    )["best"]["test"]["accuracy"]
+    assert (
+        figures["accuracy"]
+        == json.loads((cwd / "saved_models" / "halves-1" / "metrics.json").read_text())["best"][
+            "test"
+        ]["accuracy"]
+    )
     folder = cwd / figures["folder"]
     names = {path.name for path in folder.iterdir()}
     assert names == {"metrics.json", "confusion_matrix.png", "mistakes.png"}
@@ -109,7 +112,13 @@ def test_evaluate_refuses_another_kind_of_data(kmixer_cli, trained):
 def test_train_from_a_runs_config(kmixer_cli, trained, image_folder):
     cwd, _ = trained
     done = kmixer_cli(
-        "train", image_folder, "--config", "saved_models/halves-1/config.yaml", "--name", "again", cwd=cwd
+        "train",
+        image_folder,
+        "--config",
+        "saved_models/halves-1/config.yaml",
+        "--name",
+        "again",
+        cwd=cwd,
     )
     assert done.returncode == 0
     first, again = ((cwd / "saved_models" / n / "model.keras") for n in ("halves-1", "again"))
@@ -174,7 +183,14 @@ def test_data_show_writes_a_png(kmixer_cli, tmp_path):
     assert len(json.loads(done.stdout)["rows"]) == 6
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
     one = kmixer_cli(
-        "data", "show", "fmnist", "--out", tmp_path / "b.png", "--preset", "fmnist-pyramid", "--json"
+        "data",
+        "show",
+        "fmnist",
+        "--out",
+        tmp_path / "b.png",
+        "--preset",
+        "fmnist-pyramid",
+        "--json",
     )
     assert json.loads(one.stdout)["rows"] == ["original", "RandomResizedCrop"]
 
@@ -190,7 +206,10 @@ def test_benchmark_measures(kmixer_cli):
     done = kmixer_cli("benchmark", "fmnist", "--steps", 10, "--json", timeout=600)
     report = json.loads(done.stdout)
     assert set(report["ratios"]) == {
-        "train_over_step", "train_over_plain_keras", "step_over_matmul", "pipeline_over_train"
+        "train_over_step",
+        "train_over_plain_keras",
+        "step_over_matmul",
+        "pipeline_over_train",
     }
     assert all(rate > 0 for rate in report["rates"].values())
 
@@ -207,7 +226,11 @@ def test_benchmark_measures(kmixer_cli):
         ("train fmnist --schedule linear", 2, "schedule.name: received 'linear'"),
         ("train fmnist --preset fmnist-pyramdi", 2, "no such preset (nearest: 'fmnist-pyramid'"),
         ("train fmnist --config nowhere.yaml", 2, "settings file 'nowhere.yaml' cannot be read"),
-        ("train fmnist --set model.blokcs=2", 2, "model.blokcs: no such setting (nearest: 'blocks'"),
+        (
+            "train fmnist --set model.blokcs=2",
+            2,
+            "model.blokcs: no such setting (nearest: 'blocks'",
+        ),
         ("train fmnist --set x", 2, "expected path.to.key=value"),
         ("train fmnist --set plateau.patience=3", 2, "ReduceLROnPlateau cannot change"),
         ("train fmnist --backend tensorfow", 2, "training.backend: received 'tensorfow'"),

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
+
 from kmixer import datasets
 from kmixer.datasets import fashion_mnist
 from kmixer.datasets.duplicates import find_duplicates
 from kmixer.datasets.idx import read_idx
 from kmixer.errors import DataError
-from PIL import Image
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +86,11 @@ def test_damaged_or_foreign_fashion_mnist_is_refused(tmp_path):
     swapped = bytearray(gzip.decompress(whole))
     swapped[-1] ^= 1
     cut, flipped = whole[: len(whole) // 2], gzip.compress(bytes(swapped))
-    for content, message in ((cut, "damaged gzip"), (flipped, "SHA-256"), (b"no", "cannot be read")):
+    for content, message in (
+        (cut, "damaged gzip"),
+        (flipped, "SHA-256"),
+        (b"no", "cannot be read"),
+    ):
         (tmp_path / name).unlink()
         (tmp_path / name).write_bytes(content)
         with pytest.raises(DataError, match=message):

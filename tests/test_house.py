@@ -65,12 +65,16 @@ def test_library_imports_point_downwards_and_never_to_the_cli(path):
 
 @pytest.mark.parametrize("path", [p for p in LIBRARY if home(p) in ("layers", "models")], ids=str)
 def test_layers_and_models_know_neither_settings_nor_tensorflow(path):
-    assert not any(re.match(r"tensorflow|kmixer\.(config|settings_io)", name) for name in imports(path))
+    assert not any(
+        re.match(r"tensorflow|kmixer\.(config|settings_io)", name) for name in imports(path)
+    )
 
 
 def test_config_and_settings_import_no_keras():
     for name in ("config", "settings_io", "errors", "backend"):
-        assert not any(n.startswith(("keras", "tensorflow")) for n in imports(ROOT / "kmixer" / f"{name}.py"))
+        assert not any(
+            n.startswith(("keras", "tensorflow")) for n in imports(ROOT / "kmixer" / f"{name}.py")
+        )
 
 
 @pytest.mark.parametrize("path", CLI, ids=lambda path: path.name)

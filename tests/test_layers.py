@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
+
 from kmixer.errors import SettingsError
 from kmixer.layers import MixerBlock, MlpBlock, Patches, gelu_tanh
 
@@ -68,7 +69,10 @@ def test_patches_are_cut_row_by_row():
 @pytest.mark.parametrize(
     ("patches", "message"),
     [
-        (Patches(8), "patch_size 8 does not fit an image side of 28; the nearest that divide it: 2, 4, 7"),
+        (
+            Patches(8),
+            "patch_size 8 does not fit an image side of 28; the nearest that divide it: 2, 4, 7",
+        ),
         (Patches(30), "patch_size 30 does not fit an image side of 28; .*: 7, 14, 28"),
         (Patches(10, 7), "fit this stride: 7, 14, 21; strides that fit this patch size: 3, 6, 9"),
     ],
@@ -94,7 +98,9 @@ def test_mlp_block_by_hand():
     block = MlpBlock(3, 2, "relu")
     block.build((None, 2))
     constant_weights(block, 1.0)
-    assert ops.convert_to_numpy(block(np.array([[1.0, 2.0]], np.float32))).tolist() == [[13.0, 13.0]]
+    assert ops.convert_to_numpy(block(np.array([[1.0, 2.0]], np.float32))).tolist() == [
+        [13.0, 13.0]
+    ]
 
 
 def numpy_block(block, x, skip):

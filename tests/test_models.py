@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+
 from kmixer.errors import SettingsError
 from kmixer.models import SIZES, MlpMixer, count_flops, default_patch_size, mixer_size
 
@@ -54,7 +55,9 @@ def test_unknown_size_names_the_nearest():
         mixer_size("b61")
 
 
-@pytest.mark.parametrize("arguments", [SMALL, SMALL | {"stem": "dense", "stem_norm": "batch"}, PYRAMID])
+@pytest.mark.parametrize(
+    "arguments", [SMALL, SMALL | {"stem": "dense", "stem_norm": "batch"}, PYRAMID]
+)
 def test_save_and_load_keep_the_answers(arguments, tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (3, 28, 28, 1), dtype=np.uint8)
     model = MlpMixer((28, 28, 1), 10, mean=[0.3], std=[0.4], **arguments)
@@ -63,7 +66,9 @@ def test_save_and_load_keep_the_answers(arguments, tmp_path):
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     assert np.allclose(keras.ops.convert_to_numpy(loaded(images)), answers, atol=1e-6)
-    assert [layer.get_config() for layer in loaded.layers] == [layer.get_config() for layer in model.layers]
+    assert [layer.get_config() for layer in loaded.layers] == [
+        layer.get_config() for layer in model.layers
+    ]
 
 
 def test_conv_and_dense_stems_are_the_same_function():
@@ -72,7 +77,9 @@ def test_conv_and_dense_stems_are_the_same_function():
     dense = MlpMixer((28, 28, 3), 10, stem="dense", patch_stride=3, **SMALL)
     for ours, theirs in zip(dense.weights, conv.weights, strict=True):
         ours.assign(keras.ops.reshape(theirs, ours.shape))
-    difference = keras.ops.convert_to_numpy(conv(images)) - keras.ops.convert_to_numpy(dense(images))
+    difference = keras.ops.convert_to_numpy(conv(images)) - keras.ops.convert_to_numpy(
+        dense(images)
+    )
     assert np.abs(difference).max() < 1e-4
 
 

@@ -7,6 +7,7 @@ from importlib.util import find_spec
 import keras
 import numpy as np
 import pytest
+
 from kmixer import pipeline
 from kmixer.augment import AugmentationPipeline, RandomHorizontalFlip, RandomResizedCrop
 from kmixer.backend import BACKENDS
@@ -77,7 +78,9 @@ def test_augmented_batches_are_the_same_bits_under_every_backend():
     if len(installed) < 2:
         pytest.skip("only one backend is installed")
     digests = {
-        subprocess.run([sys.executable, "-c", DIGEST, name], capture_output=True, text=True, check=True).stdout
+        subprocess.run(
+            [sys.executable, "-c", DIGEST, name], capture_output=True, text=True, check=True
+        ).stdout
         for name in installed
     }
     assert len(digests) == 1 and len(digests.pop()) == 65
@@ -103,6 +106,8 @@ def test_evaluation_batches_are_one_pass_in_order(split):
     assert draws.shape == (images.shape[0], 4)
 
 
-@pytest.mark.parametrize(("count", "size"), [(5000, 1000), (10_000, 1000), (1009, 1009), (7919, 1024)])
+@pytest.mark.parametrize(
+    ("count", "size"), [(5000, 1000), (10_000, 1000), (1009, 1009), (7919, 1024)]
+)
 def test_evaluation_batches_are_even_where_that_is_possible(count, size):
     assert pipeline.even_batch_size(count) == size

@@ -5,6 +5,7 @@ import threading
 import numpy as np
 import pytest
 import yaml
+
 from kmixer import atomic, runs, settings_io, training
 from kmixer.errors import RunError
 
@@ -29,12 +30,19 @@ def copy(folder, tmp_path):
 
 def create(root, **options):
     return runs.create_run(
-        settings_io.build(), {"command": "kmixer"}, ("a", "b"), root=root, stem="data/set 1", **options
+        settings_io.build(),
+        {"command": "kmixer"},
+        ("a", "b"),
+        root=root,
+        stem="data/set 1",
+        **options,
     )
 
 
 def test_names_are_numbered_and_clean(tmp_path):
-    assert [create(tmp_path).folder.name for _ in range(3)] == [f"data-set-1-{n}" for n in (1, 2, 3)]
+    assert [create(tmp_path).folder.name for _ in range(3)] == [
+        f"data-set-1-{n}" for n in (1, 2, 3)
+    ]
 
 
 def test_ten_at_once_get_ten_folders(tmp_path):

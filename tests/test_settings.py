@@ -1,4 +1,5 @@
 import pytest
+
 from kmixer import settings_io
 from kmixer.config import Settings
 from kmixer.errors import SettingsError
@@ -29,12 +30,21 @@ def test_precedence_defaults_preset_file_flags(tmp_path):
         ("optimizer.momentun=1", "optimizer.momentun: no such setting"),
         ("optimizer.learning_rate=.inf", "optimizer.learning_rate: received inf, expected"),
         ("optimizer.learning_rate=-1", "optimizer.learning_rate: received -1, expected greater"),
-        ("augment.random_resized_crop.scale=[0.9,0.2]", "augment.random_resized_crop.scale: received"),
+        (
+            "augment.random_resized_crop.scale=[0.9,0.2]",
+            "augment.random_resized_crop.scale: received",
+        ),
         ("augment.random_resized_crop.scael=1", "augment.random_resized_crop.scael: no such"),
-        ("plateau.patience=3", "ReduceLROnPlateau cannot change the learning rate of schedule.name"),
+        (
+            "plateau.patience=3",
+            "ReduceLROnPlateau cannot change the learning rate of schedule.name",
+        ),
         ("schedule.warmup_epochs=99", "schedule.warmup_epochs: received 99, expected at most"),
         ("model.block_dims=[64,32,16,8]", "set model.skip_connections to false"),
-        ("model.tokens_mlp_dim=[1,2]", "model.tokens_mlp_dim: received 2 widths [1, 2], expected one"),
+        (
+            "model.tokens_mlp_dim=[1,2]",
+            "model.tokens_mlp_dim: received 2 widths [1, 2], expected one",
+        ),
         ("nonsense", "received 'nonsense', expected path.to.key=value"),
         ("model.blocks=[", "model.blocks: expected YAML"),
     ],

@@ -6,6 +6,7 @@ import signal
 import keras
 import numpy as np
 import pytest
+
 from kmixer import runs, settings_io, training
 from kmixer.callbacks import build_callbacks
 from kmixer.config import Settings
@@ -130,7 +131,9 @@ def test_divergence_stops_with_code_3_and_keeps_the_last_good_weights(tiny, tmp_
                 head = self.model.get_layer("head").bias
                 head.assign(np.full(head.shape, np.nan, np.float32))
 
-    with pytest.raises(DivergedError, match=r"epoch 2, step 1; kept: the weights of epoch 1") as caught:
+    with pytest.raises(
+        DivergedError, match=r"epoch 2, step 1; kept: the weights of epoch 1"
+    ) as caught:
         training.train(build(tiny), root=tmp_path, name="run", watchers=[Spoil()])
     assert caught.value.exit_code == 3
     run = runs.load_run(tmp_path / "run")
@@ -195,7 +198,11 @@ def test_muon_takes_the_blocks_matrices_and_adam_the_rest(tiny, tmp_path):
     optimizer = build_optimizer(settings, 1)
     muon = {v.path for v in model.trainable_variables if not optimizer._should_use_adamw(v)}
     assert len(muon) == 8 and all("mixing" in path and "kernel" in path for path in muon)
-    decayed = {v.path.rpartition("/")[2] for v in model.trainable_variables if optimizer._use_weight_decay(v)}
+    decayed = {
+        v.path.rpartition("/")[2]
+        for v in model.trainable_variables
+        if optimizer._use_weight_decay(v)
+    }
     assert decayed == {"kernel"}
 
 

@@ -27,7 +27,9 @@ def open_image(path):
             warnings.simplefilter("ignore")
             image = Image.open(path, formats=FORMATS)
     except UnidentifiedImageError:
-        raise DataError(f"{path}: not an image in one of the formats {', '.join(FORMATS)}") from None
+        raise DataError(
+            f"{path}: not an image in one of the formats {', '.join(FORMATS)}"
+        ) from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
     except Exception as error:

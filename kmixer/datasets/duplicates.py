@@ -50,7 +50,7 @@ def find_duplicates(train, test, *, similarity=0.995, progress=None):
     images = np.concatenate([train, test])
     digests = np.array([blake2b(image.tobytes(), digest_size=16).digest() for image in images])
     _, first = np.unique(digests, return_index=True)
-    across = np.isin(digests[len(train):], digests[: len(train)]).sum()
+    across = np.isin(digests[len(train) :], digests[: len(train)]).sum()
     unique = np.sort(first)
     pairs = unique[_near_pairs(images[unique], similarity, progress)]
     crossing = (pairs[:, 0] < len(train)) & (pairs[:, 1] >= len(train))

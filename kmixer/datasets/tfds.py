@@ -44,9 +44,10 @@ def _builder(name, folder):
     import_tensorflow()
     import tensorflow_datasets as tfds
 
-    if name.partition("/")[0].partition(":")[0] not in tfds.list_builders() and not (
-        folder / name
-    ).is_dir():
+    if (
+        name.partition("/")[0].partition(":")[0] not in tfds.list_builders()
+        and not (folder / name).is_dir()
+    ):
         known = nearest(name, tfds.list_builders())
         raise DataError(f"tfds:{name}: no such data set{known if len(known) < 200 else ''}")
     try:

@@ -56,7 +56,10 @@ class MixerBlock(keras.layers.Layer):
         self.channel_mixing = self._mlp("channel_mixing", self.channels_mlp_dim, output_dim)
         self.token_norm, self.channel_norm = self._norm("token_norm"), self._norm("channel_norm")
         self.drop_path = keras.layers.Dropout(
-            self.stochastic_depth, noise_shape=(None, 1, 1), name="drop_path", dtype=self.dtype_policy
+            self.stochastic_depth,
+            noise_shape=(None, 1, 1),
+            name="drop_path",
+            dtype=self.dtype_policy,
         )
         self.token_mixing.build((None, channels, tokens))
         self.channel_mixing.build((None, tokens, channels))

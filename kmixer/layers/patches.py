@@ -31,7 +31,9 @@ def _misfit(side, patch_size, stride):
     at_stride = _nearest(
         (size for size in range(stride, side + 1) if (side - size) % stride == 0), patch_size
     )
-    strides = [s for s in range(1, patch_size + 1) if patch_size <= side and not (side - patch_size) % s]
+    strides = [
+        s for s in range(1, patch_size + 1) if patch_size <= side and not (side - patch_size) % s
+    ]
     return (
         f"{line} with model.patch_stride {stride}; patch sizes that fit this stride:"
         f" {at_stride or 'none'}; strides that fit this patch size: {_nearest(strides, stride)}"

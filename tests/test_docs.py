@@ -1,0 +1,86 @@
+"""The documentation is generated or held to the code, so that it cannot rot."""
+
+import re
+import runpy
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from kmixer import __version__
+
+ROOT = Path(__file__).parent.parent
+PAGES = runpy.run_path(str(ROOT / "docs" / "generate.py"))["PAGES"]
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_generated_pages_are_what_the_code_says(name):
+    assert (ROOT / "docs" / name).read_text() == PAGES[name](), "run: python docs/generate.py"
+
+
+def test_links_lead_somewhere():
+    for page in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]:
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_the_readmes_commands_parse(kmixer_cli):
+    """Every flag used in a README example exists in that command's help."""
+    readme = (ROOT / "README.md").read_text()
+    helps = {}
+    for line in re.findall(r"`(kmixer [^`]*)`", readme):
+        words = line.split()[1:]
+        if not words or words[0].startswith("-") or words[0].isupper():
+            continue
+        command = tuple(words[:2]) if words[0] == "data" else (words[0],)
+        if command not in helps:
+            helps[command] = kmixer_cli(*command, "--help", env={"COLUMNS": "200"}).stdout
+        for flag in (word for word in words if word.startswith("--")):
+            assert flag in helps[command], f"{line}: {flag}"
+
+
+def test_the_readmes_python_example_runs(tmp_path, monkeypatch):
+    code = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S).group(1)
+    monkeypatch.chdir(tmp_path)
+    small = code.replace('"blocks": 2', '"blocks": 1, "hidden_dim": 4, "patch_size": 14').replace(
+        '"epochs": 1', '"epochs": 1, "jit": False'
+    )
+    assert small != code
+    exec(small, {})
+    assert (tmp_path / "saved_models" / "fmnist-1" / "metrics.json").is_file()
+
+
+def test_ci_and_readme_run_the_same_test_command():
+    command = "python3 -m venv .venv && .venv/bin/pip install -e '.[dev]' && .venv/bin/pytest"
+    assert command in (ROOT / "README.md").read_text()
+    assert "README.md" in (ROOT / ".ci" / "run").read_text()
+
+
+def test_versions_agree():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["version"] == __version__
+    assert f"## {__version__}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_no_shipped_file_names_this_machine():
+    for path in ROOT.rglob("*"):
+        if path.suffix in {".py", ".md", ".toml", ".yaml"} and ".venv" not in path.parts:
+            assert str(ROOT) + "/" not in path.read_text(errors="replace"), path
+
+
+def test_every_package_is_listed_for_the_wheel():
+    listed = set(
+        tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    )
+    names = {"kmixer": "kmixer", "cli": "kmixer_cli", "configs": "kmixer_configs"}
+    found = {
+        ".".join(
+            [
+                names[path.parent.relative_to(ROOT).parts[0]],
+                *path.parent.relative_to(ROOT).parts[1:],
+            ]
+        )
+        for top in names
+        for path in (ROOT / top).rglob("__init__.py")
+    }
+    assert found == listed
