@@ -104,11 +104,12 @@ class TrainingProgress(keras.callbacks.Callback):
         self.terminal.table(None, ["accuracy", best, last], rows)
         memory = metrics["peak_memory_bytes"]
         self.terminal.say(
-            f"{metrics['seconds']:.1f} s of training, {metrics['examples_per_second']:,.0f}"
-            f" examples/s, {metrics['parameters']:,} parameters, {metrics['flops'] / 1e6:.2f} MFLOPs"
+            f"{metrics['seconds']:.1f} s of training,"
+            f" {metrics['examples_per_second']:,.0f} examples/s,"
+            f" {metrics['parameters']:,} parameters, {metrics['flops'] / 1e6:.2f} MFLOPs"
             + (f", peak memory {memory / 2**30:.2f} GiB" if memory else "")
         )
-        self.terminal.say(f"in {run.folder}: model.keras, metrics.json, history.csv, curves.png, …")
+        self.terminal.say(f"in {run.folder}: model.keras, metrics.json, curves.png, …")
 
 
 def _clock(seconds):

@@ -41,7 +41,7 @@ def settings_page():
                 "| key | default | meaning |",
                 "| --- | --- | --- |",
             ]
-            lines += list(_rows(section, name, skip_name=len(sections) > 1)) + [""]
+            lines += [*_rows(section, name, skip_name=len(sections) > 1), ""]
     return "\n".join(lines)
 
 

@@ -137,14 +137,14 @@ def build_callbacks(settings, run, request, writer):
         settings: the run's `Settings`.
         run: the `Run`.
         request: the `StopRequest`.
-        writer: a function of (counting callbacks, ema callback) that makes the `WriteRun`.
+        writer: makes the `WriteRun` of `counting` (callbacks) and `ema` (a callback or None).
 
     Returns:
         (callbacks, the `WriteRun` among them).
     """
     counting = [*_plateau(settings.plateau), *_early_stopping(settings.training.early_stopping)]
     ema = keras.callbacks.SwapEMAWeights() if settings.optimizer.ema else None
-    write = writer(counting, ema)
+    write = writer(counting=counting, ema=ema)
     guards = [StopOnDivergence(run), StopOnSignal(run, request)]
     return [*guards, *_schedule(settings.schedule), *([ema] if ema else []), *counting,
             write, *_tensorboard(settings.training, run)], write  # fmt: skip

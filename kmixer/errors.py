@@ -1,4 +1,4 @@
-"""The errors kmixer raises: one line that says what was received, what was expected and what to do."""
+"""The errors kmixer raises: one line saying what was received, what was expected, what to do."""
 
 from difflib import get_close_matches
 

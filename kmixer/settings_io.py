@@ -139,9 +139,11 @@ def _choose(lower, upper):
     kept = dict(lower)
     for section in ("optimizer", "schedule"):
         chosen = upper.get(section)
-        if isinstance(chosen, dict) and "name" in chosen:
-            if chosen["name"] != lower[section]["name"]:
-                kept[section] = {}
+        if (
+            isinstance(chosen, dict)
+            and chosen.get("name", lower[section]["name"]) != (lower[section]["name"])
+        ):
+            kept[section] = {}
     return kept
 
 

@@ -1,5 +1,7 @@
 """Settings → a trained run."""
 
+from functools import partial
+
 import keras
 
 from . import STARTED, augment, backend, callbacks, checkpoint, evaluation, figures, provenance
@@ -129,11 +131,7 @@ def _stem(dataset_name, preset):
 
 
 def _fit(run, dataset, watchers, announce):
-    from . import pipeline
-
-    settings, started = run.settings, STARTED
-    if settings.training.backend != "tensorflow":
-        pipeline.keep_off_accelerator()
+    settings = run.settings
     keras.utils.set_random_seed(settings.training.seed)
     model = run.build_model()
     if announce:
@@ -144,28 +142,45 @@ def _fit(run, dataset, watchers, announce):
     steps = steps_per_epoch(settings, dataset)
     compile_model(trained, settings, steps)
     rows, counters = checkpoint.load(run, trained) or ([], {})
-    examples = steps * settings.data.batch_size
-
-    def writer(counting, ema):
-        return callbacks.WriteRun(run, model, examples, rows, counting, ema, started)
-
-    classes = len(dataset.class_names)
+    writer = partial(
+        callbacks.WriteRun, run, model, steps * settings.data.batch_size, rows, started=STARTED
+    )
+    batches, held_out = _streams(settings, dataset, augmentation, on_host, steps, len(rows))
     with stop_requests() as request:
         chosen, write = callbacks.build_callbacks(settings, run, request, writer)
         trained.fit(
-            pipeline.training_batches(
-                dataset.train, classes, settings.data.batch_size, settings.training.seed,
-                augment=augmentation, on_host=on_host, steps_per_epoch=steps,
-                label_smoothing=settings.training.label_smoothing, first_epoch=len(rows),
-            ),
-            validation_data=pipeline.evaluation_batches(
-                dataset.validation, classes, None if on_host else augmentation.draws
-            ),
-            epochs=settings.training.epochs, initial_epoch=len(rows), steps_per_epoch=steps, shuffle=False,
+            batches,
+            validation_data=held_out,
+            epochs=settings.training.epochs,
+            initial_epoch=len(rows),
+            steps_per_epoch=steps,
+            shuffle=False,  # the stream is in its planned order already
             callbacks=[*chosen, callbacks.restore_counters(chosen, counters), *watchers],
             verbose=0,
-        )  # fmt: skip
+        )
     return _finish(run, model, dataset, write)
+
+
+def _streams(settings, dataset, augmentation, on_host, steps, first_epoch):
+    """Return the training and the validation batches."""
+    from . import pipeline
+
+    if settings.training.backend != "tensorflow":
+        pipeline.keep_off_accelerator()
+    classes = len(dataset.class_names)
+    batches = pipeline.training_batches(
+        dataset.train,
+        classes,
+        settings.data.batch_size,
+        settings.training.seed,
+        augment=augmentation,
+        on_host=on_host,
+        label_smoothing=settings.training.label_smoothing,
+        steps_per_epoch=steps,
+        first_epoch=first_epoch,
+    )
+    draws = None if on_host else augmentation.draws
+    return batches, pipeline.evaluation_batches(dataset.validation, classes, draws)
 
 
 def augmented(model, augmentation):

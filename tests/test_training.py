@@ -210,7 +210,7 @@ def test_callbacks_stand_in_the_order_they_need():
     settings = settings_io.build(
         {"optimizer": {"ema": 0.9}, "schedule": {"name": "constant"}, "plateau": {}}
     )
-    chosen, write = build_callbacks(settings, None, None, lambda counting, ema: (counting, ema))
+    chosen, write = build_callbacks(settings, None, None, lambda **given: given)
     names = [type(c).__name__ for c in chosen]
     assert names.index("SwapEMAWeights") < names.index("ReduceLROnPlateau") < chosen.index(write)
 

@@ -51,7 +51,7 @@ class Dataset:
         return {name: split for name, split in named.items() if split is not None}
 
     def describe(self):
-        """Return name, source, image shape, size, counts per split and class, as a JSON-able dict."""
+        """Return name, source, shape, size and counts per split and class, JSON-able."""
         return {
             "name": self.name,
             "source": self.source,

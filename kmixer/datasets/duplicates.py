@@ -91,7 +91,7 @@ def _standardised(vectors):
 
 def _thumbnails(images):
     """Average blocks of pixels down to at most 8×8; rows of `(n, pixels)`."""
-    count, height, width, channels = images.shape
+    count, height, width, _ = images.shape
     rows = np.arange(THUMBNAIL) * height // THUMBNAIL
     columns = np.arange(THUMBNAIL) * width // THUMBNAIL
     sums = [

@@ -1,0 +1,37 @@
+"""Augmentations: batched image → image layers, every image with draws of its own.
+
+Each layer turns `(batch, height, width, channels)` images and `(batch, draws)` uniform numbers
+into images of the same shape and dtype; the draws decide everything, so the same draws give the
+same images in tf.data, inside the model, and in NumPy, under every backend. Called without draws, a
+layer takes its own from its seed. The code is written against the names that NumPy, Keras and
+TensorFlow share; `namespace` says whose they are.
+"""
+
+from .base import AugmentationPipeline, ImageAugmentation
+from .erasing import RandomErasing
+from .geometry import RandomHorizontalFlip, RandomResizedCrop, RandomTranslation
+
+__all__ = [
+    "AugmentationPipeline",
+    "ImageAugmentation",
+    "RandomErasing",
+    "RandomHorizontalFlip",
+    "RandomResizedCrop",
+    "RandomTranslation",
+    "augmentation",
+]
+
+
+def augmentation(settings):
+    """Build the pipeline that `AugmentSettings` describe, or None if everything is off."""
+    crop, erasing = settings.random_resized_crop, settings.random_erasing
+    layers = []
+    if crop:
+        layers.append(RandomResizedCrop(crop.scale, crop.ratio))
+    if settings.translation:
+        layers.append(RandomTranslation(settings.translation))
+    if settings.horizontal_flip:
+        layers.append(RandomHorizontalFlip(settings.horizontal_flip))
+    if erasing:
+        layers.append(RandomErasing(erasing.probability, erasing.scale, erasing.ratio))
+    return AugmentationPipeline(layers) if layers else None

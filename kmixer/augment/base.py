@@ -1,0 +1,119 @@
+"""What all augmentations share: the arrays they compute on, and the layer they are."""
+
+import keras
+import numpy as np
+
+PACKAGE = "kmixer"
+
+
+def namespace(images):
+    """Return the module that computes on this kind of array: numpy, TensorFlow's, or keras.ops."""
+    if isinstance(images, np.ndarray):
+        return np
+    if _in_foreign_tensorflow(images):
+        import tensorflow as tf
+
+        return tf.experimental.numpy
+    return keras.ops
+
+
+def _in_foreign_tensorflow(images):
+    """Say whether this is a TensorFlow tensor (of tf.data) while Keras runs on another backend."""
+    return (
+        type(images).__module__.startswith("tensorflow") and keras.backend.backend() != "tensorflow"
+    )
+
+
+def cast(images, dtype):
+    """Cast an array of any of these kinds."""
+    if isinstance(images, np.ndarray):
+        return images.astype(dtype)
+    if _in_foreign_tensorflow(images):
+        import tensorflow as tf
+
+        return tf.cast(images, dtype)
+    return keras.ops.cast(images, dtype)
+
+
+class ImageAugmentation(keras.layers.Layer):
+    """The base of the augmentations.
+
+    Args:
+        seed: of the draws that are not given to `call`.
+    """
+
+    draws = 0
+
+    def __init__(self, seed=None, **kwargs):
+        super().__init__(**kwargs)
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.built = True
+
+    def __call__(self, images, draws=None, training=True, **kwargs):
+        if not _in_foreign_tensorflow(images):
+            return super().__call__(images, draws=draws, training=training, **kwargs)
+        if not training:
+            return images
+        if draws is None:
+            import tensorflow as tf
+
+            draws = tf.random.uniform((tf.shape(images)[0], self.draws), seed=self.seed)
+        return self.transform(images, draws)
+
+    def call(self, images, draws=None, training=True):
+        """Augment `(batch, height, width, channels)` while training; else return it as it is."""
+        if not training:
+            return images
+        if draws is None:
+            shape = (keras.ops.shape(images)[0], self.draws)
+            draws = keras.random.uniform(shape, seed=self.seed_generator)
+        images = keras.ops.convert_to_tensor(images)
+        return self.transform(images, keras.ops.convert_to_tensor(draws))
+
+    def transform(self, images, draws):
+        """Return the images that these draws, float32 `(batch, self.draws)`, make of `images`."""
+        raise TypeError(f"{type(self).__name__} defines no transform(images, draws)")
+
+    def compute_output_shape(self, input_shape, *args, **kwargs):
+        """Return the input's shape."""
+        return input_shape
+
+    def get_config(self):
+        """Return the constructor's arguments."""
+        return super().get_config() | {"seed": self.seed}
+
+
+def round_half_up(xp, values):
+    """Round half up; the libraries' own `round` disagree about the half."""
+    return xp.floor(values + 0.5)
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class AugmentationPipeline(ImageAugmentation):
+    """Several augmentations, one after the other; the draws are dealt out in that order.
+
+    Args:
+        layers: the `ImageAugmentation` layers.
+    """
+
+    def __init__(self, layers, **kwargs):
+        super().__init__(**kwargs)
+        self.layers = list(layers)
+        self.draws = sum(layer.draws for layer in self.layers)
+
+    def transform(self, images, draws):
+        used = 0
+        for layer in self.layers:
+            images = layer.transform(images, draws[:, used : used + layer.draws])
+            used += layer.draws
+        return images
+
+    def get_config(self):
+        layers = [keras.saving.serialize_keras_object(layer) for layer in self.layers]
+        return super().get_config() | {"layers": layers}
+
+    @classmethod
+    def from_config(cls, config):
+        layers = [keras.saving.deserialize_keras_object(layer) for layer in config["layers"]]
+        return cls(**(config | {"layers": layers}))
