@@ -13,41 +13,43 @@ def _save(figure, path):
         figure.savefig(temporary, dpi=120)
 
 
-def save_curves(rows, path, title):
+def save_curves(rows, path, title, smoothed_labels=False):
     """Draw loss, accuracy and learning rate over the epochs.
 
     Args:
         rows: the history, one dict per epoch.
         path: of the PNG.
         title: one line above the curves.
+        smoothed_labels: say beside the training loss that its labels were smoothed; the
+            validation loss never is.
     """
-    epochs = [row["epoch"] for row in rows]
     figure = Figure(figsize=(12, 3.8), layout="constrained")
     loss, accuracy, rate = figure.subplots(1, 3)
-    marker = "o" if len(rows) < 40 else ""
-    for axes, key, name in ((loss, "loss", "Loss"), (accuracy, "accuracy", "Accuracy")):
-        for prefix, label in (("", "train"), ("val_", "validation")):
-            axes.plot(epochs, [row[prefix + key] for row in rows], marker=marker, ms=3, label=label)
-        axes.set_title(name)
-        axes.legend()
     best = max(rows, key=lambda row: row["val_accuracy"])
-    accuracy.annotate(
-        f"best {best['val_accuracy']:.2%}", (best["epoch"], best["val_accuracy"]),
-        xytext=(0, -28), textcoords="offset points", ha="right",
-        arrowprops={"arrowstyle": "->", "color": "grey"},
-    )  # fmt: skip
-    rate.plot(
-        epochs, [row["learning_rate"] for row in rows], color="tab:green", marker=marker, ms=3
-    )
+    _curve(loss, rows, "loss", "train (smoothed labels)" if smoothed_labels else "train")
+    _curve(loss, rows, "val_loss", "validation")
+    _curve(accuracy, rows, "accuracy", "train")
+    _curve(accuracy, rows, "val_accuracy", "validation")
+    accuracy.plot(best["epoch"], best["val_accuracy"], "*", ms=12, color="tab:red", label="best")
+    _curve(rate, rows, "learning_rate", None, color="tab:green")
+    loss.set_title("Loss")
+    accuracy.set_title(f"Accuracy (best validation {best['val_accuracy']:.2%})")
     rate.set_title("Learning rate at the epoch's end")
     for axes in (loss, accuracy, rate):
         axes.set_xlabel("Epoch")
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.3)
-    figure.suptitle(
-        title if len(title) < 110 else title[:107] + "…", fontsize=10, family="monospace"
-    )
+    loss.legend()
+    accuracy.legend()
+    short = title if len(title) < 110 else title[:107] + "…"
+    figure.suptitle(short, fontsize=10, family="monospace")
     _save(figure, path)
+
+
+def _curve(axes, rows, key, label, **style):
+    marker = "o" if len(rows) < 40 else ""
+    epochs = [row["epoch"] for row in rows]
+    axes.plot(epochs, [row[key] for row in rows], marker=marker, ms=3, label=label, **style)
 
 
 def save_confusion_matrix(matrix, class_names, path):

@@ -148,17 +148,30 @@ def _fit(run, dataset, watchers, announce):
     batches, held_out = _streams(settings, dataset, augmentation, on_host, steps, len(rows))
     with stop_requests() as request:
         chosen, write = callbacks.build_callbacks(settings, run, request, writer)
-        trained.fit(
-            batches,
-            validation_data=held_out,
-            epochs=settings.training.epochs,
-            initial_epoch=len(rows),
-            steps_per_epoch=steps,
-            shuffle=False,  # the stream is in its planned order already
-            callbacks=[*chosen, callbacks.restore_counters(chosen, counters), *watchers],
-            verbose=0,
-        )
+        try:
+            trained.fit(
+                batches,
+                validation_data=held_out,
+                epochs=settings.training.epochs,
+                initial_epoch=len(rows),
+                steps_per_epoch=steps,
+                shuffle=False,  # the stream is in its planned order already
+                callbacks=[*chosen, callbacks.restore_counters(chosen, counters), *watchers],
+                verbose=0,
+            )
+        finally:  # an interrupted or diverged run has its picture too
+            if write.rows:
+                _draw(run, write.rows)
     return _finish(run, model, dataset, write)
+
+
+def _draw(run, rows):
+    figures.save_curves(
+        rows,
+        run.folder / "curves.png",
+        run.info["command"],
+        smoothed_labels=run.settings.training.label_smoothing > 0,
+    )
 
 
 def _streams(settings, dataset, augmentation, on_host, steps, first_epoch):
@@ -224,7 +237,6 @@ def _finish(run, model, dataset, write):
         "flops": count_flops(model),
         "peak_memory_bytes": provenance.peak_memory(),
     }
-    figures.save_curves(rows, run.folder / "curves.png", run.info["command"])
     figures.save_confusion_matrix(
         best.confusion_matrix, dataset.class_names, run.folder / "confusion_matrix.png"
     )

@@ -137,7 +137,7 @@ def test_divergence_stops_with_code_3_and_keeps_the_last_good_weights(tiny, tmp_
         training.train(build(tiny), root=tmp_path, name="run", watchers=[Spoil()])
     assert caught.value.exit_code == 3
     run = runs.load_run(tmp_path / "run")
-    assert len(run.history) == 1
+    assert len(run.history) == 1 and (run.folder / "curves.png").is_file()
     assert all(np.isfinite(w).all() for w in weights(run))
 
 
