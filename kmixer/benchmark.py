@@ -199,6 +199,7 @@ def _plain_keras(bench):
             aspect_ratio_range=(3 / 4, 4 / 3), use_image_if_no_bounding_boxes=True,
         )  # fmt: skip
         image = tf.image.resize(tf.slice(image, begin, extent), size)
+        image = tf.ensure_shape(image, bench.dataset.image_shape)
         return tf.cast(image, tf.uint8), tf.one_hot(label, bench.classes)
 
     batches = tf.data.Dataset.from_tensor_slices((split.images, split.labels)).shuffle(10_000)
