@@ -44,11 +44,13 @@ def _print(terminal, report):
         ["(b) kmixer train, whole epoch", f"{rates['train']:,.0f} examples/s"],
         ["(c) plain Keras, augmenting single images", f"{rates['plain_keras']:,.0f} examples/s"],
         ["input pipeline alone", f"{rates['pipeline']:,.0f} images/s"],
-        ["float32 matrix product", f"{rates['matmul_gflops']:,.0f} GFLOP/s"],
+        ["float32 matrix product, NumPy", f"{rates['matmul_gflops']:,.0f} GFLOP/s"],
+        ["the same on the backend", f"{rates['backend_matmul_gflops']:,.0f} GFLOP/s"],
         ["(a) in FLOPs", f"{report['step_gflops']:,.0f} GFLOP/s"],
         ["(b) / (a)", ratios["train_over_step"]],
         ["(b) / (c)", ratios["train_over_plain_keras"]],
-        ["(a) / matrix product", ratios["step_over_matmul"]],
+        ["(a) / matrix product, NumPy", ratios["step_over_matmul"]],
+        ["(a) / matrix product, backend", ratios["step_over_backend_matmul"]],
         ["pipeline / (b)", ratios["pipeline_over_train"]],
     ]
     if "step_other_jit" in rates:

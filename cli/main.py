@@ -1,6 +1,7 @@
 """The `kmixer` command; heavy imports stay inside the commands, so that `--help` comes at once."""
 
 import sys
+import traceback
 from typing import Annotated
 
 import typer
@@ -49,8 +50,6 @@ def main(arguments=None):
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
-    if debug:
-        sys.exit(app(args=arguments, standalone_mode=False))
     try:
         sys.exit(app(args=arguments, standalone_mode=False))
     except KeyboardInterrupt:
@@ -59,12 +58,16 @@ def main(arguments=None):
         sys.stderr.close()
         sys.exit(1)
     except Exception as error:
+        if debug:
+            traceback.print_exc()
         _fail(_describe(error), getattr(error, "exit_code", 1))
 
 
 def _describe(error):
     """Return one line; usage errors know how to word theirs, unforeseen ones give their kind."""
     if hasattr(error, "format_message"):
+        if not error.format_message():
+            return ""  # the help page has been printed instead
         context = getattr(error, "ctx", None)
         hint = f" (see: {context.command_path} --help)" if context else ""
         return " ".join(error.format_message().split()) + hint
@@ -75,5 +78,6 @@ def _describe(error):
 
 
 def _fail(message, code):
-    typer.echo(f"kmixer: {message}", err=True)
+    if message:
+        typer.echo(f"kmixer: {message}", err=True)
     sys.exit(code)

@@ -43,12 +43,13 @@ class Terminal:
     def table(self, title, columns, rows):
         """Print a table; the first column is text, the others are numbers."""
         from rich.table import Table
+        from rich.text import Text
 
         table = Table(title=title, title_justify="left", header_style="bold")
         for index, column in enumerate(columns):
-            table.add_column(column, justify="left" if index == 0 else "right")
+            table.add_column(Text(column), justify="left" if index == 0 else "right")
         for row in rows:
-            table.add_row(*(str(cell) for cell in row))
+            table.add_row(*(Text(str(cell)) for cell in row))
         self.console.print(table)
 
     def result(self, values):

@@ -1,5 +1,6 @@
 """`kmixer train` and `kmixer resume`."""
 
+from functools import reduce
 from pathlib import Path
 from typing import Annotated
 
@@ -156,17 +157,22 @@ def load_settings(dataset, preset, config, flags, assignments):
     layers = [settings_io.read_preset(preset)] if preset else []
     layers += [settings_io.read_file(config)] if config else []
     given = {path: value for path, value in flags.items() if value is not None}
-    layers += [settings_io.nested("data.name", dataset)]
-    layers += [settings_io.nested_text(path, value) for path, value in _choices_first(given)]
-    layers += [settings_io.parse_assignment(text) for text in assignments or ()]
-    settings = settings_io.build(*layers)
+    if "training.backend" in given:  # what was measured for another backend says nothing here
+        layers += [settings_io.nested("training.jit", None)]
+    flagged = [settings_io.nested("data.name", dataset)]
+    flagged += [_flag(path, value) for path, value in given.items()]
+    flagged += [settings_io.parse_assignment(text) for text in assignments or ()]
+    settings = settings_io.build(*layers, reduce(settings_io.merge, flagged))
     check_name(settings.data.name)  # before anything slow is imported
     return preset, settings
 
 
-def _choices_first(given):
-    """Order `optimizer.name` before `optimizer.learning_rate`: a choice resets its section."""
-    return sorted(given.items(), key=lambda item: not item[0].endswith(".name"))
+def _flag(path, value):
+    """Paths stay text; every other flag's text is read as YAML."""
+    from kmixer import settings_io
+
+    read = settings_io.nested if path == "data.dir" else settings_io.nested_text
+    return read(path, value)
 
 
 def start(backend=None):

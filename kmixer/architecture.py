@@ -1,5 +1,7 @@
 """Settings → model."""
 
+from contextlib import contextmanager
+
 import keras
 
 from .models import MlpMixer
@@ -19,9 +21,7 @@ def build_model(settings, input_shape, classes):
     Raises:
         SettingsError: the patches do not fit the image.
     """
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(settings.training.precision)
-    try:
+    with _precision(settings.training.precision):
         return MlpMixer(
             input_shape,
             classes,
@@ -29,5 +29,25 @@ def build_model(settings, input_shape, classes):
             std=settings.data.std,
             **settings.model.model_dump(),
         )
+
+
+def put_before(augmentation, model, precision):
+    """Return a model that augments `(images, draws)` on the accelerator before `model`.
+
+    It is built under the same precision: Keras decides by it whether to scale the loss.
+    """
+    with _precision(precision):
+        images = keras.Input(model.input_shape[1:], dtype="uint8", name="images")
+        draws = keras.Input((augmentation.draws,), dtype="float32", name="draws")
+        logits = model(augmentation(images, draws))
+        return keras.Model([images, draws], logits, name="augmented")
+
+
+@contextmanager
+def _precision(policy):
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        yield
     finally:
         keras.config.set_dtype_policy(before)

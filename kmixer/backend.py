@@ -53,7 +53,9 @@ def select(name=None):
         return name
     _check_installed(name)
     os.environ["KERAS_BACKEND"] = name
-    import_tensorflow()  # every command that needs Keras needs tf.data too
+    tensorflow = import_tensorflow()  # every command that needs Keras needs tf.data too
+    if name != "tensorflow":  # the accelerator belongs to the backend that trains
+        tensorflow.config.set_visible_devices([], "GPU")
     return name
 
 

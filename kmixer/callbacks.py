@@ -22,13 +22,19 @@ class StopOnDivergence(keras.callbacks.Callback):
         self.epoch = epoch
 
     def on_train_batch_end(self, batch, logs=None):
-        loss = float(logs["loss"])
+        self._check(float(logs["loss"]), f"step {batch + 1}")
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Look at the validation loss too: the last step's update shows nowhere else."""
+        self._check(float(logs["val_loss"]), "validation")
+
+    def _check(self, loss, where):
         if not math.isfinite(loss):
             kept = (
                 f"kept: the weights of epoch {self.epoch}" if self.epoch else "no epoch was whole"
             )
             raise DivergedError(
-                f"diverged: the loss is {loss} in epoch {self.epoch + 1}, step {batch + 1};"
+                f"diverged: the loss is {loss} in epoch {self.epoch + 1}, {where};"
                 f" {kept} in {self.run.folder}; try a lower --learning-rate"
             )
 

@@ -6,13 +6,16 @@ import no Keras, and refuse unknown keys, wrong types and values out of range.
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StrictBool, model_validator
 
-Probability = Annotated[FiniteFloat, Field(ge=0, le=1)]
-Share = Annotated[FiniteFloat, Field(ge=0, lt=1)]
-Positive = Annotated[FiniteFloat, Field(gt=0)]
-NonNegative = Annotated[FiniteFloat, Field(ge=0)]
-Count = Annotated[int, Field(ge=1)]
+# Strict: flags and files are YAML, so text or a boolean where a number belongs is a mistake.
+Probability = Annotated[FiniteFloat, Field(ge=0, le=1, strict=True)]
+Share = Annotated[FiniteFloat, Field(ge=0, lt=1, strict=True)]
+Positive = Annotated[FiniteFloat, Field(gt=0, strict=True)]
+NonNegative = Annotated[FiniteFloat, Field(ge=0, strict=True)]
+Count = Annotated[int, Field(ge=1, strict=True)]
+Seed = Annotated[int, Field(ge=0, lt=2**31, strict=True)]
+OpenShare = Annotated[FiniteFloat, Field(gt=0, lt=1, strict=True)]
 Widths = Count | Annotated[list[Count], Field(min_length=1)]
 
 
@@ -28,10 +31,10 @@ class DataSettings(Section):
     name: str = Field("fmnist", description="data set name, tfds:NAME or an image folder")
     dir: str | None = Field(None, description="where TFDS keeps prepared data sets")
     image_size: Count | None = Field(None, description="side in pixels; null: as stored")
-    validation_size: Annotated[int, Field(ge=1)] | Annotated[float, Field(gt=0, lt=1)] | None = (
-        Field(None, description="images or share cut from the training set; null: a twelfth")
+    validation_size: Count | OpenShare | None = Field(
+        None, description="images or share cut from the training set; null: a twelfth"
     )
-    split_seed: Annotated[int, Field(ge=0)] = Field(0, description="draws the validation split")
+    split_seed: Seed = Field(0, description="draws the validation split")
     batch_size: Count = 256
     mean: list[FiniteFloat] | None = Field(None, description="per channel, of pixels/255")
     std: list[Positive] | None = Field(None, description="per channel, of pixels/255")
@@ -86,9 +89,9 @@ class ModelSettings(Section):
     tokens_mlp_dim: Widths = Field(64, description="one width, or one per block")
     channels_mlp_dim: Widths = Field(256, description="one width, or one per block")
     block_dims: list[Count] | None = Field(None, description="channels after each block")
-    skip_connections: bool = True
+    skip_connections: StrictBool = True
     norm_position: Literal["pre", "post"] = "pre"
-    pre_head_layer_norm: bool = True
+    pre_head_layer_norm: StrictBool = True
     norm_epsilon: Positive = 1e-6
     activation: Literal["gelu_tanh", "gelu", "relu", "leaky_relu", "silu", "tanh"] = "gelu_tanh"
     dropout: Share = Field(0.0, description="inside the MLPs")
@@ -106,9 +109,7 @@ class OptimizerSettings(Section):
     learning_rate: Positive = 1e-3
     weight_decay: NonNegative = Field(0.0, description="decoupled; not on norms and biases")
     clip_norm: Positive | None = Field(None, description="of all gradients together")
-    ema: Annotated[FiniteFloat, Field(gt=0, lt=1)] | None = Field(
-        None, description="momentum of the moving average of the weights"
-    )
+    ema: OpenShare | None = Field(None, description="momentum of the moving average of the weights")
 
 
 class AdamSettings(OptimizerSettings):
@@ -133,7 +134,7 @@ class SgdSettings(OptimizerSettings):
     name: Literal["sgd"] = "sgd"
     learning_rate: Positive = 0.1
     momentum: Share = 0.9
-    nesterov: bool = False
+    nesterov: StrictBool = False
 
 
 class RmspropSettings(OptimizerSettings):
@@ -172,7 +173,7 @@ class ExponentialSchedule(Section):
     """The learning rate is multiplied by `gamma` after each epoch."""
 
     name: Literal["exponential"] = "exponential"
-    gamma: Annotated[FiniteFloat, Field(gt=0, le=1)] = 0.9
+    gamma: Annotated[FiniteFloat, Field(gt=0, le=1, strict=True)] = 0.9
 
 
 class CosineSchedule(Section):
@@ -187,7 +188,7 @@ class PlateauSettings(Section):
     """ReduceLROnPlateau."""
 
     monitor: Literal["val_loss", "val_accuracy"] = "val_loss"
-    factor: Annotated[FiniteFloat, Field(gt=0, lt=1)] = 0.1
+    factor: OpenShare = 0.1
     patience: Count = Field(10, description="epochs")
     min_learning_rate: NonNegative = 0.0
 
@@ -204,14 +205,14 @@ class TrainingSettings(Section):
     """How long, how exactly, on what."""
 
     epochs: Count = 20
-    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    seed: Seed = 0
     label_smoothing: Share = 0.0
     early_stopping: EarlyStoppingSettings | None = None
     backend: Literal["tensorflow", "jax", "torch"] | None = None
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
-    jit: bool | None = Field(None, description="null: as measured for the backend")
+    jit: StrictBool | None = Field(None, description="null: as measured for the backend")
     steps_per_execution: Count = 1
-    tensorboard: bool = False
+    tensorboard: StrictBool = False
 
 
 class Settings(Section):
@@ -266,6 +267,11 @@ def _check_widths(model):
                 f"model.{name}: received {len(widths)} widths {widths}, expected one per block"
                 f" (model.blocks is {model.blocks})"
             )
+    if model.stochastic_depth and not model.skip_connections:
+        raise ValueError(
+            f"model.stochastic_depth: received {model.stochastic_depth}, expected 0 where"
+            " model.skip_connections is false: nothing would be left of a block"
+        )
     narrows = model.block_dims and any(width != model.hidden_dim for width in model.block_dims)
     if narrows and model.skip_connections:
         raise ValueError(

@@ -42,7 +42,7 @@ def save_curves(rows, path, title, smoothed_labels=False):
     loss.legend()
     accuracy.legend()
     short = title if len(title) < 110 else title[:107] + "…"
-    figure.suptitle(short, fontsize=10, family="monospace")
+    figure.suptitle(short, fontsize=10, family="monospace", parse_math=False)
     _save(figure, path)
 
 
@@ -73,8 +73,10 @@ def save_confusion_matrix(matrix, class_names, path):
                 axes.text(column, row, matrix[row, column], ha="center", va="center",
                           color=colour, fontsize=8)  # fmt: skip
     ticks = range(classes)
-    axes.set_xticks(ticks, class_names, rotation=60, ha="right", rotation_mode="anchor")
-    axes.set_yticks(ticks, class_names)
+    axes.set_xticks(
+        ticks, class_names, rotation=60, ha="right", rotation_mode="anchor", parse_math=False
+    )
+    axes.set_yticks(ticks, class_names, parse_math=False)
     axes.set_xlabel("Predicted")
     axes.set_ylabel("True")
     accuracy = np.trace(matrix) / max(matrix.sum(), 1)
@@ -115,7 +117,7 @@ def save_images(images, path, titles, columns, row_labels=()):
             image[..., 0] if grey else image, cmap="gray" if grey else None, vmin=0, vmax=255
         )
         if titles:
-            axes.set_title(titles[index], fontsize=7)
+            axes.set_title(titles[index], fontsize=7, parse_math=False)
     for axes, label in zip(cells[:, 0], row_labels, strict=False):
         axes.text(-0.1, 0.5, label, ha="right", va="center", transform=axes.transAxes, fontsize=8)
     _save(figure, path)

@@ -101,11 +101,6 @@ def _smoothed(labels, smoothing, classes):
     return labels * (1.0 - smoothing) + smoothing / classes
 
 
-def keep_off_accelerator():
-    """Keep TensorFlow off the accelerator where another backend trains on it."""
-    tf.config.set_visible_devices([], "GPU")
-
-
 def as_arrays(dataset, steps):
     """Return the first `steps` batches as NumPy arrays, in nested tuples as the data set's own."""
     return [

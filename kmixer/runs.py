@@ -84,7 +84,9 @@ class Run:
 
     def write_metrics(self, metrics):
         """Write metrics.json."""
-        atomic.write_text(self.folder / "metrics.json", json.dumps(metrics, indent=2) + "\n")
+        atomic.write_text(
+            self.folder / "metrics.json", json.dumps(metrics, indent=2, allow_nan=False) + "\n"
+        )
 
     def save_model(self, model):
         """Write model.keras."""
@@ -168,8 +170,12 @@ def _claim(folder):
 
 
 def _make(folder):
+    """Make a folder and its parents; a FileExistsError says that the folder itself was there."""
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"{folder.parent}: cannot be made: {error.strerror}") from None
+    try:
         os.mkdir(folder)
     except FileExistsError:
         raise

@@ -41,7 +41,7 @@ def parse_yaml(text, source):
     """
     try:
         return yaml.load(text, Loader=_Loader)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise SettingsError(f"{source}: expected YAML, received something else: {reason}") from None
 
@@ -147,6 +147,14 @@ def _choose(lower, upper):
     return kept
 
 
+def _check_sections(layer):
+    """Refuse a section that is no mapping before layers above it hide the mistake."""
+    for key, value in layer.items():
+        field = Settings.model_fields.get(key)
+        if field and not isinstance(value, dict) and not (value is None and field.default is None):
+            raise SettingsError(f"{key}: received {_brief(value)}, expected keys such as {key}.…=…")
+
+
 def build(*layers):
     """Build settings from nested dicts; a later layer wins over an earlier one.
 
@@ -155,6 +163,7 @@ def build(*layers):
     """
     values = {key: {"name": getattr(Settings(), key).name} for key in ("optimizer", "schedule")}
     for layer in layers:
+        _check_sections(layer)
         values = merge(_choose(values, layer), layer)
     try:
         return Settings.model_validate(values)

@@ -4,6 +4,8 @@ import signal
 import threading
 from contextlib import contextmanager
 
+from .errors import InterruptedRunError
+
 
 class StopRequest:
     """Which signal, if any, has asked the training to stop."""
@@ -14,7 +16,7 @@ class StopRequest:
 
 @contextmanager
 def stop_requests():
-    """Yield a `StopRequest` that SIGINT and SIGTERM set; a second signal ends the process's wait.
+    """Yield a `StopRequest` that SIGINT and SIGTERM set; a second signal stops at once.
 
     Outside the main thread nothing can be caught, and the request stays unset.
     """
@@ -25,7 +27,7 @@ def stop_requests():
 
     def ask(number, frame):
         if request.signal is not None:
-            raise KeyboardInterrupt
+            raise InterruptedRunError("stopped at once", request.signal)
         request.signal = number
 
     caught = (signal.SIGINT, signal.SIGTERM)

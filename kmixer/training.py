@@ -1,12 +1,14 @@
 """Settings → a trained run."""
 
 from functools import partial
+from pathlib import Path
 
 import keras
 
 from . import STARTED, augment, backend, callbacks, checkpoint, evaluation, figures, provenance
-from .datasets import load_splits
-from .errors import DataError, RunError, SettingsError
+from .architecture import build_model, put_before
+from .datasets import SHORT_NAMES, load_splits
+from .errors import InterruptedRunError, RunError, SettingsError
 from .models import count_flops, default_patch_size
 from .optim import build_optimizer
 from .runs import create_run
@@ -46,6 +48,7 @@ def train(settings, *, preset=None, command="kmixer.train(...)", root="saved_mod
         "device": provenance.device(),
         "dataset": dataset.name,
         "input_shape": list(dataset.image_shape),
+        "data_sha256": dataset.fingerprint(),
     }
     check_model(settings, dataset)
     stem = _stem(dataset.name, preset)
@@ -63,7 +66,7 @@ def resume(run, *, watchers=(), announce=None):
     if run.finished:
         raise RunError(f"{run.folder}: finished; there is nothing to resume")
     dataset = load_splits(run.settings.data)
-    if list(dataset.image_shape) != run.info["input_shape"]:
+    if dataset.fingerprint() != run.info["data_sha256"]:
         raise RunError(
             f"{run.folder}: trained on other images than {run.settings.data.name} holds now"
         )
@@ -76,7 +79,10 @@ def resolve(settings, dataset):
     mean, std = _statistics(dataset.train.images)
     data, model, training = settings.data, settings.model, settings.training
     values = settings.model_dump()
+    is_folder = data.name not in SHORT_NAMES and not data.name.startswith("tfds:")
     values["data"] |= {
+        "name": str(Path(data.name).resolve()) if is_folder else data.name,
+        "dir": data.dir and str(Path(data.dir).expanduser().resolve()),
         "image_size": data.image_size or (height if height == width else None),
         "validation_size": len(dataset.validation),
         "mean": data.mean or mean,
@@ -105,10 +111,6 @@ def _statistics(images):
 def check_model(settings, dataset):
     """Fail before anything is written if the model cannot be built on these images."""
     steps_per_epoch(settings, dataset)
-    if settings.data.validation_size >= len(dataset.train) + len(dataset.validation):
-        raise DataError("data.validation_size leaves no training images")
-    from .architecture import build_model
-
     return build_model(settings, dataset.image_shape, len(dataset.class_names))
 
 
@@ -138,13 +140,15 @@ def _fit(run, dataset, watchers, announce):
         announce(run, dataset, model)
     augmentation = augment.augmentation(settings.augment)
     on_host = settings.augment.on == "host" or augmentation is None
-    trained = model if on_host else augmented(model, augmentation)
+    precision = settings.training.precision
+    trained = model if on_host else put_before(augmentation, model, precision)
     steps = steps_per_epoch(settings, dataset)
     compile_model(trained, settings, steps)
     rows, counters = checkpoint.load(run, trained) or ([], {})
     writer = partial(
         callbacks.WriteRun, run, model, steps * settings.data.batch_size, rows, started=STARTED
     )
+    stopped = counters.get("EarlyStopping", {}).get("stopped_epoch")
     batches, held_out = _streams(settings, dataset, augmentation, on_host, steps, len(rows))
     with stop_requests() as request:
         chosen, write = callbacks.build_callbacks(settings, run, request, writer)
@@ -152,7 +156,7 @@ def _fit(run, dataset, watchers, announce):
             trained.fit(
                 batches,
                 validation_data=held_out,
-                epochs=settings.training.epochs,
+                epochs=len(rows) if stopped else settings.training.epochs,
                 initial_epoch=len(rows),
                 steps_per_epoch=steps,
                 shuffle=False,  # the stream is in its planned order already
@@ -162,7 +166,16 @@ def _fit(run, dataset, watchers, announce):
         finally:  # an interrupted or diverged run has its picture too
             if write.rows:
                 _draw(run, write.rows)
-    return _finish(run, model, dataset, write)
+        _heed(request, f"all epochs are saved; go on with: kmixer resume {run.folder}")
+        _finish(run, model, dataset, write)
+        _heed(request, f"but the run is finished: {run.folder}")
+    return run
+
+
+def _heed(request, state):
+    """Raise for a signal that came where no training step saw it."""
+    if request.signal is not None:
+        raise InterruptedRunError(f"interrupted; {state}", request.signal)
 
 
 def _draw(run, rows):
@@ -178,8 +191,6 @@ def _streams(settings, dataset, augmentation, on_host, steps, first_epoch):
     """Return the training and the validation batches."""
     from . import pipeline
 
-    if settings.training.backend != "tensorflow":
-        pipeline.keep_off_accelerator()
     classes = len(dataset.class_names)
     batches = pipeline.training_batches(
         dataset.train,
@@ -194,13 +205,6 @@ def _streams(settings, dataset, augmentation, on_host, steps, first_epoch):
     )
     draws = None if on_host else augmentation.draws
     return batches, pipeline.evaluation_batches(dataset.validation, classes, draws)
-
-
-def augmented(model, augmentation):
-    """Return a model that augments `(images, draws)` on the accelerator before `model`."""
-    images = keras.Input(model.input_shape[1:], dtype="uint8", name="images")
-    draws = keras.Input((augmentation.draws,), dtype="float32", name="draws")
-    return keras.Model([images, draws], model(augmentation(images, draws)), name="augmented")
 
 
 def compile_model(model, settings, steps):
@@ -241,7 +245,6 @@ def _finish(run, model, dataset, write):
         best.confusion_matrix, dataset.class_names, run.folder / "confusion_matrix.png"
     )
     run.write_metrics(metrics)
-    return run
 
 
 def _train(row):

@@ -81,8 +81,8 @@ class RandomResizedCrop(ImageAugmentation):
         down, across = draws[:, -2], draws[:, -1]
         top = xp.floor(some * down * (height - crop_height + 1))
         left = xp.floor(some * across * (width - crop_width + 1))
-        centre_top = (1 - some) * xp.floor((height - crop_height + 1) / 2)
-        centre_left = (1 - some) * xp.floor((width - crop_width + 1) / 2)
+        centre_top = (1 - some) * xp.floor((height - crop_height) / 2)
+        centre_left = (1 - some) * xp.floor((width - crop_width) / 2)
         return top + centre_top, left + centre_left, crop_height, crop_width
 
     def _candidates(self, xp, draws, height, width):

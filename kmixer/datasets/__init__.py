@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ..errors import DataError, nearest
+from ..errors import SettingsError, nearest
 from . import fashion_mnist, image_folder, tfds
 from .dataset import Dataset, Split
 
@@ -29,7 +29,8 @@ def load(name, folder=None, image_size=None, progress=None):
         A `Dataset` with uint8 images; `validation` is not cut yet.
 
     Raises:
-        DataError: there is no such data set, or it is damaged.
+        SettingsError: there is no data set of this name, or not in this size.
+        DataError: it is damaged or cannot be had.
     """
     check_name(name)
     if name == "fmnist":
@@ -45,12 +46,12 @@ def check_name(name):
     """Refuse a name that stands for no data set, before anything slow happens.
 
     Raises:
-        DataError: it is no short name, no `tfds:NAME` and no folder.
+        SettingsError: it is no short name, no `tfds:NAME` and no folder.
     """
     if name in SHORT_NAMES or name.startswith("tfds:") or Path(name).is_dir():
         return
     known = nearest(name, SHORT_NAMES)
-    raise DataError(f"data set {name!r}: no such name and no such folder{known}")
+    raise SettingsError(f"data set {name!r}: no such name and no such folder{known}")
 
 
 def load_splits(data):
@@ -62,5 +63,8 @@ def load_splits(data):
 def _check_size(dataset, image_size):
     side = dataset.image_shape[0]
     if image_size not in (None, side):
-        raise DataError(f"{dataset.name}: image_size {image_size}: its images are {side}×{side}")
+        raise SettingsError(
+            f"data.image_size: received {image_size}, expected {side}: the images of"
+            f" {dataset.name} are {side}×{side}"
+        )
     return dataset

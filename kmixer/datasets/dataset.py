@@ -1,10 +1,11 @@
 """What every data source is turned into: images, labels, class names, splits."""
 
 from dataclasses import dataclass, replace
+from hashlib import sha256
 
 import numpy as np
 
-from ..errors import DataError
+from ..errors import DataError, SettingsError
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,14 @@ class Dataset:
     def _counts(self, split):
         return np.bincount(split.labels, minlength=len(self.class_names)).tolist()
 
+    def fingerprint(self):
+        """Return a SHA-256, as hex, over class names, labels and pixels of all splits."""
+        digest = sha256("\n".join(self.class_names).encode())
+        for split in self.splits.values():
+            digest.update(np.ascontiguousarray(split.labels))
+            digest.update(np.ascontiguousarray(split.images))
+        return digest.hexdigest()
+
     def with_validation(self, size=None, seed=0):
         """Cut a stratified validation split from the training images.
 
@@ -76,7 +85,9 @@ class Dataset:
             seed: draws which images; the same seed draws the same ones.
         """
         count = _validation_count(size, len(self.train), len(self.class_names))
-        rest, held_out = stratified(self.train.labels, count, seed, "data.validation_size")
+        rest, held_out = stratified(
+            self.train.labels, count, seed, "data.validation_size", SettingsError
+        )
         return replace(self, train=self.train.take(rest), validation=self.train.take(held_out))
 
 
@@ -86,11 +97,11 @@ def _validation_count(size, total, classes):
     return size if isinstance(size, int) else max(round(size * total), classes)
 
 
-def stratified(labels, count, seed, setting):
+def stratified(labels, count, seed, setting, error=DataError):
     """Draw `count` indices with the classes in proportion; return (the rest, the drawn), sorted.
 
     Raises:
-        DataError: a class is too small, or `count` too large; `setting` names what asked for it.
+        error: a class is too small, or `count` too large; `setting` names what asked for it.
     """
     from sklearn.model_selection import train_test_split
 
@@ -98,9 +109,9 @@ def stratified(labels, count, seed, setting):
         rest, drawn = train_test_split(
             np.arange(len(labels)), test_size=count, stratify=labels, random_state=seed
         )
-    except ValueError as error:
-        raise DataError(
+    except ValueError as reason:
+        raise error(
             f"{setting}: cannot draw {count} of {len(labels)} images with every class in"
-            f" proportion: {error}"
+            f" proportion: {reason}"
         ) from None
     return np.sort(rest), np.sort(drawn)

@@ -83,10 +83,12 @@ def decode(path, size, grey):
 
 def _eight_bit(image):
     """Scale 16-bit and float images to 8 bits; lay transparent ones on black."""
-    if image.mode.startswith("I"):
-        return Image.fromarray((np.asarray(image, np.uint32) >> 8).clip(0, 255).astype(np.uint8))
-    if image.mode == "F":
-        return Image.fromarray(np.asarray(image).clip(0, 255).astype(np.uint8))
+    if image.mode.startswith("I") or image.mode == "F":
+        pixels = np.asarray(image, np.float64)
+        most = next((most for most in (1.0, 255.0) if pixels.max() <= most), 65_535.0)
+        if image.mode.startswith("I;16"):
+            most = 65_535.0  # the mode says so; the others only show it by their largest value
+        return Image.fromarray((pixels.clip(0, most) * (255 / most)).astype(np.uint8))
     if image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info:
         image = image.convert("RGBA")
         black = Image.new("RGBA", image.size, (0, 0, 0, 255))

@@ -1,5 +1,6 @@
 """A folder of images: `train/CLASS/*.png` + `test/CLASS/*.png`, or one flat `CLASS/*.png` tree."""
 
+import os
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from .dataset import Dataset, Split, stratified
 from .decode import decode, describe, is_image
 
 TEST_SHARE = 0.15  # of a flat tree; drawn with seed 0, so that every run sees the same test set
+TEST_NAMES = ("test", "val", "valid", "validation")
 MAX_SIZE = 224
 
 
@@ -47,6 +49,8 @@ def load(folder, image_size=None, progress=None):
     grey = all(listing.grey for listing in listings)
     splits = [_decode(listing, size, grey, progress) for listing in listings]
     notes = [note for listing in listings for note in listing.notes]
+    if len(roots) == 2 and roots[1].name != "test":
+        notes.append(f"no test/ folder: {roots[1].name}/ is the test set")
     if len(splits) == 1:
         rest, drawn = _flat_split(splits[0], folder)
         splits = [splits[0].take(rest), splits[0].take(drawn)]
@@ -69,9 +73,11 @@ def _subfolders(folder):
 
 
 def _roots(folder):
+    """Return the training and the test tree, or the one tree there is."""
     subfolders = {path.name: path for path in _subfolders(folder)}
-    if "train" in subfolders and "test" in subfolders:
-        return [subfolders["train"], subfolders["test"]]
+    held_out = [subfolders[name] for name in TEST_NAMES if name in subfolders]
+    if "train" in subfolders and held_out:
+        return [subfolders["train"], held_out[0]]
     return [subfolders["train"] if set(subfolders) == {"train"} else folder]
 
 
@@ -104,10 +110,11 @@ def _list(root, class_names):
 
 
 def _files(folder, skipped):
-    try:
-        files = sorted(path for path in folder.rglob("*") if path.is_file())
-    except OSError as error:
-        raise DataError(f"{folder}: cannot be read: {error.strerror}") from None
+    def refuse(error):
+        raise DataError(f"{error.filename}: cannot be read: {error.strerror}") from None
+
+    walk = os.walk(folder, onerror=refuse)
+    files = sorted(Path(root) / name for root, _, names in walk for name in names)
     images = [path for path in files if is_image(path)]
     if len(images) < len(files):
         skipped["files skipped (no image suffix)"] += len(files) - len(images)

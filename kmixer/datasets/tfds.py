@@ -3,9 +3,11 @@
 import os
 import socket
 import sys
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from pathlib import Path
+from threading import Thread
 from urllib.parse import urlparse
+from urllib.request import getproxies
 
 import numpy as np
 
@@ -80,23 +82,30 @@ def _prepare(builder, name, folder):
 
 def _check_network(builder, name, folder):
     """Fail at once instead of after TFDS' minutes of retries."""
-    hosts = {urlparse(str(url)).hostname for url in builder.url_infos} - {None}
-    if not hosts or any(_reachable(host) for host in sorted(hosts)[:2]):
+    hosts = sorted({urlparse(str(url)).hostname for url in builder.url_infos} - {None})
+    if not hosts or getproxies() or _reachable_in_time(hosts[0]):
         return
     raise DataError(
-        f"tfds:{name}: not prepared in {folder}, and {sorted(hosts)[0]} cannot be reached;"
+        f"tfds:{name}: not prepared in {folder}, and {hosts[0]} cannot be reached;"
         " connect to the network, or name the folder that holds it with --data-dir"
     )
 
 
-def _reachable(host):
-    for port in (443, 80):
-        try:
-            socket.create_connection((host, port), timeout=PROBE_SECONDS).close()
-            return True
-        except OSError:
-            continue
-    return False
+def _reachable_in_time(host):
+    """Say whether a host answers within `PROBE_SECONDS`, name look-up included."""
+    answers = []
+
+    def probe():
+        for port in (443, 80):
+            with suppress(OSError):
+                socket.create_connection((host, port), timeout=PROBE_SECONDS).close()
+                answers.append(port)
+                return
+
+    thread = Thread(target=probe, daemon=True)
+    thread.start()
+    thread.join(PROBE_SECONDS)
+    return bool(answers)
 
 
 def _split_names(builder, name):
