@@ -155,7 +155,20 @@ def torchvision_box(uniforms, tries, height, width, scale, ratio):
         if 0 < w <= width and 0 < h <= height:
             top = int(uniforms[-2] * (height - h + 1))
             return top, int(uniforms[-1] * (width - w + 1)), h, w
-    return 0, 0, height, width
+    w, h = width, height
+    if width / height < ratio[0]:
+        h = round(width / ratio[0])
+    elif width / height > ratio[1]:
+        w = round(height * ratio[1])
+    return (height - h) // 2, (width - w) // 2, h, w
+
+
+def test_crop_falls_back_to_the_centre_of_a_long_image():
+    layer, given = RandomResizedCrop((0.9, 1.0)), draws(RandomResizedCrop(), 50)
+    for height, width in ((11, 30), (30, 11)):
+        boxes = np.stack(layer.boxes(np, given, height, width), axis=1).astype(int)
+        expected = torchvision_box(given[0], layer.tries, height, width, (0.9, 1.0), (0.75, 4 / 3))
+        assert (boxes == expected).all()
 
 
 def test_crop_tries_again_until_a_box_fits():

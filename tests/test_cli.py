@@ -106,7 +106,7 @@ def test_evaluate_writes_figures_and_pictures(kmixer_cli, trained):
 def test_evaluate_refuses_another_kind_of_data(kmixer_cli, trained):
     cwd, _ = trained
     done = kmixer_cli("evaluate", "saved_models/halves-1", "fmnist", cwd=cwd)
-    assert done.returncode == 1 and "its images are 28×28" in done.stderr
+    assert done.returncode == 2 and "the images of fmnist are 28×28" in done.stderr
 
 
 def test_train_from_a_runs_config(kmixer_cli, trained, image_folder):
@@ -121,8 +121,14 @@ def test_train_from_a_runs_config(kmixer_cli, trained, image_folder):
         cwd=cwd,
     )
     assert done.returncode == 0
-    first, again = ((cwd / "saved_models" / n / "model.keras") for n in ("halves-1", "again"))
-    assert first.stat().st_size == again.stat().st_size
+    first, again = (
+        [
+            line.split(",")[3:]
+            for line in (cwd / "saved_models" / n / "history.csv").read_text().split()
+        ]
+        for n in ("halves-1", "again")
+    )
+    assert len(first) == 3 and first == again
 
 
 def test_ctrl_c_saves_says_how_to_go_on_and_resume_goes_on(kmixer_cli, image_folder, tmp_path):
@@ -158,6 +164,21 @@ def test_sigterm_exits_143(image_folder, tmp_path):
     process.terminate()
     process.communicate(timeout=60)
     assert process.returncode == 143
+
+
+def test_divergence_in_the_only_step_exits_3(kmixer_cli, image_folder, tmp_path):
+    done = kmixer_cli(
+        "train", image_folder, *TINY, "--epochs", "1", "--batch-size", "100", "--optimizer", "sgd",
+        "--learning-rate", "1e30", "--schedule", "constant", "--out", tmp_path / "run", cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 3 and "in epoch 1, validation" in done.stderr
+    assert not (tmp_path / "run" / "model.keras").exists()
+
+
+def test_bare_kmixer_prints_help(kmixer_cli):
+    done = kmixer_cli()
+    assert done.returncode == 2 and "Usage: kmixer" in done.stdout + done.stderr
+    assert "kmixer: " not in done.stderr
 
 
 def test_divergence_exits_3(kmixer_cli, image_folder, tmp_path):
@@ -209,6 +230,7 @@ def test_benchmark_measures(kmixer_cli):
         "train_over_step",
         "train_over_plain_keras",
         "step_over_matmul",
+        "step_over_backend_matmul",
         "pipeline_over_train",
     }
     assert all(rate > 0 for rate in report["rates"].values())
@@ -218,9 +240,12 @@ def test_benchmark_measures(kmixer_cli):
     ("arguments", "code", "message"),
     [
         ("train", 2, "Missing argument"),
-        ("train fmist", 1, "data set 'fmist': no such name and no such folder (nearest: 'fmnist'"),
+        ("train fmist", 2, "data set 'fmist': no such name and no such folder (nearest: 'fmnist'"),
         ("train fmnist --blcks 2", 2, "No such option: --blcks"),
         ("train fmnist --blocks two", 2, "model.blocks: received 'two', expected integer"),
+        ("train fmnist --epochs true", 2, "training.epochs: received True, expected integer"),
+        ("train fmnist --image-size 32", 2, "data.image_size: received 32, expected 28"),
+        ("train fmnist --set model.skip_connections=no", 2, "received 'no', expected boolean"),
         ("train fmnist --blocks 0", 2, "model.blocks: received 0, expected greater than"),
         ("train fmnist --optimizer addam", 2, "received 'addam', no such choice (nearest: 'adam'"),
         ("train fmnist --schedule linear", 2, "schedule.name: received 'linear'"),
@@ -240,7 +265,7 @@ def test_benchmark_measures(kmixer_cli):
         ("resume nowhere", 1, "nowhere: not a run folder"),
         ("presets fmnst", 2, "preset: received 'fmnst', no such preset (nearest: 'fmnist'"),
         ("data info tfds:nonsense-set", 1, "tfds:nonsense-set: no such data set"),
-        ("data info nowhere", 1, "data set 'nowhere': no such name"),
+        ("data info nowhere", 2, "data set 'nowhere': no such name"),
         ("trian", 2, "No such command 'trian'"),
     ],
 )

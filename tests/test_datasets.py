@@ -1,5 +1,7 @@
 import gzip
 import os
+import shutil
+import socket
 import time
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from kmixer import datasets
 from kmixer.datasets import fashion_mnist
 from kmixer.datasets.duplicates import find_duplicates
 from kmixer.datasets.idx import read_idx
-from kmixer.errors import DataError
+from kmixer.errors import DataError, SettingsError
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +51,7 @@ def test_validation_size_is_a_number_or_a_share(image_folder, size):
 
 @pytest.mark.parametrize("size", [1, 119, 10_000])
 def test_a_validation_split_that_cannot_hold_every_class_is_refused(image_folder, size):
-    with pytest.raises(DataError, match=r"data\.validation_size"):
+    with pytest.raises(SettingsError, match=r"data\.validation_size"):
         datasets.load(str(image_folder)).with_validation(size)
 
 
@@ -80,7 +82,7 @@ def test_idx_says_what_is_wrong(tmp_path, content, message):
 def test_damaged_or_foreign_fashion_mnist_is_refused(tmp_path):
     shipped = Path(fashion_mnist.__file__).parent
     for name in fashion_mnist.SHA256:
-        os.link(shipped / name, tmp_path / name)
+        shutil.copy(shipped / name, tmp_path / name)
     name = "t10k-labels-idx1-ubyte.gz"
     whole = (shipped / name).read_bytes()
     swapped = bytearray(gzip.decompress(whole))
@@ -203,8 +205,28 @@ def test_images_of_different_sizes_are_brought_to_the_median(tmp_path):
     assert datasets.load(str(tmp_path), image_size=12).image_shape == (12, 12, 3)
 
 
+def test_train_and_val_folders_are_training_and_test(tmp_path):
+    _flat(tmp_path / "train")
+    _flat(tmp_path / "val", 5)
+    loaded = datasets.load(str(tmp_path))
+    assert loaded.class_names == ("a", "b") and len(loaded.train) == 20 and len(loaded.test) == 10
+    assert "val/ is the test set" in " ".join(loaded.notes)
+
+
+def test_sixteen_bit_and_float_images_are_scaled_to_eight_bits(tmp_path):
+    from kmixer.datasets.decode import decode
+
+    for name, pixels, expected in (
+        ("a.tif", np.full((4, 4), 0.7, np.float32), 178),
+        ("b.tif", np.full((4, 4), 200, np.int32), 200),
+        ("c.png", np.full((4, 4), 200, np.uint16), 0),
+    ):
+        _save(tmp_path / name, pixels)
+        assert (decode(tmp_path / name, 4, grey=True) == expected).all(), name
+
+
 def test_unknown_names_are_answered_with_the_nearest():
-    with pytest.raises(DataError, match="nearest: 'fmnist'"):
+    with pytest.raises(SettingsError, match="nearest: 'fmnist'"):
         datasets.load("fmist")
 
 
@@ -220,7 +242,17 @@ def test_duplicates_are_counted():
     assert found.pairs.tolist() == [[3, 51]]
 
 
-def test_tfds_without_a_network_says_so_at_once(tmp_path):
+def _refuse(*arguments, **options):
+    raise ConnectionRefusedError
+
+
+def _swallow(*arguments, **options):
+    time.sleep(60)
+
+
+@pytest.mark.parametrize("connect", [_refuse, _swallow])
+def test_tfds_without_a_network_says_so_at_once(tmp_path, monkeypatch, connect):
+    monkeypatch.setattr(socket, "create_connection", connect)
     began = time.perf_counter()
     with pytest.raises(DataError) as caught:
         datasets.load("mnist", folder=tmp_path)

@@ -61,6 +61,12 @@ def test_name_and_out_are_kept_and_never_overwritten(tmp_path):
         create(tmp_path, name="mine")
 
 
+def test_a_file_where_the_runs_should_go_is_refused(tmp_path):
+    (tmp_path / "saved_models").write_text("")
+    with pytest.raises(RunError, match="saved_models: cannot be made"):
+        create(tmp_path / "saved_models")
+
+
 def test_a_run_is_read_back(folder):
     run = runs.load_run(folder)
     assert run.finished and run.class_names == ("above", "below")

@@ -25,7 +25,10 @@ def test_precedence_defaults_preset_file_flags(tmp_path):
         ("model.blocks=two", "model.blocks: received 'two', expected integer"),
         ("model.blocks=0", "model.blocks: received 0, expected greater than or equal to 1"),
         ("model.activation=gelo", "model.activation: received 'gelo', expected 'gelu_tanh'"),
-        ("model=3", "model: received 3, expected"),
+        ("model=3", "model: received 3, expected keys"),
+        ("optimizer=muon", "optimizer: received 'muon', expected keys such as"),
+        ("training.epochs=true", "training.epochs: received True, expected integer"),
+        ("data.split_seed=-1", "data.split_seed: received -1"),
         ("optimizer.name=sdg", "optimizer.name: received 'sdg', no such choice (nearest: 'sgd'"),
         ("optimizer.momentun=1", "optimizer.momentun: no such setting"),
         ("optimizer.learning_rate=.inf", "optimizer.learning_rate: received inf, expected"),
@@ -55,6 +58,14 @@ def test_what_is_wrong_is_said_in_one_line(text, message):
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
     assert caught.value.exit_code == 2
+
+
+def test_flags_of_one_command_line_count_together():
+    both = settings_io.merge(
+        settings_io.parse_assignment("optimizer.learning_rate=0.05"),
+        settings_io.parse_assignment("optimizer.name=sgd"),
+    )
+    assert settings_io.build({"optimizer": {"name": "muon"}}, both).optimizer.learning_rate == 0.05
 
 
 def test_another_optimizer_starts_from_its_own_defaults():

@@ -153,6 +153,7 @@ def test_divergence_stops_with_code_3_and_keeps_the_last_good_weights(tiny, tmp_
         ["training.steps_per_execution=3"],
         ["training.precision=mixed_bfloat16"],
         ["training.precision=mixed_float16"],
+        ["training.jit=true"],
         ["model.stem=dense", "model.stem_norm=batch", "model.skip_connections=false",
          "model.block_dims=[8,4]", "model.norm_position=post", "model.head_dropout=0.1"],
     ],
@@ -169,6 +170,50 @@ def test_augmentation_on_the_accelerator_and_on_the_host_train_alike(tiny, tmp_p
     device = training.train(build(tiny, crop, "augment.on=accelerator"), root=tmp_path)
     for ours, theirs in zip(history(device), history(host), strict=True):
         assert ours == pytest.approx(theirs, abs=0.02)
+
+
+def test_resume_after_early_stopping_does_not_train_on(tiny, tmp_path):
+    stop = ("training.early_stopping.patience=1", "training.early_stopping.min_delta=0.9")
+    run = training.train(build(tiny, "training.epochs=9", *stop), root=tmp_path)
+    before = history(run)
+    (run.folder / "metrics.json").unlink()
+    assert history(training.resume(run)) == before
+    assert run.metrics["epochs"] == 2
+
+
+def test_resume_refuses_other_data(trained, tmp_path):
+    (trained.folder / "metrics.json").unlink()
+    other = runs.Run(trained.folder, trained.settings, trained.info | {"data_sha256": "0"})
+    with pytest.raises(RunError, match="other images"):
+        training.resume(other)
+
+
+def test_a_signal_between_the_steps_is_heeded(tiny, tmp_path):
+    class StopAtTheEnd(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            if epoch == 1:
+                signal.raise_signal(signal.SIGTERM)
+
+    with pytest.raises(InterruptedRunError, match="all epochs are saved") as caught:
+        training.train(build(tiny), root=tmp_path, name="run", watchers=[StopAtTheEnd()])
+    assert caught.value.exit_code == 143
+    assert training.resume(runs.load_run(tmp_path / "run")).metrics["epochs"] == 2
+
+
+def test_mixed_float16_scales_the_loss_on_host_and_accelerator(tiny):
+    from kmixer.architecture import build_model, put_before
+    from kmixer.augment import RandomHorizontalFlip
+
+    resolved = build(tiny, "training.precision=mixed_float16", "data.mean=[0.5]", "data.std=[0.5]")
+    model = build_model(resolved, (8, 8, 1), 2)
+    for trained in (model, put_before(RandomHorizontalFlip(0.5), model, "mixed_float16")):
+        training.compile_model(trained, resolved, 1)
+        assert isinstance(trained.optimizer, keras.optimizers.LossScaleOptimizer)
+
+
+def test_tensorboard_logs_are_written_on_request(tiny, tmp_path):
+    run = training.train(build(tiny, "training.tensorboard=true"), root=tmp_path)
+    assert list((run.folder / "tensorboard").rglob("events.*"))
 
 
 def test_early_stopping_stops(tiny, tmp_path):
