@@ -51,7 +51,7 @@ def main(arguments=None):
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
     try:
-        sys.exit(app(args=arguments, standalone_mode=False))
+        sys.exit(app(args=arguments, prog_name="kmixer", standalone_mode=False))
     except KeyboardInterrupt:
         _fail("interrupted", 130)
     except BrokenPipeError:  # the reader, such as `head`, has gone

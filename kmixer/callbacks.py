@@ -58,6 +58,22 @@ class StopOnSignal(keras.callbacks.Callback):
             )
 
 
+class SeedTorch(keras.callbacks.Callback):
+    """Seed torch's global generator by (seed, epoch) at each epoch's beginning.
+
+    Keras' dropout on torch draws from it instead of from a seed state that a checkpoint holds.
+    """
+
+    def __init__(self, seed):
+        super().__init__()
+        self.seed = seed
+
+    def on_epoch_begin(self, epoch, logs=None):
+        import torch
+
+        torch.manual_seed(hash((self.seed, epoch)))
+
+
 class WriteRun(keras.callbacks.Callback):
     """After each epoch: model.keras if it is the best so far, history.csv, checkpoint.npz.
 
@@ -152,6 +168,8 @@ def build_callbacks(settings, run, request, writer):
     ema = keras.callbacks.SwapEMAWeights() if settings.optimizer.ema else None
     write = writer(counting=counting, ema=ema)
     guards = [StopOnDivergence(run), StopOnSignal(run, request)]
+    if keras.backend.backend() == "torch":
+        guards.append(SeedTorch(settings.training.seed))
     return [*guards, *_schedule(settings.schedule), *([ema] if ema else []), *counting,
             write, *_tensorboard(settings.training, run)], write  # fmt: skip
 

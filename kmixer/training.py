@@ -90,6 +90,11 @@ def resolve(settings, dataset):
     }
     values["model"]["patch_size"] = model.patch_size or default_patch_size(min(height, width))
     name = keras.backend.backend()
+    if name == "torch" and training.steps_per_execution != 1:
+        raise SettingsError(
+            f"training.steps_per_execution: received {training.steps_per_execution}, expected 1:"
+            " Keras has no more on torch"
+        )
     jit = backend.JIT[name] if training.jit is None else training.jit
     values["training"] |= {"backend": name, "jit": jit}
     for key in ("mean", "std"):

@@ -143,7 +143,7 @@ def test_other_kinds_of_images_are_converted(tmp_path):
 def test_sixteen_bit_and_transparent_pixels(tmp_path):
     from kmixer.datasets.decode import decode
 
-    _save(tmp_path / "sixteen.png", np.full((4, 4), 0x8001, np.uint16))
+    _save(tmp_path / "sixteen.png", np.full((4, 4), 0x8080, np.uint16))
     assert (decode(tmp_path / "sixteen.png", 4, grey=True) == 0x80).all()
     Image.new("RGBA", (4, 4), (255, 255, 255, 0)).save(tmp_path / "clear.png")
     assert (decode(tmp_path / "clear.png", 4, grey=False) == 0).all()

@@ -15,8 +15,8 @@ CLI = sorted((ROOT / "cli").rglob("*.py"))
 
 # Each rank may import from those below it, never from one above.
 RANKS = [
-    {"errors", "sampling", "signals", "provenance", "quietly"},
-    {"atomic", "config", "backend", "datasets", "layers"},
+    {"errors", "sampling", "provenance", "quietly"},
+    {"atomic", "signals", "config", "backend", "datasets", "layers"},
     {"settings_io", "models", "augment", "optim", "pipeline", "figures"},
     {"architecture", "showcase"},
     {"runs"},

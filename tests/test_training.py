@@ -150,7 +150,6 @@ def test_divergence_stops_with_code_3_and_keeps_the_last_good_weights(tiny, tmp_
         ["schedule.name=constant", "plateau.patience=1", "plateau.factor=0.5"],
         ["augment.random_resized_crop.scale=[0.8,1]", "augment.horizontal_flip=0.5",
          "augment.random_erasing.probability=0.2", "augment.on=accelerator"],
-        ["training.steps_per_execution=3"],
         ["training.precision=mixed_bfloat16"],
         ["training.precision=mixed_float16"],
         ["training.jit=true"],
@@ -162,6 +161,15 @@ def test_divergence_stops_with_code_3_and_keeps_the_last_good_weights(tiny, tmp_
 def test_every_option_trains(tiny, tmp_path, assignments):
     run = training.train(build(tiny, "training.epochs=1", *assignments), root=tmp_path)
     assert np.isfinite(run.metrics["last"]["train"]["loss"])
+
+
+def test_several_steps_at_once_train_or_are_refused(tiny, tmp_path):
+    settings = build(tiny, "training.steps_per_execution=3")
+    if keras.backend.backend() == "torch":
+        with pytest.raises(SettingsError, match="expected 1: Keras has no more on torch"):
+            training.train(settings, root=tmp_path)
+    else:
+        assert training.train(settings, root=tmp_path).metrics["epochs"] == 2
 
 
 def test_augmentation_on_the_accelerator_and_on_the_host_train_alike(tiny, tmp_path):
