@@ -59,19 +59,23 @@ class StopOnSignal(keras.callbacks.Callback):
 
 
 class SeedTorch(keras.callbacks.Callback):
-    """Seed torch's global generator by (seed, epoch) at each epoch's beginning.
+    """Seed torch's global generator by (seed, epoch, step) before each step.
 
-    Keras' dropout on torch draws from it instead of from a seed state that a checkpoint holds.
+    Keras' dropout on torch draws from it instead of from a seed state that a checkpoint holds, and
+    so does the data loader when it starts.
     """
 
     def __init__(self, seed):
         super().__init__()
-        self.seed = seed
+        self.seed, self.epoch = seed, 0
 
     def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+
+    def on_train_batch_begin(self, batch, logs=None):
         import torch
 
-        torch.manual_seed(hash((self.seed, epoch)))
+        torch.manual_seed(hash((self.seed, self.epoch, batch)))
 
 
 class WriteRun(keras.callbacks.Callback):
