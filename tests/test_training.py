@@ -283,4 +283,5 @@ def test_settings_that_do_not_fit_the_data_write_nothing(tiny, tmp_path, assignm
 
 
 def test_every_setting_has_a_json_form():
-    json.dumps(Settings().model_dump(mode="json"))
+    values = Settings().model_dump(mode="json")
+    assert settings_io.build(json.loads(json.dumps(values))) == Settings()
