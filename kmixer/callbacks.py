@@ -11,15 +11,21 @@ from .errors import DivergedError, InterruptedRunError
 METRICS = ("loss", "accuracy", "val_loss", "val_accuracy")
 
 
-class StopOnDivergence(keras.callbacks.Callback):
+class _KnowsEpoch(keras.callbacks.Callback):
+    """A callback that knows in its steps which epoch it is in, counted from 0."""
+
+    epoch = 0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+
+
+class StopOnDivergence(_KnowsEpoch):
     """Raise `DivergedError` in the step whose loss is no finite number."""
 
     def __init__(self, run):
         super().__init__()
-        self.run, self.epoch = run, 0
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self.epoch = epoch
+        self.run = run
 
     def on_train_batch_end(self, batch, logs=None):
         self._check(float(logs["loss"]), f"step {batch + 1}")
@@ -39,15 +45,12 @@ class StopOnDivergence(keras.callbacks.Callback):
             )
 
 
-class StopOnSignal(keras.callbacks.Callback):
+class StopOnSignal(_KnowsEpoch):
     """Raise `InterruptedRunError` after the step in which a signal asked to stop."""
 
     def __init__(self, run, request):
         super().__init__()
-        self.run, self.request, self.epoch = run, request, 0
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self.epoch = epoch
+        self.run, self.request = run, request
 
     def on_train_batch_end(self, batch, logs=None):
         if self.request.signal is not None:
@@ -58,7 +61,7 @@ class StopOnSignal(keras.callbacks.Callback):
             )
 
 
-class SeedTorch(keras.callbacks.Callback):
+class SeedTorch(_KnowsEpoch):
     """Seed torch's global generator by (seed, epoch, step) before each step.
 
     Keras' dropout on torch draws from it instead of from a seed state that a checkpoint holds, and
@@ -67,10 +70,7 @@ class SeedTorch(keras.callbacks.Callback):
 
     def __init__(self, seed):
         super().__init__()
-        self.seed, self.epoch = seed, 0
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self.epoch = epoch
+        self.seed = seed
 
     def on_train_batch_begin(self, batch, logs=None):
         import torch

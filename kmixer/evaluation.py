@@ -1,10 +1,13 @@
 """A trained model → how well it does, and where it errs."""
 
+import json
 from dataclasses import dataclass
 
 import numpy as np
 
+from . import atomic, figures
 from .datasets import load_splits
+from .errors import DataError
 from .pipeline import even_batch_size
 
 CALIBRATION_BINS = 15
@@ -121,10 +124,6 @@ def evaluate(run, dataset, split_name="test"):
     Raises:
         DataError: the data set's classes or image shape are not the run's.
     """
-    import json
-
-    from . import atomic, figures
-
     check_same_kind(run, dataset)
     split = dataset.splits[split_name]
     predictions = predict(run.load_model(), split)
@@ -159,8 +158,6 @@ def load_data(run, name=None, folder=None):
 
 def check_same_kind(run, dataset):
     """Refuse a data set that the run's model cannot be asked about."""
-    from .errors import DataError
-
     if run.class_names != tuple(dataset.class_names):
         raise DataError(
             f"{dataset.name}: {len(dataset.class_names)} classes {list(dataset.class_names)[:3]}…,"

@@ -84,6 +84,27 @@ class ImageAugmentation(keras.layers.Layer):
         return super().get_config() | {"seed": self.seed}
 
 
+def draw_rectangles(xp, uniforms, scale, ratio, height, width):
+    """Draw rectangles by area and aspect ratio, in whole pixels, as torchvision does.
+
+    Args:
+        xp: the namespace to compute in.
+        uniforms: (for the areas, for the ratios), two arrays of one shape in [0, 1).
+        scale: (min, max) share of the area `height * width`, drawn uniformly.
+        ratio: (min, max) of width / height, drawn log-uniformly.
+        height: of the image.
+        width: of the image.
+
+    Returns:
+        (heights, widths), float32 in the uniforms' shape; they may be larger than the image.
+    """
+    low, high = scale
+    areas = (low + (high - low) * uniforms[0]) * (height * width)
+    low, high = (float(np.log(bound)) for bound in ratio)
+    ratios = xp.exp(low + (high - low) * uniforms[1])
+    return round_half_up(xp, xp.sqrt(areas / ratios)), round_half_up(xp, xp.sqrt(areas * ratios))
+
+
 def round_half_up(xp, values):
     """Round half up; the libraries' own `round` disagree about the half."""
     return xp.floor(values + 0.5)

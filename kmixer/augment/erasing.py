@@ -1,9 +1,8 @@
 """Overwrite parts of an image."""
 
 import keras
-import numpy as np
 
-from .base import PACKAGE, ImageAugmentation, cast, namespace, round_half_up
+from .base import PACKAGE, ImageAugmentation, cast, draw_rectangles, namespace
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -28,20 +27,14 @@ class RandomErasing(ImageAugmentation):
     def transform(self, images, draws):
         xp = namespace(images)
         _, height, width, _ = images.shape
-        tall, wide = self._sizes(xp, draws, height, width)
+        uniforms = draws[:, 1], draws[:, 2]
+        tall, wide = draw_rectangles(xp, uniforms, self.scale, self.ratio, height, width)
+        tall, wide = xp.minimum(tall, float(height)), xp.minimum(wide, float(width))
         tall = tall * cast(draws[:, 0] < self.probability, "float32")
         rows = _span(xp, draws[:, 3], tall, height)
         columns = _span(xp, draws[:, 4], wide, width)
         erased = (rows[:, :, None] & columns[:, None, :])[..., None]
         return xp.where(erased, xp.zeros_like(images), images)
-
-    def _sizes(self, xp, draws, height, width):
-        low, high = self.scale
-        areas = (low + (high - low) * draws[:, 1]) * (height * width)
-        low, high = (float(np.log(bound)) for bound in self.ratio)
-        ratios = xp.exp(low + (high - low) * draws[:, 2])
-        tall = xp.minimum(round_half_up(xp, xp.sqrt(areas / ratios)), float(height))
-        return tall, xp.minimum(round_half_up(xp, xp.sqrt(areas * ratios)), float(width))
 
     def get_config(self):
         return super().get_config() | {

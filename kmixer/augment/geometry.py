@@ -1,9 +1,15 @@
 """Crop, shift and flip."""
 
 import keras
-import numpy as np
 
-from .base import PACKAGE, ImageAugmentation, cast, namespace, round_half_up
+from .base import (
+    PACKAGE,
+    ImageAugmentation,
+    cast,
+    draw_rectangles,
+    namespace,
+    round_half_up,
+)
 
 
 def hat_weights(xp, positions, size):
@@ -69,7 +75,10 @@ class RandomResizedCrop(ImageAugmentation):
 
     def boxes(self, xp, draws, height, width):
         """Return (top, left, height, width) in pixels, each float32 `(batch,)`."""
-        crop_heights, crop_widths = self._candidates(xp, draws, height, width)
+        uniforms = draws[:, : self.tries], draws[:, self.tries : 2 * self.tries]
+        crop_heights, crop_widths = draw_rectangles(
+            xp, uniforms, self.scale, self.ratio, height, width
+        )
         fits = (crop_heights >= 1) & (crop_heights <= height)
         fits = cast(fits & (crop_widths >= 1) & (crop_widths <= width), "float32")
         order = xp.arange(self.tries, 0, -1, dtype="float32")
@@ -84,15 +93,6 @@ class RandomResizedCrop(ImageAugmentation):
         centre_top = (1 - some) * xp.floor((height - crop_height) / 2)
         centre_left = (1 - some) * xp.floor((width - crop_width) / 2)
         return top + centre_top, left + centre_left, crop_height, crop_width
-
-    def _candidates(self, xp, draws, height, width):
-        low, high = self.scale
-        areas = (low + (high - low) * draws[:, : self.tries]) * (height * width)
-        low, high = (float(np.log(bound)) for bound in self.ratio)
-        ratios = xp.exp(low + (high - low) * draws[:, self.tries : 2 * self.tries])
-        return round_half_up(xp, xp.sqrt(areas / ratios)), round_half_up(
-            xp, xp.sqrt(areas * ratios)
-        )
 
     def _fallback(self, height, width):
         low, high = self.ratio
