@@ -4,7 +4,9 @@ from contextlib import contextmanager
 
 import keras
 
-from .models import MlpMixer
+from .models import Cnn, Mlp, MlpMixer
+
+BUILDERS = {"mixer": MlpMixer, "mlp": Mlp, "cnn": Cnn}
 
 
 def build_model(settings, input_shape, classes):
@@ -19,16 +21,13 @@ def build_model(settings, input_shape, classes):
         A `keras.Model`: uint8 images → float32 logits.
 
     Raises:
-        SettingsError: the patches do not fit the image.
+        SettingsError: the model does not fit the image.
     """
+    chosen = settings.model.model_dump()
+    builder = BUILDERS[chosen.pop("name")]
+    data = settings.data
     with _precision(settings.training.precision):
-        return MlpMixer(
-            input_shape,
-            classes,
-            mean=settings.data.mean,
-            std=settings.data.std,
-            **settings.model.model_dump(),
-        )
+        return builder(input_shape, classes, mean=data.mean, std=data.std, **chosen)
 
 
 def put_before(augmentation, model, precision):

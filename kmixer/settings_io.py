@@ -11,6 +11,8 @@ from pydantic import BaseModel, ValidationError
 from .config import Settings
 from .errors import SettingsError, nearest
 
+CHOICES = ("model", "optimizer", "schedule")  # sections whose `name` decides what keys they have
+
 
 class _Loader(yaml.SafeLoader):
     """YAML 1.2's core rules: `on` and `no` are words, `1e-3` is a number."""
@@ -131,13 +133,13 @@ def merge(lower, upper):
 
 
 def _choose(lower, upper):
-    """Drop the lower layers' settings of an optimizer or schedule that `upper` replaces.
+    """Drop the lower layers' settings of a model, optimizer or schedule that `upper` replaces.
 
     The momentum of one optimizer means nothing to another: a new choice starts from its own
     defaults.
     """
     kept = dict(lower)
-    for section in ("optimizer", "schedule"):
+    for section in CHOICES:
         chosen = upper.get(section)
         if (
             isinstance(chosen, dict)
@@ -161,7 +163,7 @@ def build(*layers):
     Raises:
         SettingsError: one line with the key's path, what was received and what was expected.
     """
-    values = {key: {"name": getattr(Settings(), key).name} for key in ("optimizer", "schedule")}
+    values = {key: {"name": getattr(Settings(), key).name} for key in CHOICES}
     for layer in layers:
         _check_sections(layer)
         values = merge(_choose(values, layer), layer)
@@ -214,6 +216,8 @@ def _locate(loc):
             fields = list(section.model_fields) if section else fields
             continue
         path.append(str(part))
+        if isinstance(part, int):  # an item of a list of sections
+            continue
         inner = sections.get(part)
         if inner and len(inner) > 1:
             section = inner

@@ -1,5 +1,6 @@
 """Settings → a trained run."""
 
+import math
 from functools import partial
 from pathlib import Path
 
@@ -88,7 +89,8 @@ def resolve(settings, dataset):
         "mean": data.mean or mean,
         "std": data.std or std,
     }
-    values["model"]["patch_size"] = model.patch_size or default_patch_size(min(height, width))
+    if model.name == "mixer":
+        values["model"]["patch_size"] = model.patch_size or default_patch_size(min(height, width))
     name = keras.backend.backend()
     if name == "torch" and training.steps_per_execution != 1:
         raise SettingsError(
@@ -243,6 +245,7 @@ def _finish(run, model, dataset, write):
         "seconds_to_first_step": write.first_step and round(write.first_step, 2),
         "examples_per_second": rates[len(rates) // 2],
         "parameters": model.count_params(),
+        "trainable_parameters": sum(math.prod(w.shape) for w in model.trainable_weights),
         "flops": count_flops(model),
         "peak_memory_bytes": provenance.peak_memory(),
     }

@@ -1,8 +1,17 @@
 """The Keras layers that a Mixer is made of; `keras.ops` only."""
 
 from .activations import activation, gelu_tanh
+from .initializers import initializer
 from .mixer_block import MixerBlock
 from .mlp_block import MlpBlock
 from .patches import Patches, patch_grid
 
-__all__ = ["MixerBlock", "MlpBlock", "Patches", "activation", "gelu_tanh", "patch_grid"]
+__all__ = [
+    "MixerBlock",
+    "MlpBlock",
+    "Patches",
+    "activation",
+    "gelu_tanh",
+    "initializer",
+    "patch_grid",
+]

@@ -3,7 +3,8 @@
 import keras
 
 from ..errors import SettingsError, nearest
-from ..layers import MixerBlock, Patches, patch_grid
+from ..layers import MixerBlock, Patches, initializer, patch_grid
+from .ends import images_in, logits_out
 
 # Table 1 of the paper.
 SIZES = {
@@ -61,7 +62,7 @@ def MlpMixer(input_shape, classes, *, patch_size, blocks, hidden_dim, tokens_mlp
         dropout: inside the blocks' MLPs.
         head_dropout: before the classifier.
         stochastic_depth: of the last block; grows linearly from 0 at the first.
-        kernel_initializer: of every kernel.
+        kernel_initializer: of every kernel; see `kmixer.layers.initializer`.
         mean: per channel, of pixels scaled to 0..1; default 0.
         std: per channel, of pixels scaled to 0..1; default 1.
         name: of the model.
@@ -73,8 +74,7 @@ def MlpMixer(input_shape, classes, *, patch_size, blocks, hidden_dim, tokens_mlp
         SettingsError: the patches do not fit the image.
     """
     patch_grid(input_shape[:2], patch_size, patch_stride or patch_size)
-    images = keras.Input(input_shape, dtype="uint8", name="images")
-    x = _normalise(images, mean, std, input_shape[-1])
+    images, x = images_in(input_shape, mean, std)
     x = _stem(x, stem, patch_size, patch_stride or patch_size, hidden_dim, kernel_initializer)
     if stem_norm == "batch":
         x = keras.layers.BatchNormalization(axis=1, name="stem_norm")(x)
@@ -88,7 +88,7 @@ def MlpMixer(input_shape, classes, *, patch_size, blocks, hidden_dim, tokens_mlp
             activation=activation,
             dropout=dropout,
             stochastic_depth=stochastic_depth * index / max(blocks - 1, 1),
-            kernel_initializer=kernel_initializer,
+            kernel_initializer=initializer(kernel_initializer, "dense"),
             norm_epsilon=norm_epsilon,
             name=f"mixer_block_{index}",
         )(x)
@@ -102,30 +102,20 @@ def _of_block(width, index):
     return width[index] if isinstance(width, list | tuple) else width
 
 
-def _normalise(images, mean, std, channels):
-    mean, std = mean or [0.0] * channels, std or [1.0] * channels
-    scale = [1 / (255 * s) for s in std]
-    offset = [-m / s for m, s in zip(mean, std, strict=True)]
-    return keras.layers.Rescaling(scale, offset, name="normalise")(images)
-
-
-def _stem(x, kind, size, stride, hidden_dim, initializer):  # (batch, height, width, channels)
+def _stem(x, kind, size, stride, hidden_dim, kernel_initializer):
+    kernel = {"kernel_initializer": initializer(kernel_initializer, kind), "name": "stem"}
     if kind == "dense":
         x = Patches(size, stride, name="patches")(x)
-        return keras.layers.Dense(hidden_dim, kernel_initializer=initializer, name="stem")(x)
-    x = keras.layers.Conv2D(
-        hidden_dim, size, stride, kernel_initializer=initializer, name="stem"
-    )(x)  # fmt: skip
+        return keras.layers.Dense(hidden_dim, **kernel)(x)
+    x = keras.layers.Conv2D(hidden_dim, size, stride, **kernel)(x)
     return keras.layers.Reshape((-1, hidden_dim), name="tokens")(x)  # (batch, tokens, channels)
 
 
-def _head(x, classes, dropout, initializer):
+def _head(x, classes, dropout, kernel_initializer):
     x = keras.layers.GlobalAveragePooling1D(name="mean_over_tokens")(x)  # (batch, channels)
     if dropout:
         x = keras.layers.Dropout(dropout, name="head_dropout")(x)
-    return keras.layers.Dense(
-        classes, kernel_initializer=initializer, dtype="float32", name="head"
-    )(x)  # fmt: skip
+    return logits_out(x, classes, kernel_initializer)
 
 
 def default_patch_size(side):

@@ -6,23 +6,10 @@ import no Keras, and refuse unknown keys, wrong types and values out of range.
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StrictBool, model_validator
+from pydantic import Field, FiniteFloat, StrictBool, model_validator
 
-# Strict: flags and files are YAML, so text or a boolean where a number belongs is a mistake.
-Probability = Annotated[FiniteFloat, Field(ge=0, le=1, strict=True)]
-Share = Annotated[FiniteFloat, Field(ge=0, lt=1, strict=True)]
-Positive = Annotated[FiniteFloat, Field(gt=0, strict=True)]
-NonNegative = Annotated[FiniteFloat, Field(ge=0, strict=True)]
-Count = Annotated[int, Field(ge=1, strict=True)]
-Seed = Annotated[int, Field(ge=0, lt=2**31, strict=True)]
-OpenShare = Annotated[FiniteFloat, Field(gt=0, lt=1, strict=True)]
-Widths = Count | Annotated[list[Count], Field(min_length=1)]
-
-
-class Section(BaseModel):
-    """A part of the settings."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+from .fields import Count, NonNegative, OpenShare, Positive, Probability, Section, Seed, Share
+from .model import CnnSettings, MixerSettings, MlpSettings
 
 
 class DataSettings(Section):
@@ -75,32 +62,6 @@ class AugmentSettings(Section):
     translation: Share = Field(0.0, description="largest shift, share of the side")
     horizontal_flip: Probability = 0.0
     random_erasing: RandomErasingSettings | None = None
-
-
-class ModelSettings(Section):
-    """The MLP-Mixer's shape, in the paper's words (arXiv 2105.01601, section 2)."""
-
-    patch_size: Count | None = Field(None, description="pixels; null: about seven patches a side")
-    patch_stride: Count | None = Field(None, description="pixels; null: the patch size")
-    stem: Literal["conv", "dense"] = Field("conv", description="Conv2D, or Patches and Dense")
-    stem_norm: Literal["none", "batch"] = Field("none", description="batch: over patch positions")
-    blocks: Count = 4
-    hidden_dim: Count = Field(128, description="channels of the stem")
-    tokens_mlp_dim: Widths = Field(64, description="one width, or one per block")
-    channels_mlp_dim: Widths = Field(256, description="one width, or one per block")
-    block_dims: list[Count] | None = Field(None, description="channels after each block")
-    skip_connections: StrictBool = True
-    norm_position: Literal["pre", "post"] = "pre"
-    pre_head_layer_norm: StrictBool = True
-    norm_epsilon: Positive = 1e-6
-    activation: Literal["gelu_tanh", "gelu", "relu", "leaky_relu", "silu", "tanh"] = "gelu_tanh"
-    dropout: Share = Field(0.0, description="inside the MLPs")
-    head_dropout: Share = Field(0.0, description="before the classifier")
-    stochastic_depth: Share = Field(0.0, description="of the last block, growing from 0")
-    kernel_initializer: Literal[
-        "glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "lecun_normal",
-        "random_normal", "truncated_normal",
-    ] = "glorot_uniform"  # fmt: skip
 
 
 class OptimizerSettings(Section):
@@ -220,7 +181,9 @@ class Settings(Section):
 
     data: DataSettings = DataSettings()
     augment: AugmentSettings = AugmentSettings()
-    model: ModelSettings = ModelSettings()
+    model: Annotated[MixerSettings | MlpSettings | CnnSettings, Field(discriminator="name")] = (
+        MixerSettings()
+    )
     optimizer: Annotated[
         AdamSettings | AdamWSettings | SgdSettings | RmspropSettings | LionSettings | MuonSettings,
         Field(discriminator="name"),
@@ -240,7 +203,6 @@ class Settings(Section):
             )
         if isinstance(self.schedule, CosineSchedule):
             _check_warmup(self.schedule.warmup_epochs, self.training.epochs)
-        _check_widths(self.model)
         return self
 
 
@@ -256,26 +218,4 @@ def _check_warmup(warmup_epochs, epochs):
         raise ValueError(
             f"schedule.warmup_epochs: received {warmup_epochs:g}, expected at most"
             f" training.epochs, {epochs}"
-        )
-
-
-def _check_widths(model):
-    for name in ("tokens_mlp_dim", "channels_mlp_dim", "block_dims"):
-        widths = getattr(model, name)
-        if isinstance(widths, list) and len(widths) != model.blocks:
-            raise ValueError(
-                f"model.{name}: received {len(widths)} widths {widths}, expected one per block"
-                f" (model.blocks is {model.blocks})"
-            )
-    if model.stochastic_depth and not model.skip_connections:
-        raise ValueError(
-            f"model.stochastic_depth: received {model.stochastic_depth}, expected 0 where"
-            " model.skip_connections is false: nothing would be left of a block"
-        )
-    narrows = model.block_dims and any(width != model.hidden_dim for width in model.block_dims)
-    if narrows and model.skip_connections:
-        raise ValueError(
-            f"model.block_dims: received {model.block_dims}, expected all equal to"
-            f" model.hidden_dim {model.hidden_dim} where model.skip_connections is true;"
-            " set model.skip_connections to false to change the width"
         )

@@ -1,0 +1,105 @@
+"""The settings of the models; `name` decides which."""
+
+from typing import Literal
+
+from pydantic import Field, StrictBool, model_validator
+
+from .fields import Count, Positive, Section, Share, Size, Widths
+
+
+def _check_widths(mixer):
+    for name in ("tokens_mlp_dim", "channels_mlp_dim", "block_dims"):
+        widths = getattr(mixer, name)
+        if isinstance(widths, list) and len(widths) != mixer.blocks:
+            raise ValueError(
+                f"{name}: received {len(widths)} widths {widths}, expected one per block"
+                f" (blocks is {mixer.blocks})"
+            )
+    if mixer.stochastic_depth and not mixer.skip_connections:
+        raise ValueError(
+            f"stochastic_depth: received {mixer.stochastic_depth}, expected 0 where"
+            " skip_connections is false: nothing would be left of a block"
+        )
+    narrows = mixer.block_dims and any(width != mixer.hidden_dim for width in mixer.block_dims)
+    if narrows and mixer.skip_connections:
+        raise ValueError(
+            f"block_dims: received {mixer.block_dims}, expected all equal to"
+            f" hidden_dim {mixer.hidden_dim} where skip_connections is true;"
+            " set model.skip_connections to false to change the width"
+        )
+
+
+Initializer = Literal[
+    "glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "lecun_normal",
+    "random_normal", "truncated_normal", "by_layer",
+]  # fmt: skip
+Activation = Literal["gelu_tanh", "gelu", "relu", "leaky_relu", "silu", "tanh", "linear"]
+INITIALIZER = "by_layer: random_normal for Dense, he_normal for Conv"
+
+
+class MixerSettings(Section):
+    """The MLP-Mixer's shape, in the paper's words (arXiv 2105.01601, section 2)."""
+
+    name: Literal["mixer"] = "mixer"
+    patch_size: Count | None = Field(None, description="pixels; null: about seven patches a side")
+    patch_stride: Count | None = Field(None, description="pixels; null: the patch size")
+    stem: Literal["conv", "dense"] = Field("conv", description="Conv2D, or Patches and Dense")
+    stem_norm: Literal["none", "batch"] = Field("none", description="batch: over patch positions")
+    blocks: Count = 4
+    hidden_dim: Count = Field(128, description="channels of the stem")
+    tokens_mlp_dim: Widths = Field(64, description="one width, or one per block")
+    channels_mlp_dim: Widths = Field(256, description="one width, or one per block")
+    block_dims: list[Count] | None = Field(None, description="channels after each block")
+    skip_connections: StrictBool = True
+    norm_position: Literal["pre", "post"] = "pre"
+    pre_head_layer_norm: StrictBool = True
+    norm_epsilon: Positive = 1e-6
+    activation: Activation = "gelu_tanh"
+    dropout: Share = Field(0.0, description="inside the MLPs")
+    head_dropout: Share = Field(0.0, description="before the classifier")
+    stochastic_depth: Share = Field(0.0, description="of the last block, growing from 0")
+    kernel_initializer: Initializer = Field("glorot_uniform", description=INITIALIZER)
+
+    @model_validator(mode="after")
+    def _agree(self):
+        _check_widths(self)
+        return self
+
+
+class BaselineSettings(Section):
+    """What the baselines have in common."""
+
+    patch_size: Count | None = Field(
+        None, description="cut images into patches first, each a pixel of many channels; null: no"
+    )
+    hidden_dims: list[Count] = Field([], description="widths of the hidden dense layers")
+    activation: Activation = Field("relu", description="of the hidden dense layers")
+    dropout: Share = Field(0.0, description="after each hidden dense layer")
+    kernel_initializer: Initializer = Field("glorot_uniform", description=INITIALIZER)
+
+
+class MlpSettings(BaselineSettings):
+    """A multilayer perceptron on the flattened image."""
+
+    name: Literal["mlp"] = "mlp"
+    hidden_dims: list[Count] = Field([256], description="widths of the hidden dense layers")
+
+
+class ConvStageSettings(Section):
+    """One convolution and what follows it."""
+
+    filters: Count
+    kernel_size: Count = 3
+    padding: Literal["same", "valid"] | tuple[Size, Size] = Field(
+        "same", description="or [rows, columns] of zeros on each side"
+    )
+    batch_norm: StrictBool = False
+    activation: Activation = "relu"
+    pool: Count = Field(1, description="side and stride of the max pooling; 1: none")
+
+
+class CnnSettings(BaselineSettings):
+    """A plain convolutional network, VGG included: stages, flattened, then dense layers."""
+
+    name: Literal["cnn"] = "cnn"
+    stages: list[ConvStageSettings] = Field([ConvStageSettings(filters=32, pool=2)], min_length=1)

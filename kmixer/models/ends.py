@@ -1,0 +1,56 @@
+"""The two ends that every model has: uint8 images in, float32 logits out."""
+
+import keras
+
+from ..layers import Patches, initializer, patch_grid
+
+
+def images_in(input_shape, mean, std):
+    """Return the input and the normalised images, `(pixel/255 - mean) / std` per channel.
+
+    Args:
+        input_shape: (height, width, channels).
+        mean: per channel, of pixels scaled to 0..1; default 0.
+        std: per channel, of pixels scaled to 0..1; default 1.
+    """
+    channels = input_shape[-1]
+    mean, std = mean or [0.0] * channels, std or [1.0] * channels
+    images = keras.Input(input_shape, dtype="uint8", name="images")
+    scale = [1 / (255 * s) for s in std]
+    offset = [-m / s for m, s in zip(mean, std, strict=True)]
+    return images, keras.layers.Rescaling(scale, offset, name="normalise")(images)
+
+
+def patches_as_pixels(x, size):
+    """Cut images into patches, each a pixel of a smaller image with size²·channels channels.
+
+    Args:
+        x: `(batch, height, width, channels)`.
+        size: side of a patch in pixels.
+
+    Returns:
+        `(batch, height/size, width/size, size²·channels)`.
+    """
+    rows, columns = patch_grid(x.shape[1:3], size, size)
+    patches = Patches(size, name="patches")(x)
+    return keras.layers.Reshape((rows, columns, -1), name="patches_as_pixels")(patches)
+
+
+def hidden_layers(x, widths, activation, dropout, kernel_initializer):
+    """Put a dense layer of each width, its activation and dropout on `(batch, features)`."""
+    for index, width in enumerate(widths):
+        x = keras.layers.Dense(
+            width, activation, name=f"hidden_{index}",
+            kernel_initializer=initializer(kernel_initializer, "dense"),
+        )(x)  # fmt: skip
+        if dropout:
+            x = keras.layers.Dropout(dropout, name=f"dropout_{index}")(x)
+    return x
+
+
+def logits_out(x, classes, kernel_initializer):
+    """Return float32 logits of `(batch, features)`, whatever the precision."""
+    return keras.layers.Dense(
+        classes, kernel_initializer=initializer(kernel_initializer, "dense"), dtype="float32",
+        name="head",
+    )(x)  # fmt: skip

@@ -1,0 +1,37 @@
+"""The multilayer perceptron: what a Mixer is measured against."""
+
+import keras
+
+from ..layers import activation as resolve_activation
+from .ends import hidden_layers, images_in, logits_out, patches_as_pixels
+
+
+def Mlp(input_shape, classes, *, hidden_dims, activation="relu", dropout=0.0, patch_size=None,
+        kernel_initializer="glorot_uniform", mean=None, std=None, name="mlp"):  # fmt: skip
+    """Build a perceptron that takes uint8 images and returns float32 logits.
+
+    Args:
+        input_shape: (height, width, channels).
+        classes: number of logits.
+        hidden_dims: widths of the hidden layers.
+        activation: of the hidden layers.
+        dropout: after each hidden layer.
+        patch_size: flatten the image patch by patch instead of row by row; default no.
+        kernel_initializer: of every kernel; see `kmixer.layers.initializer`.
+        mean: see `MlpMixer`.
+        std: see `MlpMixer`.
+        name: of the model.
+
+    Returns:
+        A `keras.Model`: uint8 `(batch, height, width, channels)` → float32 `(batch, classes)`.
+
+    Raises:
+        SettingsError: the patches do not fit the image.
+    """
+    images, x = images_in(input_shape, mean, std)
+    if patch_size:
+        x = patches_as_pixels(x, patch_size)
+    x = keras.layers.Flatten(name="flatten")(x)  # (batch, features)
+    function = resolve_activation(activation)
+    x = hidden_layers(x, hidden_dims, function, dropout, kernel_initializer)
+    return keras.Model(images, logits_out(x, classes, kernel_initializer), name=name)
