@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from . import benchmark, data, evaluate, presets, train
+from . import benchmark, compare, data, evaluate, presets, report, sweep, train
 
 app = typer.Typer(
     name="kmixer",
@@ -19,6 +19,9 @@ app = typer.Typer(
 )
 app.command("train")(train.train)
 app.command("resume")(train.resume)
+app.command("compare")(compare.compare)
+app.command("report")(report.report)
+app.command("sweep")(sweep.sweep)
 app.command("evaluate")(evaluate.evaluate)
 app.command("presets")(presets.presets)
 app.command("benchmark")(benchmark.benchmark)

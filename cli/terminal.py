@@ -1,6 +1,7 @@
 """What the commands print: tables and lines for people, one JSON object for programs."""
 
 import json
+import os
 from typing import Annotated
 
 import typer
@@ -22,6 +23,10 @@ DataDir = Annotated[
 ]
 
 
+WIDE = 120  # columns
+PIPED_WIDTH = 1000  # a file or a pipe has no right edge
+
+
 class Terminal:
     """Where a command's words go.
 
@@ -35,6 +40,13 @@ class Terminal:
 
         self.as_json, self.quiet = as_json, quiet
         self.console = Console(stderr=as_json, quiet=quiet, highlight=False, soft_wrap=True)
+        if not self.console.is_terminal and "COLUMNS" not in os.environ:
+            self.console.width = PIPED_WIDTH
+
+    @property
+    def wide(self):
+        """Whether wide tables fit."""
+        return self.console.width >= WIDE
 
     def say(self, line=""):
         """Print a line."""
@@ -47,7 +59,8 @@ class Terminal:
 
         table = Table(title=title, title_justify="left", header_style="bold")
         for index, column in enumerate(columns):
-            table.add_column(Text(column), justify="left" if index == 0 else "right")
+            kind = {"overflow": "fold"} if index == 0 else {"justify": "right", "no_wrap": True}
+            table.add_column(Text(column), **kind)
         for row in rows:
             table.add_row(*(Text(str(cell)) for cell in row))
         self.console.print(table)

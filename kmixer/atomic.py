@@ -33,6 +33,18 @@ def write_text(path, text):
         temporary.write_text(text, encoding="utf-8")
 
 
+def make_folder(path):
+    """Make a folder and its parents, where they are not there yet.
+
+    Raises:
+        RunError: it cannot be made.
+    """
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"{path}: cannot be made: {error.strerror}") from None
+
+
 def _sync(path, flags):
     if os.name != "posix" and path.is_dir():
         return  # Windows cannot open folders; there the rename alone has to do

@@ -11,6 +11,7 @@ from .errors import DataError
 from .pipeline import even_batch_size
 
 CALIBRATION_BINS = 15
+MOST_MISTAKES = 40
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,23 @@ class Predictions:
 
 
 @dataclass(frozen=True)
+class Mistake:
+    """A wrong prediction.
+
+    Attributes:
+        index: of the image in its split.
+        truth: its class.
+        said: the predicted class.
+        probability: that the prediction was given, 0..1.
+    """
+
+    index: int
+    truth: str
+    said: str
+    probability: float
+
+
+@dataclass(frozen=True)
 class SplitFigures:
     """Loss and accuracy on validation and test, and the test set's confusion matrix."""
 
@@ -128,7 +146,7 @@ def evaluate(run, dataset, split_name="test"):
     split = dataset.splits[split_name]
     predictions = predict(run.load_model(), split)
     folder = run.folder / "evaluation" / f"{dataset.name}-{split_name}"
-    folder.mkdir(parents=True, exist_ok=True)
+    atomic.make_folder(folder)
     metrics = {
         "dataset": dataset.name,
         "split": split_name,
@@ -140,11 +158,26 @@ def evaluate(run, dataset, split_name="test"):
         "confusion_matrix": predictions.confusion_matrix.tolist(),
     }
     atomic.write_text(folder / "metrics.json", json.dumps(metrics, indent=2) + "\n")
-    figures.save_confusion_matrix(
-        predictions.confusion_matrix, dataset.class_names, folder / "confusion_matrix.png"
-    )
-    figures.save_mistakes(split, predictions, dataset.class_names, folder / "mistakes.png")
+    matrix = figures.confusion_matrix(predictions.confusion_matrix, dataset.class_names)
+    figures.save(matrix, folder / "confusion_matrix.png")
+    wrong = mistakes(predictions, dataset.class_names)
+    titles = [f"{m.truth}\nsaid {m.said} {m.probability:.0%}" for m in wrong]
+    pictures = split.images[[m.index for m in wrong]]
+    figures.save(figures.images(pictures, titles, columns=8), folder / "mistakes.png")
     return metrics, folder
+
+
+def mistakes(predictions, class_names):
+    """Return the `Mistake`s that gave the truth least probability, worst first."""
+    return [
+        Mistake(
+            int(index),
+            class_names[predictions.labels[index]],
+            class_names[predictions.predicted[index]],
+            float(predictions.probabilities[index].max()),
+        )
+        for index in predictions.worst(MOST_MISTAKES)
+    ]
 
 
 def load_data(run, name=None, folder=None):

@@ -1,49 +1,85 @@
-"""The pictures: curves, confusion matrix, images in rows."""
+"""The pictures, as matplotlib figures: curves, confusion matrix, images in rows, kernels."""
+
+import base64
+import io
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from . import atomic
 
-MOST_MISTAKES = 40
+STYLES = ("-", "--", ":", "-.")  # of each ten runs in one picture
+MOST_UNITS = 64  # of a kernel
 
 
-def _save(figure, path):
+def save(figure, path):
+    """Write a figure as PNG."""
     with atomic.replacing(path) as temporary:
         figure.savefig(temporary, dpi=120)
 
 
-def save_curves(rows, path, title, smoothed_labels=False):
-    """Draw loss, accuracy and learning rate over the epochs.
+def as_svg(figure):
+    """Return a figure as a `data:` address of an SVG picture."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None})
+    return f"data:image/svg+xml;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def curves(rows, title, smoothed_labels=False):
+    """Draw loss, accuracy and learning rate over the epochs, beside each other.
 
     Args:
         rows: the history, one dict per epoch.
-        path: of the PNG.
         title: one line above the curves.
         smoothed_labels: say beside the training loss that its labels were smoothed; the
             validation loss never is.
     """
     figure = Figure(figsize=(12, 3.8), layout="constrained")
-    loss, accuracy, rate = figure.subplots(1, 3)
-    best = max(rows, key=lambda row: row["val_accuracy"])
-    _curve(loss, rows, "loss", "train (smoothed labels)" if smoothed_labels else "train")
-    _curve(loss, rows, "val_loss", "validation")
-    _curve(accuracy, rows, "accuracy", "train")
-    _curve(accuracy, rows, "val_accuracy", "validation")
-    accuracy.plot(best["epoch"], best["val_accuracy"], "*", ms=12, color="tab:red", label="best")
-    _curve(rate, rows, "learning_rate", None, color="tab:green")
-    loss.set_title("Loss")
-    accuracy.set_title(f"Accuracy (best validation {best['val_accuracy']:.2%})")
-    rate.set_title("Learning rate at the epoch's end")
-    for axes in (loss, accuracy, rate):
-        axes.set_xlabel("Epoch")
-        axes.xaxis.get_major_locator().set_params(integer=True)
-        axes.grid(alpha=0.3)
-    loss.legend()
-    accuracy.legend()
+    for axes, draw in zip(figure.subplots(1, 3), PANELS.values(), strict=True):
+        _panel(axes, draw, rows, smoothed_labels)
     short = title if len(title) < 110 else title[:107] + "…"
     figure.suptitle(short, fontsize=10, family="monospace", parse_math=False)
-    _save(figure, path)
+    return figure
+
+
+def curve_panels(rows, smoothed_labels=False):
+    """Return the three pictures of `curves`, each a figure of its own, by name."""
+    figures = {}
+    for name, draw in PANELS.items():
+        figures[name] = Figure(figsize=(4.4, 3.3), layout="constrained")
+        _panel(figures[name].subplots(), draw, rows, smoothed_labels)
+    return figures
+
+
+def _panel(axes, draw, rows, smoothed_labels):
+    draw(axes, rows, smoothed_labels)
+    axes.set_xlabel("Epoch")
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.grid(alpha=0.3)
+
+
+def _loss(axes, rows, smoothed_labels):
+    _curve(axes, rows, "loss", "train (smoothed labels)" if smoothed_labels else "train")
+    _curve(axes, rows, "val_loss", "validation")
+    axes.set_title("Loss")
+    axes.legend()
+
+
+def _accuracy(axes, rows, smoothed_labels):
+    best = max(rows, key=lambda row: row["val_accuracy"])
+    _curve(axes, rows, "accuracy", "train")
+    _curve(axes, rows, "val_accuracy", "validation")
+    axes.plot(best["epoch"], best["val_accuracy"], "*", ms=12, color="tab:red", label="best")
+    axes.set_title(f"Accuracy (best validation {best['val_accuracy']:.2%})")
+    axes.legend()
+
+
+def _learning_rate(axes, rows, smoothed_labels):
+    _curve(axes, rows, "learning_rate", None, color="tab:green")
+    axes.set_title("Learning rate at the epoch's end")
+
+
+PANELS = {"loss": _loss, "accuracy": _accuracy, "learning rate": _learning_rate}
 
 
 def _curve(axes, rows, key, label, **style):
@@ -52,13 +88,47 @@ def _curve(axes, rows, key, label, **style):
     axes.plot(epochs, [row[key] for row in rows], marker=marker, ms=3, label=label, **style)
 
 
-def save_confusion_matrix(matrix, class_names, path):
+def overlaid(histories, labels, key, title):
+    """Draw one column of several histories over each other, the legend below them.
+
+    Args:
+        histories: a list of rows per run.
+        labels: one per run.
+        key: the column, such as `"val_accuracy"`.
+        title: above the curves.
+    """
+    columns = 2 if max(map(len, labels)) < 40 and len(labels) > 4 else 1
+    height = 4.2 + 0.2 * (len(labels) // columns + 1)
+    figure = Figure(figsize=(6.2, height), layout="constrained")
+    axes = figure.subplots()
+    for index, (rows, label) in enumerate(zip(histories, labels, strict=True)):
+        style = {"color": f"C{index % 10}", "linestyle": STYLES[index // 10 % len(STYLES)]}
+        _curve(axes, rows, key, label, **style)
+    axes.set_ylim(*_limits(histories, key))
+    axes.set_title(title)
+    axes.set_xlabel("Epoch")
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.grid(alpha=0.3)
+    legend = figure.legend(loc="outside lower left", ncols=columns, fontsize=9, frameon=False)
+    for text in legend.get_texts():
+        text.set_parse_math(False)
+    return figure
+
+
+def _limits(histories, key):
+    """Leave out the first epochs' extremes, which would press ten curves into one."""
+    values = np.array([row[key] for rows in histories for row in rows])
+    low, high = np.percentile(values, [5, 100] if "accuracy" in key else [0, 95])
+    margin = 0.05 * (high - low) or 0.01
+    return low - margin, high + margin
+
+
+def confusion_matrix(matrix, class_names):
     """Draw a confusion matrix: rows are the truth, colours are shares of a row.
 
     Args:
         matrix: int `(classes, classes)`.
         class_names: in the order of the rows.
-        path: of the PNG.
     """
     classes = len(class_names)
     side = min(max(4.5, 0.62 * classes + 1.8), 40)
@@ -81,37 +151,55 @@ def save_confusion_matrix(matrix, class_names, path):
     axes.set_ylabel("True")
     accuracy = np.trace(matrix) / max(matrix.sum(), 1)
     axes.set_title(f"{accuracy:.2%} of {matrix.sum():,} images right")
-    _save(figure, path)
+    return figure
 
 
-def save_mistakes(split, predictions, class_names, path):
-    """Draw the images whose truth the model found least probable, with both classes."""
-    worst = predictions.worst(MOST_MISTAKES)
-    titles = [
-        f"{class_names[predictions.labels[i]]}\nsaid {class_names[predictions.predicted[i]]}"
-        f" {predictions.probabilities[i].max():.0%}"
-        for i in worst
-    ]
-    save_images(split.images[worst], path, titles, columns=8)
+def token_mixing(kernel, grid, title):
+    """Draw what the hidden units of a token-mixing MLP see: each one's weights over the patches.
+
+    As Figure 5 of the paper (arXiv 2105.01601); the units with the largest weights come first.
+
+    Args:
+        kernel: `(tokens, tokens_mlp_dim)`, the first dense layer's.
+        grid: (rows, columns) of patches.
+        title: above the picture.
+    """
+    units = np.asarray(kernel, "float32").T  # (units, tokens)
+    size = np.abs(units).max(axis=1)
+    strongest = np.argsort(-size, kind="stable")[:MOST_UNITS]
+    tiles = (units[strongest] / np.maximum(size[strongest, None], 1e-12)).reshape(-1, *grid)
+    columns = min(16, len(tiles))
+    rows = -(-len(tiles) // columns)
+    board = np.full((rows * (grid[0] + 1) - 1, columns * (grid[1] + 1) - 1), np.nan)
+    for index, tile in enumerate(tiles):
+        row, column = divmod(index, columns)
+        top, left = row * (grid[0] + 1), column * (grid[1] + 1)
+        board[top : top + grid[0], left : left + grid[1]] = tile
+    width = 9.0
+    figure = Figure(figsize=(width, 0.5 + width * board.shape[0] / board.shape[1]))
+    axes = figure.add_axes((0, 0, 1, 1 - 0.4 / figure.get_figheight()))
+    axes.imshow(board, cmap="RdBu", vmin=-1, vmax=1, aspect="auto")
+    axes.set_axis_off()
+    axes.set_title(title, fontsize=11, parse_math=False)
+    return figure
 
 
-def save_images(images, path, titles, columns, row_labels=()):
+def images(pictures, titles, columns, row_labels=()):
     """Draw images in a grid.
 
     Args:
-        images: uint8 `(n, height, width, 1 or 3)`.
-        path: of the PNG.
+        pictures: uint8 `(n, height, width, 1 or 3)`.
         titles: one above each image, or an empty list.
         columns: images per row.
         row_labels: one before each row, or empty.
     """
-    rows = max(-(-len(images) // columns), 1)
+    rows = max(-(-len(pictures) // columns), 1)
     height = 1.75 if titles else 1.15
     figure = Figure(figsize=(1.5 * columns, height * rows), layout="constrained")
     cells = figure.subplots(rows, columns, squeeze=False)
     for axes in cells.flat:
         axes.set_axis_off()
-    for index, (image, axes) in enumerate(zip(images, cells.flat, strict=False)):
+    for index, (image, axes) in enumerate(zip(pictures, cells.flat, strict=False)):
         grey = image.shape[-1] == 1
         axes.imshow(
             image[..., 0] if grey else image, cmap="gray" if grey else None, vmin=0, vmax=255
@@ -120,4 +208,4 @@ def save_images(images, path, titles, columns, row_labels=()):
             axes.set_title(titles[index], fontsize=7, parse_math=False)
     for axes, label in zip(cells[:, 0], row_labels, strict=False):
         axes.text(-0.1, 0.5, label, ha="right", va="center", transform=axes.transAxes, fontsize=8)
-    _save(figure, path)
+    return figure

@@ -27,6 +27,10 @@ COLUMNS = (
     "epoch", "seconds", "examples_per_second", "learning_rate",
     "loss", "accuracy", "val_loss", "val_accuracy",
 )  # fmt: skip
+METRICS = (
+    "dataset", "backend", "device", "epochs", "best_epoch", "best", "last", "seconds",
+    "seconds_to_first_step", "examples_per_second", "parameters", "flops", "peak_memory_bytes",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -51,13 +55,25 @@ class Run:
     @property
     def history(self):
         """The rows of history.csv as dicts of numbers."""
-        rows = csv.DictReader(io.StringIO(self._read("history.csv")))
-        return [{key: float(value) for key, value in row.items()} for row in rows]
+        rows = list(csv.DictReader(io.StringIO(self._read("history.csv"))))
+        try:
+            return [{key: float(row[key]) for key in COLUMNS} for row in rows]
+        except (KeyError, TypeError, ValueError) as error:
+            raise RunError(f"{self.folder}: history.csv is damaged: {error}") from None
 
     @property
     def metrics(self):
         """The content of metrics.json."""
-        return json.loads(self._read("metrics.json"))
+        try:
+            metrics = json.loads(self._read("metrics.json"))
+        except ValueError as error:
+            raise RunError(f"{self.folder}: metrics.json is damaged: {error}") from None
+        missing = [key for key in METRICS if not isinstance(metrics, dict) or key not in metrics]
+        if missing:
+            raise RunError(
+                f"{self.folder}: metrics.json is of another version: it has no {missing[0]!r}"
+            )
+        return metrics
 
     @property
     def finished(self):
@@ -171,10 +187,7 @@ def _claim(folder):
 
 def _make(folder):
     """Make a folder and its parents; a FileExistsError says that the folder itself was there."""
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(f"{folder.parent}: cannot be made: {error.strerror}") from None
+    atomic.make_folder(folder.parent)
     try:
         os.mkdir(folder)
     except FileExistsError:

@@ -37,7 +37,8 @@ def save_augmentations(split, settings, path, count, seed):
         rows[type(layer).__name__] = _apply(layer, images, seed)
     if len(rows) > 2:
         rows["all together"] = _apply(together, images, seed)
-    figures.save_images(np.concatenate(list(rows.values())), path, [], len(images), list(rows))
+    grid = figures.images(np.concatenate(list(rows.values())), [], len(images), list(rows))
+    figures.save(grid, path)
     return list(rows)
 
 

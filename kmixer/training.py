@@ -186,12 +186,8 @@ def _heed(request, state):
 
 
 def _draw(run, rows):
-    figures.save_curves(
-        rows,
-        run.folder / "curves.png",
-        run.info["command"],
-        smoothed_labels=run.settings.training.label_smoothing > 0,
-    )
+    smoothed = run.settings.training.label_smoothing > 0
+    figures.save(figures.curves(rows, run.info["command"], smoothed), run.folder / "curves.png")
 
 
 def _streams(settings, dataset, augmentation, on_host, steps, first_epoch):
@@ -249,9 +245,8 @@ def _finish(run, model, dataset, write):
         "flops": count_flops(model),
         "peak_memory_bytes": provenance.peak_memory(),
     }
-    figures.save_confusion_matrix(
-        best.confusion_matrix, dataset.class_names, run.folder / "confusion_matrix.png"
-    )
+    matrix = figures.confusion_matrix(best.confusion_matrix, dataset.class_names)
+    figures.save(matrix, run.folder / "confusion_matrix.png")
     run.write_metrics(metrics)
 
 

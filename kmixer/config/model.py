@@ -37,6 +37,14 @@ Activation = Literal["gelu_tanh", "gelu", "relu", "leaky_relu", "silu", "tanh", 
 INITIALIZER = "by_layer: random_normal for Dense, he_normal for Conv"
 
 
+class StemLayerSettings(Section):
+    """Small patches, one dense layer and its activation, before the model's own patches."""
+
+    patch_size: Count = Field(description="of what the layer before leaves; pixels at first")
+    patch_stride: Count | None = Field(None, description="null: the patch size")
+    dim: Count = Field(description="channels")
+
+
 class MixerSettings(Section):
     """The MLP-Mixer's shape, in the paper's words (arXiv 2105.01601, section 2)."""
 
@@ -44,6 +52,9 @@ class MixerSettings(Section):
     patch_size: Count | None = Field(None, description="pixels; null: about seven patches a side")
     patch_stride: Count | None = Field(None, description="pixels; null: the patch size")
     stem: Literal["conv", "dense"] = Field("conv", description="Conv2D, or Patches and Dense")
+    stem_layers: list[StemLayerSettings] = Field(
+        [], description="nested patches: what the stem's patches are cut from, instead of pixels"
+    )
     stem_norm: Literal["none", "batch"] = Field("none", description="batch: over patch positions")
     blocks: Count = 4
     hidden_dim: Count = Field(128, description="channels of the stem")

@@ -2,7 +2,7 @@
 
 from .cnn import Cnn
 from .flops import count_flops
-from .mixer import SIZES, MlpMixer, default_patch_size, mixer_size
+from .mixer import SIZES, MlpMixer, default_patch_size, mixer_size, token_grid
 from .mlp import Mlp
 
 __all__ = [
@@ -13,4 +13,5 @@ __all__ = [
     "count_flops",
     "default_patch_size",
     "mixer_size",
+    "token_grid",
 ]

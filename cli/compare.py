@@ -1,0 +1,104 @@
+"""`kmixer compare`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .terminal import Json, Quiet, Terminal, percent
+
+MOST_DIFFERENCES = 8  # more is a wall; the report has them all
+ONLY_WIDE = ("train %", "best", "MFLOPs", "examples/s")  # on a wide terminal
+
+
+def compare(
+    runs: Annotated[
+        list[str],
+        typer.Argument(metavar="RUN...", help="Run folders, folders of runs, or globs of them."),
+    ],
+    csv: Annotated[Path | None, typer.Option(help="Write the table as CSV here.")] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Write it as Markdown here.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the pictures; default: comparison/ beside the runs."),
+    ] = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+):
+    """Put finished runs side by side: a table, and their curves over each other.
+
+    Example: kmixer compare 'saved_models/fmnist-*' --markdown comparison.md
+    """
+    from kmixer.comparison import find_runs
+
+    show(Terminal(quiet, as_json), find_runs(runs), csv, markdown, out)
+
+
+def show(terminal, runs, csv=None, markdown=None, out=None):
+    """Print the comparison of finished runs and write its files.
+
+    Args:
+        terminal: the `Terminal`.
+        runs: a list of `Run`.
+        csv: a path, or None.
+        markdown: a path, or None.
+        out: the folder of the pictures; default `comparison` beside the runs.
+    """
+    from kmixer import atomic, comparison
+
+    rows = comparison.table(runs)
+    header, cells = _cells(rows)
+    shown = [i for i, column in enumerate(header) if terminal.wide or column not in ONLY_WIDE]
+    terminal.table(None, [header[i] for i in shown], [[row[i] for i in shown] for row in cells])
+    terminal.say(
+        "train, val and test: of the epoch that was best on validation, best; last: test accuracy"
+        " of the last epoch"
+    )
+    _print_differences(terminal, runs)
+    best = max(rows, key=lambda row: row["validation_accuracy"])
+    terminal.say(
+        f"best on validation: {best['run']}, {percent(best['validation_accuracy'])}"
+        f" (test {percent(best['test_accuracy'])})"
+    )
+    folder = out or comparison.common_folder(runs) / "comparison"
+    pictures = comparison.save_curves(runs, folder)
+    terminal.say(f"in {folder}: {', '.join(pictures)}")
+    if csv:
+        atomic.write_text(csv, comparison.as_csv(rows))
+    if markdown:
+        atomic.write_text(markdown, comparison.as_markdown(header, cells))
+    terminal.result({"runs": rows, "folder": str(folder)})
+
+
+def _cells(rows):
+    """Return the table's header and cells; accuracies are per cent."""
+    header = [
+        "run", "data", "train %", "val %", "test %", "last %", "best", "parameters", "MFLOPs",
+        "examples/s", "seconds",
+    ]  # fmt: skip
+    accuracies = ("train", "validation", "test", "last_test")
+    cells = [
+        [
+            row["run"],
+            row["dataset"],
+            *(f"{100 * row[f'{name}_accuracy']:.2f}" for name in accuracies),
+            f"{row['best_epoch']}/{row['epochs']}",
+            f"{row['parameters']:,}",
+            f"{row['flops'] / 1e6:.2f}",
+            f"{row['examples_per_second']:,.0f}",
+            f"{row['seconds']:,.0f}",
+        ]
+        for row in rows
+    ]
+    return header, cells
+
+
+def _print_differences(terminal, runs):
+    from kmixer import comparison
+
+    differing = comparison.differences(runs)
+    if not 0 < len(differing) <= MOST_DIFFERENCES:
+        return
+    terminal.say("settings that differ, in the table's order:")
+    for key, values in differing.items():
+        terminal.say(f"  {key:<{max(map(len, differing))}}  {', '.join(map(str, values))}")

@@ -1,0 +1,40 @@
+"""`kmixer report`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .terminal import Backend, Json, Quiet, Terminal
+
+
+def report(
+    runs: Annotated[
+        list[str],
+        typer.Argument(metavar="RUN...", help="Run folders, folders of runs, or globs of them."),
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="The file; default: report.html in or beside the runs.")
+    ] = None,
+    backend: Backend = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+):
+    """Write one HTML file on a run, or on several side by side, that needs no network.
+
+    Example: kmixer report saved_models/fmnist-1 --out report.html
+    """
+    from kmixer.comparison import common_folder, find_runs
+
+    from .train import start
+
+    found = find_runs(runs)
+    start(backend or found[0].settings.training.backend)
+    from kmixer.report import write_report
+
+    path = out or (found[0].folder if len(found) == 1 else common_folder(found)) / "report.html"
+    terminal = Terminal(quiet, as_json)
+    with terminal.bar("measuring") as progress:
+        write_report(found, path, progress)
+    terminal.say(f"{path}: {path.stat().st_size / 1e6:.1f} MB, {len(found)} run(s)")
+    terminal.result({"report": str(path), "runs": [str(run.folder) for run in found]})

@@ -1,0 +1,139 @@
+"""`kmixer sweep`."""
+
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .terminal import Backend, DataDir, Json, Quiet, Set, Terminal
+
+POLL_SECONDS = 0.2
+
+
+def sweep(
+    dataset: Annotated[
+        str, typer.Argument(help="fmnist, mnist, cifar10, cifar100, tfds:NAME or an image folder.")
+    ],
+    grid: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE,VALUE,…", help="A setting's values; may be repeated."),
+    ] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="A shipped preset; default: the data set's own, if any.")
+    ] = None,
+    config: Annotated[Path | None, typer.Option(help="A YAML file of settings.")] = None,
+    assignments: Set = None,
+    backend: Backend = None,
+    data_dir: DataDir = None,
+    name: Annotated[
+        str | None, typer.Option(help="Of the sweep's folder; default: <preset>-sweep.")
+    ] = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+):
+    """Train every combination of a grid of settings, then compare; the same command goes on.
+
+    Each combination is an ordinary run with its own command, in a folder of the sweep's. Runs that
+    are finished are kept, one that was interrupted goes on from its last whole epoch.
+
+    Example: kmixer sweep fmnist --grid optimizer.learning_rate=0.01,0.03 --grid model.blocks=2,4
+    """
+    from kmixer import sweep as sweeps
+    from kmixer.errors import SettingsError
+
+    from .train import load_settings
+
+    if not grid:
+        raise SettingsError("--grid: received none, expected at least one KEY=VALUE,VALUE,…")
+    parsed = sweeps.parse_grid(grid)
+    flags = {"training.backend": backend, "data.dir": data_dir}
+    given, base = load_settings(dataset, preset, config, flags, assignments)
+    combinations = sweeps.combinations(parsed)
+    for texts in combinations.values():  # a mistake in the last run is told before the first
+        load_settings(dataset, preset, config, flags, [*(assignments or ()), *texts])
+    folder = Path("saved_models") / (name or f"{given or Path(dataset).name}-sweep")
+    sweeps.open_sweep(folder, base, parsed)
+    words = _words(dataset, preset, config, assignments, backend, data_dir)
+    terminal = Terminal(quiet, as_json)
+    failed = _run_all(terminal, folder, combinations, words, quiet or as_json)
+    _close(terminal, folder, [each for each in combinations if each not in failed], failed)
+
+
+def _words(dataset, preset, config, assignments, backend, data_dir):
+    """Return the words of `kmixer train` that all runs share."""
+    options = {"--preset": preset, "--config": config, "--backend": backend, "--data-dir": data_dir}
+    words = [dataset]
+    for option, value in options.items():
+        words += [option, str(value)] if value is not None else []
+    for text in assignments or ():
+        words += ["--set", text]
+    return words
+
+
+def _run_all(terminal, folder, combinations, words, quiet):
+    """Bring every run to its end and return the exit codes of those that failed, by name."""
+    from kmixer import sweep as sweeps
+
+    failed = {}
+    for number, (name, texts) in enumerate(combinations.items(), 1):
+        run = folder / name
+        state = sweeps.state(run)
+        terminal.say(f"\nrun {number}/{len(combinations)}  {name}  ({state})")
+        if state == "finished":
+            continue
+        command = ["resume", str(run)] if state == "begun" else ["train", *words]
+        if state == "new":
+            command += [word for text in texts for word in ("--set", text)] + ["--out", str(run)]
+        code = _kmixer([*command, *(["--quiet"] if quiet else [])], folder)
+        if code:
+            failed[name] = code
+    return failed
+
+
+def _kmixer(words, folder):
+    """Run one `kmixer` command as a process of its own and return its exit code.
+
+    It has a session of its own, so that Ctrl-C reaches it once, through here.
+
+    Raises:
+        InterruptedRunError: a signal came; the run has been given the time to save.
+    """
+    import subprocess
+
+    from kmixer.errors import InterruptedRunError
+    from kmixer.signals import stop_requests
+
+    with stop_requests() as request:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "kmixer_cli", *words], start_new_session=True
+        )
+        try:
+            while process.poll() is None and not request.signal:
+                time.sleep(POLL_SECONDS)
+            if request.signal:
+                process.send_signal(request.signal)
+            code = process.wait()
+        finally:  # a second signal came: the run stops at once too
+            if process.poll() is None:
+                process.terminate()
+                process.wait()
+    if request.signal:
+        raise InterruptedRunError(
+            f"interrupted; the same command goes on with {folder}", request.signal
+        )
+    return code
+
+
+def _close(terminal, folder, finished, failed):
+    from kmixer.comparison import find_runs
+    from kmixer.errors import RunError
+
+    from .compare import show
+
+    if finished:
+        show(terminal, find_runs([folder / name for name in finished]), out=folder / "comparison")
+    if failed:
+        told = ", ".join(f"{name} (exit code {code})" for name, code in failed.items())
+        raise RunError(f"{len(failed)} of {len(failed) + len(finished)} runs failed: {told}")

@@ -1,0 +1,120 @@
+"""The HTML report, opened in a browser as its reader does."""
+
+import base64
+import re
+import shutil
+
+import numpy as np
+import pytest
+
+from kmixer import comparison, figures, report, settings_io, training
+
+PARTS = ("Curves", "Per class, on the test set", "Confusion matrix", "Worst mistakes",
+         "Token mixing")  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def runs(image_folder, tmp_path_factory):
+    root = tmp_path_factory.mktemp("runs")
+    models = {
+        "a": {"patch_size": 4, "blocks": 2, "hidden_dim": 4, "tokens_mlp_dim": 6,
+              "channels_mlp_dim": 4},
+        "<b>": {"name": "mlp", "hidden_dims": [3]},
+    }  # fmt: skip
+    for name, model in models.items():
+        settings = settings_io.build(
+            {"data": {"name": str(image_folder), "batch_size": 16, "validation_size": 20},
+             "model": model, "training": {"epochs": 2, "jit": False}}
+        )  # fmt: skip
+        training.train(settings, root=root, name=name)
+    return comparison.find_runs([root / "a", root / "<b>"])
+
+
+@pytest.fixture(scope="module")
+def pages(runs, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("reports")
+    report.write_report(runs[:1], folder / "one.html")
+    report.write_report(runs, folder / "two.html")
+    return folder
+
+
+def test_the_page_holds_every_part_and_refers_to_nothing_outside(pages):
+    page = (pages / "one.html").read_text()
+    for part in PARTS:
+        assert f"<h3>{part}</h3>" in page
+    assert "hidden_dim: 4" in page
+    addresses = re.findall(r'(?:src|href)="([^"]*)"', page)
+    assert addresses and all(each.startswith(("data:", "#")) for each in addresses)
+    assert "<script" not in page
+
+
+def test_figures_in_the_page_are_the_runs_own(pages, runs):
+    page, metrics = (pages / "one.html").read_text(), runs[0].metrics
+    assert f"<b>{100 * metrics['best']['test']['accuracy']:.2f} %</b>" in page
+    assert f"<b>{metrics['parameters']:,}</b>" in page
+
+
+def test_names_are_escaped_and_a_model_without_token_mixing_has_no_such_part(pages):
+    page = (pages / "two.html").read_text()
+    assert "&lt;b&gt;" in page and "<b></a>" not in page
+    assert page.count("<h3>Token mixing</h3>") == 1
+    assert "2 runs compared" in page and page.count("<section") == 2
+
+
+def test_token_mixing_tiles_are_the_units_strongest_first():
+    """Four patches, two units: the second is larger, so it is the left tile, scaled to 1."""
+    kernel = np.array([[1.0, 0.0], [0.0, 0.0], [0.0, 0.0], [0.5, -4.0]])
+    board = figures.token_mixing(kernel, (2, 2), "t").axes[0].images[0].get_array().filled(9)
+    assert board.tolist() == [[0, 0, 9, 1, 0], [0, -1, 9, 0, 0.5]]
+
+
+def test_svg_is_a_picture():
+    rows = [{"epoch": 1, "loss": 1, "val_loss": 1, "accuracy": 0, "val_accuracy": 0,
+             "learning_rate": 1}]  # fmt: skip
+    for figure in figures.curve_panels(rows).values():
+        head, data = figures.as_svg(figure).split(",")
+        assert head == "data:image/svg+xml;base64" and b"<svg" in base64.b64decode(data)
+
+
+def test_report_command(kmixer_cli, runs, tmp_path):
+    done = kmixer_cli("report", runs[0].folder, "--out", tmp_path / "r.html")
+    assert done.returncode == 0 and done.stderr == ""
+    assert "<h3>Curves</h3>" in (tmp_path / "r.html").read_text()
+    refused = kmixer_cli("report", tmp_path, "--out", tmp_path / "no.html")
+    assert refused.returncode == 1 and "holds no run" in refused.stderr
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Headless Chromium with the screen of a phone."""
+    program = shutil.which("chromium") or shutil.which("chromium-browser")
+    driver = shutil.which("chromedriver")
+    if not program or not driver:
+        pytest.skip("no chromium and chromedriver on this machine")
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = program
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
+        options.add_argument(argument)
+    screen = {"width": 390, "height": 844, "pixelRatio": 2.0}
+    options.add_experimental_option("mobileEmulation", {"deviceMetrics": screen})
+    chrome = webdriver.Chrome(options, webdriver.ChromeService(driver))
+    yield chrome
+    chrome.quit()
+
+
+@pytest.mark.parametrize("name", ["one.html", "two.html"])
+def test_a_phone_shows_it_whole(browser, pages, name):
+    browser.get((pages / name).as_uri())
+    script = browser.execute_script
+    headings = script("return [...document.querySelectorAll('h3')].map(e => e.textContent)")
+    assert set(headings) == set(PARTS)
+    pictures = script("return [...document.images].map(e => e.complete && e.naturalWidth > 0)")
+    assert len(pictures) > 8 and all(pictures)
+    assert script("return document.querySelector('.settings').textContent").startswith("data:")
+    assert script("return performance.getEntriesByType('resource')"
+                  ".filter(e => !e.name.startsWith('data:')).length") == 0  # fmt: skip
+    assert script("return document.documentElement.scrollWidth") <= 390
+    assert script("return parseFloat(getComputedStyle(document.body).fontSize)") >= 16
+    assert not browser.get_log("browser")
