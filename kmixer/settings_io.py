@@ -180,6 +180,7 @@ def dump(settings):
 
 def _one_line(error):
     problems = error.errors(include_url=False)
+    problems.sort(key=lambda problem: problem["type"] == "missing")  # perhaps only misspelt
     first = _describe(problems[0])
     return first if len(problems) == 1 else f"{first} (and {len(problems) - 1} more)"
 
@@ -188,6 +189,8 @@ def _describe(problem):
     path, fields = _locate(problem["loc"])
     if problem["type"] == "extra_forbidden":
         return f"{path}: no such setting{nearest(path.rpartition('.')[2], fields)}"
+    if problem["type"] == "missing":
+        return f"{path}: received nothing, expected a value"
     if problem["type"] == "value_error":
         text = problem["msg"].removeprefix("Value error, ")
         return f"{path}.{text}" if path else text

@@ -5,7 +5,14 @@ import numpy as np
 import pytest
 
 from kmixer.errors import SettingsError
-from kmixer.models import SIZES, MlpMixer, count_flops, default_patch_size, mixer_size
+from kmixer.models import (
+    SIZES,
+    MlpMixer,
+    count_flops,
+    default_patch_size,
+    mixer_size,
+    token_grid,
+)
 
 pytestmark = pytest.mark.backends
 
@@ -14,6 +21,10 @@ PYRAMID = {
     "patch_size": 7, "blocks": 2, "hidden_dim": 512, "tokens_mlp_dim": 16,
     "channels_mlp_dim": [512, 128], "block_dims": [256, 64], "skip_connections": False,
     "pre_head_layer_norm": False, "head_dropout": 0.25,
+}  # fmt: skip
+NESTED = SMALL | {
+    "patch_size": 3, "patch_stride": 2,
+    "stem_layers": [{"patch_size": 4, "patch_stride": 2, "dim": 5}],
 }  # fmt: skip
 
 
@@ -56,7 +67,7 @@ def test_unknown_size_names_the_nearest():
 
 
 @pytest.mark.parametrize(
-    "arguments", [SMALL, SMALL | {"stem": "dense", "stem_norm": "batch"}, PYRAMID]
+    "arguments", [SMALL, SMALL | {"stem": "dense", "stem_norm": "batch"}, PYRAMID, NESTED]
 )
 def test_save_and_load_keep_the_answers(arguments, tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (3, 28, 28, 1), dtype=np.uint8)
@@ -81,6 +92,27 @@ def test_conv_and_dense_stems_are_the_same_function():
         dense(images)
     )
     assert np.abs(difference).max() < 1e-4
+
+
+def test_nested_patches_are_dense_layers_on_small_patches():
+    """28 pixels in patches of 4, stride 2, are 13; those in patches of 3, stride 2, are 6."""
+    assert token_grid((28, 28), 3, 2, NESTED["stem_layers"]) == (6, 6)
+    model = MlpMixer((28, 28, 1), 10, activation="relu", **(NESTED | {"stem": "dense"}))
+    assert model.get_layer("stem").output.shape[1:] == (36, 8)
+    images = np.random.default_rng(0).integers(0, 256, (2, 28, 28, 1), dtype=np.uint8)
+    outer = keras.Model(model.input, model.get_layer("stem_layer_0").output)
+    kernel, bias = map(keras.ops.convert_to_numpy, model.get_layer("stem_layer_0").weights)
+    patch = images[1, 2:6, 4:8].reshape(-1) / 255
+    expected = np.maximum(patch @ kernel.reshape(16, 5) + bias, 0)
+    assert np.allclose(keras.ops.convert_to_numpy(outer(images))[1, 1, 2], expected, atol=1e-5)
+
+
+def test_nested_patches_that_do_not_fit_are_refused():
+    layers = [{"patch_size": 3, "patch_stride": 2, "dim": 5}]
+    with pytest.raises(
+        SettingsError, match=r"model\.patch_size 3 does not fit an image side of 28"
+    ):
+        MlpMixer((28, 28, 1), 10, **(NESTED | {"stem_layers": layers}))
 
 
 def test_pixels_are_normalised_inside():
