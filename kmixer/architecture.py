@@ -4,9 +4,9 @@ from contextlib import contextmanager
 
 import keras
 
-from .models import Cnn, Mlp, MlpMixer
+from .models import Cnn, Mlp, MlpMixer, ShiftMlp
 
-BUILDERS = {"mixer": MlpMixer, "mlp": Mlp, "cnn": Cnn}
+BUILDERS = {"mixer": MlpMixer, "mlp": Mlp, "cnn": Cnn, "shift_mlp": ShiftMlp}
 
 
 def build_model(settings, input_shape, classes):

@@ -7,8 +7,7 @@ from importlib import resources
 import keras
 
 from . import atomic, comparison, evaluation, figures, settings_io
-from .layers import MixerBlock
-from .models import token_grid
+from .layers import MixerBlock, patch_grid
 
 TEMPLATE = "report.html"
 THUMBNAIL = 96  # pixels; larger images are made smaller
@@ -88,12 +87,9 @@ def _section(name, run, dataset):
 
 def _token_mixing(model, settings):
     """Yield title, first kernel and patch grid of each Mixer block's token mixing."""
-    if settings.name != "mixer":
-        return
-    layers = [layer.model_dump() for layer in settings.stem_layers]
-    grid = token_grid(model.input_shape[1:3], settings.patch_size, settings.patch_stride, layers)
-    blocks = [layer for layer in model.layers if isinstance(layer, MixerBlock)]
-    for number, block in enumerate(blocks, 1):
+    for number, block in enumerate((la for la in model.layers if isinstance(la, MixerBlock)), 1):
+        side = model.input_shape[1:3]
+        grid = patch_grid(side, settings.patch_size, settings.patch_stride or settings.patch_size)
         kernel = keras.ops.convert_to_numpy(block.token_mixing.hidden.kernel)
         shown = min(kernel.shape[1], figures.MOST_UNITS)
         yield f"Block {number}: {shown} of {kernel.shape[1]} units", kernel, grid

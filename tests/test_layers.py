@@ -6,7 +6,7 @@ import pytest
 from keras import ops
 
 from kmixer.errors import SettingsError
-from kmixer.layers import MixerBlock, MlpBlock, Patches, gelu_tanh
+from kmixer.layers import MixerBlock, MlpBlock, Patches, ShiftBlock, SpatialShift, gelu_tanh
 
 pytestmark = pytest.mark.backends
 
@@ -17,6 +17,9 @@ CASES = [
     (MlpBlock(7, 3, "relu", 0.5, "he_normal"), (2, 5, 6), (2, 5, 3)),
     (MixerBlock(7, 8), (2, 5, 6), (2, 5, 6)),
     (MixerBlock(7, 8, dropout=0.1, stochastic_depth=0.2), (2, 5, 6), (2, 5, 6)),
+    (SpatialShift(), (2, 3, 4, 18), (2, 3, 4, 18)),
+    (ShiftBlock(12), (2, 3, 4, 6), (2, 3, 4, 6)),
+    (ShiftBlock(12, "relu", 0.2, "he_normal"), (2, 3, 4, 6), (2, 3, 4, 6)),
     (MixerBlock(7, 8, 4, skip_connections=False, norm_position="post"), (2, 5, 6), (2, 5, 4)),
 ]
 
@@ -131,6 +134,27 @@ def test_mixer_block_is_the_papers_equation(skip):
     for index, weight in enumerate(block.weights):
         weight.assign(np.random.default_rng(index).normal(size=weight.shape).astype(np.float32) / 2)
     assert np.allclose(ops.convert_to_numpy(block(x)), numpy_block(block, x, skip), atol=2e-5)
+
+
+def test_every_ninth_of_the_channels_comes_from_another_neighbour():
+    """Nine channels that all hold 1..9 in a 3×3 grid: at the centre each shows its neighbour."""
+    grid = np.arange(1, 10, dtype=np.float32).reshape(1, 3, 3, 1).repeat(9, axis=-1)
+    shifted = ops.convert_to_numpy(SpatialShift()(grid))[0]
+    assert shifted[1, 1].tolist() == [1, 2, 3, 4, 5, 6, 7, 8, 9]
+    assert shifted[0, 0].tolist() == [0, 0, 0, 0, 1, 2, 0, 4, 5]  # zeros come in at the edges
+
+
+def test_shift_block_by_hand():
+    x = np.random.default_rng(0).random((1, 2, 2, 3), dtype=np.float32)
+    block = ShiftBlock(9, "relu")
+    block(x)
+    for weight in (block.hidden.kernel, block.project.kernel):
+        weight.assign(np.random.default_rng(1).random(weight.shape))
+    norm = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-6)
+    hidden = np.maximum(norm @ ops.convert_to_numpy(block.hidden.kernel), 0)
+    moved = ops.convert_to_numpy(SpatialShift()(hidden))
+    expected = x + moved @ ops.convert_to_numpy(block.project.kernel)
+    assert np.allclose(ops.convert_to_numpy(block(x)), expected, atol=1e-5)
 
 
 def test_tokens_are_mixed_and_images_are_not():

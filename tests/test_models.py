@@ -8,10 +8,10 @@ from kmixer.errors import SettingsError
 from kmixer.models import (
     SIZES,
     MlpMixer,
+    ShiftMlp,
     count_flops,
     default_patch_size,
     mixer_size,
-    token_grid,
 )
 
 pytestmark = pytest.mark.backends
@@ -21,10 +21,6 @@ PYRAMID = {
     "patch_size": 7, "blocks": 2, "hidden_dim": 512, "tokens_mlp_dim": 16,
     "channels_mlp_dim": [512, 128], "block_dims": [256, 64], "skip_connections": False,
     "pre_head_layer_norm": False, "head_dropout": 0.25,
-}  # fmt: skip
-NESTED = SMALL | {
-    "patch_size": 3, "patch_stride": 2,
-    "stem_layers": [{"patch_size": 4, "patch_stride": 2, "dim": 5}],
 }  # fmt: skip
 
 
@@ -67,7 +63,7 @@ def test_unknown_size_names_the_nearest():
 
 
 @pytest.mark.parametrize(
-    "arguments", [SMALL, SMALL | {"stem": "dense", "stem_norm": "batch"}, PYRAMID, NESTED]
+    "arguments", [SMALL, SMALL | {"stem": "dense", "stem_norm": "batch"}, PYRAMID]
 )
 def test_save_and_load_keep_the_answers(arguments, tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (3, 28, 28, 1), dtype=np.uint8)
@@ -92,27 +88,6 @@ def test_conv_and_dense_stems_are_the_same_function():
         dense(images)
     )
     assert np.abs(difference).max() < 1e-4
-
-
-def test_nested_patches_are_dense_layers_on_small_patches():
-    """28 pixels in patches of 4, stride 2, are 13; those in patches of 3, stride 2, are 6."""
-    assert token_grid((28, 28), 3, 2, NESTED["stem_layers"]) == (6, 6)
-    model = MlpMixer((28, 28, 1), 10, activation="relu", **(NESTED | {"stem": "dense"}))
-    assert model.get_layer("stem").output.shape[1:] == (36, 8)
-    images = np.random.default_rng(0).integers(0, 256, (2, 28, 28, 1), dtype=np.uint8)
-    outer = keras.Model(model.input, model.get_layer("stem_layer_0").output)
-    kernel, bias = map(keras.ops.convert_to_numpy, model.get_layer("stem_layer_0").weights)
-    patch = images[1, 2:6, 4:8].reshape(-1) / 255
-    expected = np.maximum(patch @ kernel.reshape(16, 5) + bias, 0)
-    assert np.allclose(keras.ops.convert_to_numpy(outer(images))[1, 1, 2], expected, atol=1e-5)
-
-
-def test_nested_patches_that_do_not_fit_are_refused():
-    layers = [{"patch_size": 3, "patch_stride": 2, "dim": 5}]
-    with pytest.raises(
-        SettingsError, match=r"model\.patch_size 3 does not fit an image side of 28"
-    ):
-        MlpMixer((28, 28, 1), 10, **(NESTED | {"stem_layers": layers}))
 
 
 def test_pixels_are_normalised_inside():
@@ -161,3 +136,33 @@ def test_flops_of_an_unknown_layer_are_refused():
 @pytest.mark.parametrize(("side", "patch"), [(28, 4), (32, 4), (224, 32), (64, 8), (13, 1), (8, 1)])
 def test_default_patch_size_divides_the_side(side, patch):
     assert default_patch_size(side) == patch
+
+
+STAGES = [
+    {"patch_size": 4, "patch_stride": 2, "dim": 9, "mlp_dim": 18, "blocks": 2},
+    {"patch_size": 3, "patch_stride": 2, "dim": 12, "mlp_dim": 18, "blocks": 3},
+]
+
+
+def test_shift_mlp_falls_in_resolution_and_survives_saving(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (3, 28, 28, 1), dtype=np.uint8)
+    model = ShiftMlp((28, 28, 1), 10, stages=STAGES, stochastic_depth=0.4)
+    blocks = [model.get_layer(f"shift_block_{i}") for i in range(5)]
+    assert [block.output.shape[1:] for block in blocks] == [(13, 13, 9)] * 2 + [(6, 6, 12)] * 3
+    assert np.allclose([block.stochastic_depth for block in blocks], [0, 0.1, 0.2, 0.3, 0.4])
+    answers = keras.ops.convert_to_numpy(model(images))
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert np.allclose(keras.ops.convert_to_numpy(loaded(images)), answers, atol=1e-6)
+
+
+def test_shift_mlps_flops_by_hand():
+    stages = [{"patch_size": 2, "dim": 3, "mlp_dim": 5, "blocks": 1}]
+    model = ShiftMlp((4, 4, 1), 2, stages=stages)
+    assert count_flops(model) == 2 * (4 * 4 * 3 + 4 * (3 * 5 * 2) + 3 * 2)
+
+
+def test_a_stage_whose_patches_do_not_fit_is_refused():
+    stages = [STAGES[0], STAGES[1] | {"patch_size": 4}]
+    with pytest.raises(SettingsError, match="4 does not fit an image side of 13"):
+        ShiftMlp((28, 28, 1), 10, stages=stages)

@@ -1,6 +1,6 @@
 """The settings of a run."""
 
-from .model import CnnSettings, MixerSettings, MlpSettings
+from .model import CnnSettings, MixerSettings, MlpSettings, ShiftMlpSettings
 from .settings import (
     AugmentSettings,
     DataSettings,
@@ -18,4 +18,5 @@ __all__ = [
     "RandomErasingSettings",
     "RandomResizedCropSettings",
     "Settings",
+    "ShiftMlpSettings",
 ]

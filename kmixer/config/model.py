@@ -37,14 +37,6 @@ Activation = Literal["gelu_tanh", "gelu", "relu", "leaky_relu", "silu", "tanh", 
 INITIALIZER = "by_layer: random_normal for Dense, he_normal for Conv"
 
 
-class StemLayerSettings(Section):
-    """Small patches, one dense layer and its activation, before the model's own patches."""
-
-    patch_size: Count = Field(description="of what the layer before leaves; pixels at first")
-    patch_stride: Count | None = Field(None, description="null: the patch size")
-    dim: Count = Field(description="channels")
-
-
 class MixerSettings(Section):
     """The MLP-Mixer's shape, in the paper's words (arXiv 2105.01601, section 2)."""
 
@@ -52,9 +44,6 @@ class MixerSettings(Section):
     patch_size: Count | None = Field(None, description="pixels; null: about seven patches a side")
     patch_stride: Count | None = Field(None, description="pixels; null: the patch size")
     stem: Literal["conv", "dense"] = Field("conv", description="Conv2D, or Patches and Dense")
-    stem_layers: list[StemLayerSettings] = Field(
-        [], description="nested patches: what the stem's patches are cut from, instead of pixels"
-    )
     stem_norm: Literal["none", "batch"] = Field("none", description="batch: over patch positions")
     blocks: Count = 4
     hidden_dim: Count = Field(128, description="channels of the stem")
@@ -114,3 +103,31 @@ class CnnSettings(BaselineSettings):
 
     name: Literal["cnn"] = "cnn"
     stages: list[ConvStageSettings] = Field([ConvStageSettings(filters=32, pool=2)], min_length=1)
+
+
+class ShiftStageSettings(Section):
+    """Patches of what is there so far, then blocks at that resolution."""
+
+    patch_size: Count = Field(description="pixels in the first stage, tokens after it")
+    patch_stride: Count | None = Field(None, description="null: the patch size")
+    dim: Count = Field(description="channels of a token")
+    mlp_dim: Count = Field(description="hidden width of the blocks")
+    blocks: Count = 2
+
+
+class ShiftMlpSettings(Section):
+    """The spatial-shift MLP (arXiv 2106.07477): tokens meet because channels are shifted."""
+
+    name: Literal["shift_mlp"] = "shift_mlp"
+    stages: list[ShiftStageSettings] = Field(
+        [
+            ShiftStageSettings(patch_size=4, patch_stride=2, dim=64, mlp_dim=128),
+            ShiftStageSettings(patch_size=3, patch_stride=2, dim=128, mlp_dim=384, blocks=3),
+        ],
+        min_length=1,
+    )
+    activation: Activation = "gelu_tanh"
+    head_dropout: Share = Field(0.0, description="before the classifier")
+    stochastic_depth: Share = Field(0.0, description="of the last block, growing from 0")
+    norm_epsilon: Positive = 1e-6
+    kernel_initializer: Initializer = Field("glorot_uniform", description=INITIALIZER)

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field, FiniteFloat, StrictBool, model_validator
 
 from .fields import Count, NonNegative, OpenShare, Positive, Probability, Section, Seed, Share
-from .model import CnnSettings, MixerSettings, MlpSettings
+from .model import CnnSettings, MixerSettings, MlpSettings, ShiftMlpSettings
 
 
 class DataSettings(Section):
@@ -181,9 +181,9 @@ class Settings(Section):
 
     data: DataSettings = DataSettings()
     augment: AugmentSettings = AugmentSettings()
-    model: Annotated[MixerSettings | MlpSettings | CnnSettings, Field(discriminator="name")] = (
-        MixerSettings()
-    )
+    model: Annotated[
+        MixerSettings | ShiftMlpSettings | MlpSettings | CnnSettings, Field(discriminator="name")
+    ] = MixerSettings()
     optimizer: Annotated[
         AdamSettings | AdamWSettings | SgdSettings | RmspropSettings | LionSettings | MuonSettings,
         Field(discriminator="name"),

@@ -5,11 +5,14 @@ from .initializers import initializer
 from .mixer_block import MixerBlock
 from .mlp_block import MlpBlock
 from .patches import Patches, patch_grid
+from .shift_block import ShiftBlock, SpatialShift
 
 __all__ = [
     "MixerBlock",
     "MlpBlock",
     "Patches",
+    "ShiftBlock",
+    "SpatialShift",
     "activation",
     "gelu_tanh",
     "initializer",

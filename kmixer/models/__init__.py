@@ -2,16 +2,17 @@
 
 from .cnn import Cnn
 from .flops import count_flops
-from .mixer import SIZES, MlpMixer, default_patch_size, mixer_size, token_grid
+from .mixer import SIZES, MlpMixer, default_patch_size, mixer_size
 from .mlp import Mlp
+from .shift_mlp import ShiftMlp
 
 __all__ = [
     "SIZES",
     "Cnn",
     "Mlp",
     "MlpMixer",
+    "ShiftMlp",
     "count_flops",
     "default_patch_size",
     "mixer_size",
-    "token_grid",
 ]

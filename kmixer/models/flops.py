@@ -4,7 +4,7 @@ import math
 
 import keras
 
-from ..layers import MixerBlock
+from ..layers import MixerBlock, ShiftBlock
 
 
 def count_flops(model):
@@ -21,6 +21,9 @@ def count_flops(model):
 def _flops(layer):
     if isinstance(layer, MixerBlock):
         return _mixer_block(layer)
+    if isinstance(layer, ShiftBlock):
+        positions = math.prod(layer.input.shape[1:-1])
+        return 2 * positions * sum(math.prod(d.kernel.shape) for d in (layer.hidden, layer.project))
     if isinstance(layer, keras.layers.Dense | keras.layers.Conv2D):
         positions = math.prod(layer.output.shape[1:-1])
         return 2 * positions * math.prod(layer.kernel.shape)

@@ -4,7 +4,6 @@ import keras
 
 from ..errors import SettingsError, nearest
 from ..layers import MixerBlock, Patches, initializer, patch_grid
-from ..layers import activation as resolve_activation
 from .ends import images_in, logits_out
 
 # Table 1 of the paper.
@@ -33,7 +32,7 @@ def mixer_size(name):
 
 
 def MlpMixer(input_shape, classes, *, patch_size, blocks, hidden_dim, tokens_mlp_dim,
-             channels_mlp_dim, patch_stride=None, stem="conv", stem_layers=(), stem_norm="none",
+             channels_mlp_dim, patch_stride=None, stem="conv", stem_norm="none",
              block_dims=None, skip_connections=True, norm_position="pre", pre_head_layer_norm=True,
              norm_epsilon=1e-6, activation="gelu_tanh", dropout=0.0, head_dropout=0.0,
              stochastic_depth=0.0, kernel_initializer="glorot_uniform", mean=None, std=None,
@@ -53,9 +52,6 @@ def MlpMixer(input_shape, classes, *, patch_size, blocks, hidden_dim, tokens_mlp
         channels_mlp_dim: hidden width of channel mixing; an int, or a list with one per block.
         patch_stride: pixels between patches; default `patch_size`; less makes them overlap.
         stem: `"conv"` (one Conv2D) or `"dense"` (`Patches` and one Dense): the same function.
-        stem_layers: dicts of `patch_size`, `patch_stride` and `dim`: patches of small patches, each
-            embedded by a dense layer and the activation, from which the stem's are cut; default
-            none, the stem's patches are of pixels.
         stem_norm: `"batch"` normalises each patch position over the batch; or `"none"`.
         block_dims: channels after each block; default `hidden_dim` throughout.
         skip_connections: see `MixerBlock`.
@@ -78,10 +74,8 @@ def MlpMixer(input_shape, classes, *, patch_size, blocks, hidden_dim, tokens_mlp
         SettingsError: the patches do not fit the image.
     """
     stride = patch_stride or patch_size
-    token_grid(input_shape[:2], patch_size, stride, stem_layers)
+    patch_grid(input_shape[:2], patch_size, stride)
     images, x = images_in(input_shape, mean, std)
-    for index, layer in enumerate(stem_layers):
-        x = _stem_layer(x, index, activation, kernel_initializer, **layer)
     x = _stem(x, stem, patch_size, stride, hidden_dim, kernel_initializer)
     if stem_norm == "batch":
         x = keras.layers.BatchNormalization(axis=1, name="stem_norm")(x)
@@ -107,31 +101,6 @@ def MlpMixer(input_shape, classes, *, patch_size, blocks, hidden_dim, tokens_mlp
 
 def _of_block(width, index):
     return width[index] if isinstance(width, list | tuple) else width
-
-
-def token_grid(image_size, patch_size, patch_stride, stem_layers=()):
-    """Return the rows and columns of tokens that a Mixer's stem makes of images.
-
-    Args:
-        image_size: (height, width) in pixels.
-        patch_size: see `MlpMixer`.
-        patch_stride: see `MlpMixer`.
-        stem_layers: see `MlpMixer`.
-
-    Raises:
-        SettingsError: the patches do not fit the image.
-    """
-    for layer in stem_layers:
-        size = layer["patch_size"]
-        image_size = patch_grid(image_size, size, layer.get("patch_stride") or size)
-    return patch_grid(image_size, patch_size, patch_stride or patch_size)
-
-
-def _stem_layer(x, index, activation, kernel_initializer, patch_size, dim, patch_stride=None):
-    return keras.layers.Conv2D(
-        dim, patch_size, patch_stride or patch_size, activation=resolve_activation(activation),
-        kernel_initializer=initializer(kernel_initializer, "conv"), name=f"stem_layer_{index}",
-    )(x)  # fmt: skip
 
 
 def _stem(x, kind, size, stride, hidden_dim, kernel_initializer):
