@@ -31,7 +31,8 @@ def compare(
     """
     from kmixer.comparison import find_runs
 
-    show(Terminal(quiet, as_json), find_runs(runs), csv, markdown, out)
+    terminal = Terminal(quiet, as_json)
+    show(terminal, find_runs(runs, skipped=terminal.say), csv, markdown, out)
 
 
 def show(terminal, runs, csv=None, markdown=None, out=None):
@@ -55,18 +56,17 @@ def show(terminal, runs, csv=None, markdown=None, out=None):
         " of the last epoch"
     )
     _print_differences(terminal, runs)
-    best = max(rows, key=lambda row: row["validation_accuracy"])
-    terminal.say(
-        f"best on validation: {best['run']}, {percent(best['validation_accuracy'])}"
-        f" (test {percent(best['test_accuracy'])})"
-    )
-    folder = out or comparison.common_folder(runs) / "comparison"
-    pictures = comparison.save_curves(runs, folder)
-    terminal.say(f"in {folder}: {', '.join(pictures)}")
+    for dataset, row in comparison.best(rows).items():
+        terminal.say(
+            f"best on {dataset}'s validation split: {row['run']},"
+            f" {percent(row['validation_accuracy'])} (test {percent(row['test_accuracy'])})"
+        )
     if csv:
         atomic.write_text(csv, comparison.as_csv(rows))
     if markdown:
         atomic.write_text(markdown, comparison.as_markdown(header, cells))
+    folder = out or comparison.common_folder(runs) / "comparison"
+    terminal.say(f"in {folder}: {', '.join(comparison.save_curves(runs, folder))}")
     terminal.result({"runs": rows, "folder": str(folder)})
 
 

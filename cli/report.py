@@ -28,12 +28,12 @@ def report(
 
     from .train import start
 
-    found = find_runs(runs)
+    terminal = Terminal(quiet, as_json)
+    found = find_runs(runs, skipped=terminal.say)
     start(backend or found[0].settings.training.backend)
     from kmixer.report import write_report
 
     path = out or (found[0].folder if len(found) == 1 else common_folder(found)) / "report.html"
-    terminal = Terminal(quiet, as_json)
     with terminal.bar("measuring") as progress:
         write_report(found, path, progress)
     terminal.say(f"{path}: {path.stat().st_size / 1e6:.1f} MB, {len(found)} run(s)")

@@ -49,12 +49,14 @@ def sweep(
         raise SettingsError("--grid: received none, expected at least one KEY=VALUE,VALUE,…")
     parsed = sweeps.parse_grid(grid)
     flags = {"training.backend": backend, "data.dir": data_dir}
-    given, base = load_settings(dataset, preset, config, flags, assignments)
+    dataset = str(Path(dataset)) if Path(dataset).is_dir() else dataset  # photos/ is photos
     combinations = sweeps.combinations(parsed)
-    for texts in combinations.values():  # a mistake in the last run is told before the first
-        load_settings(dataset, preset, config, flags, [*(assignments or ()), *texts])
+    runs = {}
+    for each, texts in combinations.items():  # a mistake in the last is told before the first
+        every = [*(assignments or ()), *texts]
+        given, runs[each] = load_settings(dataset, preset, config, flags, every)
     folder = Path("saved_models") / (name or f"{given or Path(dataset).name}-sweep")
-    sweeps.open_sweep(folder, base, parsed)
+    sweeps.open_sweep(folder, runs)
     words = _words(dataset, preset, config, assignments, backend, data_dir)
     terminal = Terminal(quiet, as_json)
     failed = _run_all(terminal, folder, combinations, words, quiet or as_json)
@@ -85,6 +87,7 @@ def _run_all(terminal, folder, combinations, words, quiet):
             continue
         command = ["resume", str(run)] if state == "begun" else ["train", *words]
         if state == "new":
+            sweeps.clear(run)
             command += [word for text in texts for word in ("--set", text)] + ["--out", str(run)]
         code = _kmixer([*command, *(["--quiet"] if quiet else [])], folder)
         if code:
@@ -95,7 +98,8 @@ def _run_all(terminal, folder, combinations, words, quiet):
 def _kmixer(words, folder):
     """Run one `kmixer` command as a process of its own and return its exit code.
 
-    It has a session of its own, so that Ctrl-C reaches it once, through here.
+    It has a session of its own, so that Ctrl-C reaches it once, through here; `-P` keeps modules in
+    the current folder from standing in for the installed ones.
 
     Raises:
         InterruptedRunError: a signal came; the run has been given the time to save.
@@ -107,7 +111,7 @@ def _kmixer(words, folder):
 
     with stop_requests() as request:
         process = subprocess.Popen(
-            [sys.executable, "-m", "kmixer_cli", *words], start_new_session=True
+            [sys.executable, "-P", "-m", "kmixer_cli", *words], start_new_session=True
         )
         try:
             while process.poll() is None and not request.signal:
@@ -133,7 +137,8 @@ def _close(terminal, folder, finished, failed):
     from .compare import show
 
     if finished:
-        show(terminal, find_runs([folder / name for name in finished]), out=folder / "comparison")
+        runs = find_runs([folder / name for name in finished])
+        show(terminal, runs, out=folder / "comparison")
     if failed:
         told = ", ".join(f"{name} (exit code {code})" for name, code in failed.items())
         raise RunError(f"{len(failed)} of {len(failed) + len(finished)} runs failed: {told}")

@@ -10,10 +10,14 @@ from .quietly import import_tensorflow
 
 BACKENDS = ("tensorflow", "jax", "torch")
 
-# Measured with `kmixer benchmark --backend ...` on CPU (docs/adr/0004): XLA makes TensorFlow's
-# train step up to twice as fast, JAX cannot train without it, and torch.compile's start-up of
-# minutes is not earned back by a small Mixer.
-JIT = {"tensorflow": True, "jax": True, "torch": False}
+# Measured on CPU (docs/adr/0004, 0007): XLA makes TensorFlow's train step of a Mixer up to twice as
+# fast and that of the small baselines up to four times slower, JAX cannot train without it, and
+# torch.compile's start-up of minutes is not earned back by a small model.
+JIT = {
+    "tensorflow": ("mixer", "shift_mlp"),
+    "jax": ("mixer", "shift_mlp", "mlp", "cnn"),
+    "torch": (),
+}
 
 
 def configured():

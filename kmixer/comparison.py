@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from . import atomic, figures
-from .errors import RunError
+from .errors import KmixerError, RunError
 from .runs import load_run
 
 COLUMNS = (
@@ -14,6 +14,7 @@ COLUMNS = (
     "train_accuracy", "validation_accuracy", "test_accuracy", "last_test_accuracy",
     "parameters", "flops", "examples_per_second", "seconds",
 )  # fmt: skip
+ABSENT = object()
 CURVES = {
     "loss": ("loss", "Training loss"),
     "train_accuracy": ("accuracy", "Training accuracy"),
@@ -24,64 +25,75 @@ CURVES = {
 }
 
 
-def find_runs(paths):
+def find_runs(paths, skipped=lambda reason: None):
     """Open every run that the paths name.
 
     Args:
         paths: run folders, folders that hold run folders (such as a sweep's), or globs of either.
+        skipped: called with one line for each folder below a path that is no finished run; a
+            folder that is named itself has to be one.
 
     Returns:
         A list of finished `Run`s, each once, in the order named.
 
     Raises:
-        RunError: a path holds no run, or one that is incomplete or of another format.
+        RunError: a path holds no run, or one that is named is incomplete or of another format.
     """
-    folders = {run.resolve(): run for path in paths for run in _runs_in(Path(path))}
-    return [_whole(load_run(folder)) for folder in folders.values()]
+    runs = {}
+    for path in map(Path, map(os.path.expanduser, paths)):
+        for run in [_whole(load_run(path))] if _is_run(path) else _found(path, skipped):
+            runs.setdefault(run.folder.resolve(), run)
+    return list(runs.values())
 
 
-def _runs_in(path):
-    if not path.exists() and any(sign in str(path) for sign in "*?["):
-        root = Path(path.anchor)
-        matching = sorted(root.glob(str(path.relative_to(path.anchor))))
-        found = [run for match in matching for run in (match, *_below(match)) if _is_run(run)]
-        if not found:
-            raise RunError(f"{path}: no run folder matches")
-        return found
-    found = [path] if _is_run(path) else _below(path)
-    if not found:
-        raise RunError(
-            f"{path}: {'holds no run: no config.yaml' if path.exists() else 'not there'}"
-        )
-    return found
+def _found(path, skipped):
+    runs = []
+    for folder in _below(path):
+        try:
+            runs.append(_whole(load_run(folder)))
+        except KmixerError as error:
+            skipped(f"left out: {error}")
+    if not runs:
+        is_glob = any(sign in str(path) for sign in "*?[")
+        absent = "no finished run matches" if is_glob else "not there"
+        there = "holds no finished run" if path.exists() else absent
+        raise RunError(f"{path}: {there}; a run is a folder with config.yaml and metrics.json")
+    return runs
+
+
+def _below(path):
+    """Return the run folders below a folder, or below what a glob matches."""
+    if path.exists():
+        return sorted(file.parent for file in path.rglob("config.yaml"))
+    try:
+        matching = sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
+    except ValueError as error:
+        raise RunError(f"{path}: not a glob: {error}") from None
+    return [run for match in matching for run in ([match] if _is_run(match) else _below(match))]
 
 
 def _is_run(folder):
     return (folder / "config.yaml").is_file()
 
 
-def _below(folder):
-    return sorted(path.parent for path in folder.rglob("config.yaml"))
-
-
 def _whole(run):
-    names = ("labels.txt", "history.csv", "metrics.json")
-    missing = [name for name in names if not (run.folder / name).is_file()]
+    missing = [name for name in ("labels.txt", "history.csv", "metrics.json")
+               if not (run.folder / name).is_file()]  # fmt: skip
     if missing:
-        raise RunError(
-            f"{run.folder}: incomplete: no {', no '.join(missing)}; finish it with:"
-            f" kmixer resume {run.folder}"
-        )
+        hint = "" if run.finished else f"; finish it with: kmixer resume {run.folder}"
+        raise RunError(f"{run.folder}: incomplete: no {', no '.join(missing)}{hint}")
+    if not run.history:
+        raise RunError(f"{run.folder}: incomplete: history.csv holds no epoch")
     return run
 
 
 def names(runs):
-    """Return a name for each run: its folder's, with the folder above where two are the same."""
-    plain = [run.folder.resolve().name for run in runs]
-    return [
-        name if plain.count(name) == 1 else f"{run.folder.resolve().parent.name}/{name}"
-        for name, run in zip(plain, runs, strict=True)
-    ]
+    """Return a name for each run: its folder's, with as many above it as tell the runs apart."""
+    parts = [run.folder.resolve().parts for run in runs]
+    depth = 1
+    while len({path[-depth:] for path in parts}) < len(set(parts)):
+        depth += 1
+    return ["/".join(path[-depth:]) for path in parts]
 
 
 def table(runs):
@@ -92,15 +104,37 @@ def table(runs):
     return [{"run": name} | _row(run) for name, run in zip(names(runs), runs, strict=True)]
 
 
+def best(rows):
+    """Return the row with the best validation accuracy of each data set, by the data set."""
+    chosen = {}
+    for row in rows:
+        before = chosen.setdefault(row["dataset"], row)
+        if row["validation_accuracy"] > before["validation_accuracy"]:
+            chosen[row["dataset"]] = row
+    return chosen
+
+
 def differences(runs):
     """Return the settings in which the runs differ: a list of values, one a run, by key.
 
-    What only some of the runs have, such as one optimizer's momentum, is left out.
+    None stands where a run has the whole section switched off. What a run cannot have, such as
+    another optimizer's momentum, is left out.
     """
     flat = [flat_settings(run.settings) for run in runs]
-    shared = [key for key in flat[0] if all(key in values for values in flat)]
-    columns = {key: [values[key] for values in flat] for key in shared}
-    return {key: values for key, values in columns.items() if any(v != values[0] for v in values)}
+    keys = dict.fromkeys(key for values in flat for key in values)
+    columns = {key: [_value(values, key) for values in flat] for key in keys}
+    return {
+        key: values
+        for key, values in columns.items()
+        if ABSENT not in values and any(value != values[0] for value in values)
+    }
+
+
+def _value(values, key):
+    parts = key.split(".")
+    above = (".".join(parts[:depth]) for depth in range(1, len(parts)))
+    off = any(path in values and values[path] is None for path in above)
+    return values.get(key, None if off else ABSENT)
 
 
 def flat_settings(settings):
@@ -117,7 +151,7 @@ def _flat(values, path=""):
 
 def _row(run):
     metrics = run.metrics
-    best = metrics["best"]
+    at_best = metrics["best"]
     return {
         "dataset": metrics["dataset"],
         "preset": run.info.get("preset"),
@@ -125,11 +159,11 @@ def _row(run):
         "seed": run.settings.training.seed,
         "epochs": metrics["epochs"],
         "best_epoch": metrics["best_epoch"],
-        "train_accuracy": best["train"]["accuracy"],
-        "validation_accuracy": best["validation"]["accuracy"],
-        "test_accuracy": best["test"]["accuracy"],
+        "train_accuracy": at_best["train"]["accuracy"],
+        "validation_accuracy": at_best["validation"]["accuracy"],
+        "test_accuracy": at_best["test"]["accuracy"],
         "last_test_accuracy": metrics["last"]["test"]["accuracy"],
-        "parameters": metrics["parameters"],
+        "parameters": metrics["trainable_parameters"],
         "flops": metrics["flops"],
         "examples_per_second": metrics["examples_per_second"],
         "seconds": metrics["seconds"],
@@ -161,15 +195,21 @@ def as_markdown(header, cells):
 def common_folder(runs):
     """Return the deepest folder that holds all the runs' folders."""
     common = Path(os.path.commonpath([run.folder.absolute().parent for run in runs]))
+    if common == Path(common.anchor):  # nothing in common: not a place to write to
+        return Path()
     return common.relative_to(Path.cwd()) if common.is_relative_to(Path.cwd()) else common
 
 
 def curves(runs):
     """Return a figure with the runs' curves over each other, by each of `CURVES`."""
     labels = [f"{row['run']}  {100 * row['test_accuracy']:.2f} %" for row in table(runs)]
+    smoothed = [
+        f"{label}  (smoothed labels)" if run.settings.training.label_smoothing else label
+        for label, run in zip(labels, runs, strict=True)
+    ]
     histories = [run.history for run in runs]
     return {
-        name: figures.overlaid(histories, labels, key, title)
+        name: figures.overlaid(histories, smoothed if key == "loss" else labels, key, title)
         for name, (key, title) in CURVES.items()
     }
 

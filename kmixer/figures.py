@@ -10,6 +10,7 @@ from . import atomic
 
 STYLES = ("-", "--", ":", "-.")  # of each ten runs in one picture
 MOST_UNITS = 64  # of a kernel
+LONGEST = 75  # characters of a label
 
 
 def save(figure, path):
@@ -97,7 +98,8 @@ def overlaid(histories, labels, key, title):
         key: the column, such as `"val_accuracy"`.
         title: above the curves.
     """
-    columns = 2 if max(map(len, labels)) < 40 and len(labels) > 4 else 1
+    labels = [f" {label}" if len(label) < LONGEST else f" {label[:LONGEST]}…" for label in labels]
+    columns = 2 if max(map(len, labels)) < 34 and len(labels) > 4 else 1
     height = 4.2 + 0.2 * (len(labels) // columns + 1)
     figure = Figure(figsize=(6.2, height), layout="constrained")
     axes = figure.subplots()
@@ -109,7 +111,9 @@ def overlaid(histories, labels, key, title):
     axes.set_xlabel("Epoch")
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.grid(alpha=0.3)
-    legend = figure.legend(loc="outside lower left", ncols=columns, fontsize=9, frameon=False)
+    legend = figure.legend(
+        axes.lines, labels, loc="outside lower left", ncols=columns, fontsize=9, frameon=False
+    )
     for text in legend.get_texts():
         text.set_parse_math(False)
     return figure
@@ -119,6 +123,8 @@ def _limits(histories, key):
     """Leave out the first epochs' extremes, which would press ten curves into one."""
     values = np.array([row[key] for rows in histories for row in rows])
     low, high = np.percentile(values, [5, 100] if "accuracy" in key else [0, 95])
+    last = [rows[-1][key] for rows in histories]  # no run is left out whole
+    low, high = min(low, *last), max(high, *last)
     margin = 0.05 * (high - low) or 0.01
     return low - margin, high + margin
 

@@ -5,11 +5,14 @@ import io
 from importlib import resources
 
 import keras
+import numpy as np
 
 from . import atomic, comparison, evaluation, figures, settings_io
+from .errors import KmixerError
 from .layers import MixerBlock, patch_grid
 
 TEMPLATE = "report.html"
+MOST_CONFUSED = 8
 THUMBNAIL = 96  # pixels; larger images are made smaller
 
 
@@ -22,16 +25,14 @@ def write_report(runs, path, progress=None):
         progress: called with (done, total) runs.
 
     Raises:
-        KmixerError: a run's data or weights are not there, or the file cannot be written.
+        KmixerError: the file cannot be written.
     """
     import jinja2
 
     sections, datasets = [], {}
+    atomic.write_text(path, "")  # told before hours of measuring, not after
     for index, (name, run) in enumerate(zip(comparison.names(runs), runs, strict=True)):
-        data = run.settings.data.model_dump_json()
-        if data not in datasets:
-            datasets[data] = evaluation.load_data(run)
-        sections.append(_section(name, run, datasets[data]))
+        sections.append(_section(name, run, datasets))
         if progress:
             progress(index + 1, len(runs))
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
@@ -46,9 +47,9 @@ def write_report(runs, path, progress=None):
 
 def _comparison(runs):
     rows = comparison.table(runs)
+    best = comparison.best(rows).values()
     return {
-        "rows": rows,
-        "best": max(rows, key=lambda row: row["validation_accuracy"])["run"],
+        "rows": [row | {"best": any(row is each for each in best)} for row in rows],
         "differences": comparison.differences(runs),
         "pictures": {
             title: figures.as_svg(figure) for title, figure in comparison.curves(runs).items()
@@ -56,33 +57,65 @@ def _comparison(runs):
     }
 
 
-def _section(name, run, dataset):
-    """Return what the template shows of a run."""
-    evaluation.check_same_kind(run, dataset)
-    model = run.load_model()
-    predictions = evaluation.predict(model, dataset.test)
+def _section(name, run, datasets):
+    """Return what the template shows of a run; without its images or weights, the rest of it."""
     smoothed = run.settings.training.label_smoothing > 0
-    matrix = figures.confusion_matrix(predictions.confusion_matrix, dataset.class_names)
-    wrong = evaluation.mistakes(predictions, dataset.class_names)
-    return {
+    section = {
         "name": name,
         "info": run.info,
         "metrics": run.metrics,
         "settings": settings_io.dump(run.settings),
-        "calibration_error": predictions.calibration_error,
-        "accuracy": predictions.accuracy,
-        "per_class": predictions.per_class(dataset.class_names),
         "curves": {
             panel: figures.as_svg(figure)
             for panel, figure in figures.curve_panels(run.history, smoothed).items()
         },
-        "confusion_matrix": figures.as_svg(matrix),
-        "mistakes": [(mistake, _png(dataset.test.images[mistake.index])) for mistake in wrong],
-        "token_mixing": {
-            title: figures.as_svg(figures.token_mixing(kernel, grid, title))
-            for title, kernel, grid in _token_mixing(model, run.settings.model)
-        },
+        "measured": None,
+        "token_mixing": {},
+        "problem": None,
     }
+    try:
+        dataset = _dataset(run, datasets)
+        evaluation.check_same_kind(run, dataset)
+        model = run.load_model()
+    except KmixerError as error:
+        return section | {"problem": str(error)}
+    if dataset.fingerprint() != run.info.get("data_sha256"):
+        section["problem"] = "what follows was measured on other images than the run had"
+    mixing = {
+        title: figures.as_svg(figures.token_mixing(kernel, grid, title))
+        for title, kernel, grid in _token_mixing(model, run.settings.model)
+    }
+    return section | {"measured": _measured(model, dataset), "token_mixing": mixing}
+
+
+def _dataset(run, datasets):
+    """Load a run's data set, once for all runs that have the same images and splits."""
+    data = run.settings.data
+    key = (data.name, data.dir, data.image_size, data.validation_size, data.split_seed)
+    if key not in datasets:
+        datasets[key] = evaluation.load_data(run)
+    return datasets[key]
+
+
+def _measured(model, dataset):
+    predictions = evaluation.predict(model, dataset.test)
+    matrix, classes = predictions.confusion_matrix, dataset.class_names
+    wrong = evaluation.mistakes(predictions, classes)
+    return {
+        "calibration_error": predictions.calibration_error,
+        "per_class": predictions.per_class(classes),
+        "confusion_matrix": figures.as_svg(figures.confusion_matrix(matrix, classes)),
+        "confused": _confused(matrix, classes),
+        "mistakes": [(mistake, _png(dataset.test.images[mistake.index])) for mistake in wrong],
+    }
+
+
+def _confused(matrix, classes):
+    """Return (truth, said, count) of the most frequent confusions."""
+    wrong = matrix - np.diag(np.diag(matrix))
+    largest = np.argsort(-wrong, axis=None, kind="stable")[:MOST_CONFUSED]
+    pairs = [np.unravel_index(index, matrix.shape) for index in largest]
+    return [(classes[t], classes[s], int(wrong[t, s])) for t, s in pairs if wrong[t, s]]
 
 
 def _token_mixing(model, settings):

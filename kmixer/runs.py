@@ -12,6 +12,7 @@ metrics.json     figures at the end; its presence says that the run is finished
 import csv
 import io
 import json
+import math
 import os
 import re
 import zipfile
@@ -20,17 +21,15 @@ from pathlib import Path
 
 from . import atomic, settings_io
 from .config import Settings
-from .errors import RunError
+from .errors import RunError, SettingsError
+from .metrics import read_metrics
 
 FORMAT = 1
 COLUMNS = (
     "epoch", "seconds", "examples_per_second", "learning_rate",
     "loss", "accuracy", "val_loss", "val_accuracy",
 )  # fmt: skip
-METRICS = (
-    "dataset", "backend", "device", "epochs", "best_epoch", "best", "last", "seconds",
-    "seconds_to_first_step", "examples_per_second", "parameters", "flops", "peak_memory_bytes",
-)  # fmt: skip
+INFO = ("format", "command", "dataset", "device", "git_commit", "input_shape", "preset", "versions")
 
 
 @dataclass(frozen=True)
@@ -57,23 +56,17 @@ class Run:
         """The rows of history.csv as dicts of numbers."""
         rows = list(csv.DictReader(io.StringIO(self._read("history.csv"))))
         try:
-            return [{key: float(row[key]) for key in COLUMNS} for row in rows]
+            numbers = [{key: float(row[key]) for key in COLUMNS} for row in rows]
         except (KeyError, TypeError, ValueError) as error:
             raise RunError(f"{self.folder}: history.csv is damaged: {error}") from None
+        if not all(math.isfinite(value) for row in numbers for value in row.values()):
+            raise RunError(f"{self.folder}: history.csv is damaged: it holds no finite number")
+        return numbers
 
     @property
     def metrics(self):
-        """The content of metrics.json."""
-        try:
-            metrics = json.loads(self._read("metrics.json"))
-        except ValueError as error:
-            raise RunError(f"{self.folder}: metrics.json is damaged: {error}") from None
-        missing = [key for key in METRICS if not isinstance(metrics, dict) or key not in metrics]
-        if missing:
-            raise RunError(
-                f"{self.folder}: metrics.json is of another version: it has no {missing[0]!r}"
-            )
-        return metrics
+        """The content of metrics.json: a dict as `kmixer.metrics.Metrics` describes it."""
+        return read_metrics(self._read("metrics.json"), self.folder)
 
     @property
     def finished(self):
@@ -140,6 +133,8 @@ class Run:
             return (self.folder / name).read_text(encoding="utf-8")
         except OSError as error:
             raise RunError(f"{self.folder}: {name} cannot be read: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise RunError(f"{self.folder}: {name} is damaged: it is not UTF-8 text") from None
 
 
 def create_run(settings, info, class_names, *, root, stem, name=None, out=None):
@@ -214,4 +209,10 @@ def load_run(folder):
         raise RunError(f"{folder}: not a run folder: its config.yaml has no section 'run'")
     if info["format"] != FORMAT:
         raise RunError(f"{folder}: run format {info['format']}, this kmixer reads {FORMAT}")
-    return Run(folder, settings_io.build(values), info)
+    missing = [key for key in INFO if key not in info]
+    if missing:
+        raise RunError(f"{folder}: not a whole run: its config.yaml has no run.{missing[0]}")
+    try:
+        return Run(folder, settings_io.build(values), info)
+    except SettingsError as error:
+        raise RunError(f"{folder}: config.yaml, perhaps of another version: {error}") from None

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM while training: end the step, keep what is whole, say how to go on."""
+"""Ctrl-C, SIGTERM and SIGHUP while training: end the step, keep what is whole, say how to go on."""
 
 import signal
 import threading
@@ -16,9 +16,10 @@ class StopRequest:
 
 @contextmanager
 def stop_requests():
-    """Yield a `StopRequest` that SIGINT and SIGTERM set; a second signal stops at once.
+    """Yield a `StopRequest` that SIGINT, SIGTERM and SIGHUP set; a second signal stops at once.
 
-    Outside the main thread nothing can be caught, and the request stays unset.
+    A signal that is ignored (SIGHUP under nohup) stays ignored. Outside the main thread nothing can
+    be caught, and the request stays unset.
     """
     request = StopRequest()
     if threading.current_thread() is not threading.main_thread():
@@ -30,7 +31,9 @@ def stop_requests():
             raise InterruptedRunError("stopped at once", request.signal)
         request.signal = number
 
-    caught = (signal.SIGINT, signal.SIGTERM)
+    named = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
+    present = [getattr(signal, name) for name in named if hasattr(signal, name)]
+    caught = [number for number in present if signal.getsignal(number) != signal.SIG_IGN]
     before = {number: signal.signal(number, ask) for number in caught}
     try:
         yield request

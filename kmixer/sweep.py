@@ -1,15 +1,19 @@
 """A grid over settings → the runs it takes, and how far each of them is."""
 
+import hashlib
 import itertools
 import json
 import re
 import shutil
+
+import yaml
 
 from . import atomic, settings_io
 from .comparison import flat_settings
 from .errors import SettingsError
 
 FILE = "sweep.yaml"
+LONGEST_NAME = 120  # characters; file systems allow 255 bytes
 
 
 def parse_grid(texts):
@@ -26,6 +30,12 @@ def parse_grid(texts):
         if path in grid:
             raise SettingsError(f"--grid: received {path} twice, expected all its values in one")
         grid[path] = settings_io.parse_yaml(f"[{values}]", f"--grid {path}")
+        try:
+            json.dumps(grid[path])
+        except TypeError:
+            raise SettingsError(
+                f"--grid {path}: received {values}, expected plain values"
+            ) from None
     return grid
 
 
@@ -38,6 +48,9 @@ def combinations(grid):
     for values in itertools.product(*grid.values()):
         texts = [f"{path}={_text(value)}" for path, value in zip(grid, values, strict=True)]
         name = ",".join(f"{short[path]}={_word(v)}" for path, v in zip(grid, values, strict=True))
+        if len(name) > LONGEST_NAME:
+            digest = hashlib.sha256(" ".join(texts).encode()).hexdigest()[:8]
+            name = f"{name[:LONGEST_NAME]}-{digest}"
         while runs.get(name, texts) != texts:  # two values that look alike as words
             name += "_"
         runs[name] = texts
@@ -50,35 +63,36 @@ def _short(path):
 
 def _word(value):
     """Return a value as part of a folder's name."""
-    text = "-".join(map(_text, value)) if isinstance(value, list) else _text(value)
+    if isinstance(value, list):
+        return "-".join(map(_word, value))
+    text = value if isinstance(value, str) else json.dumps(value)
     return re.sub(r"[^\w.+-]+", "_", text)
 
 
 def _text(value):
-    """Return YAML that reads back to the value, words without quotes."""
-    if isinstance(value, str) and settings_io.parse_yaml(value, "") == value:
-        return value
-    return json.dumps(value)
+    """Return YAML that reads back to the value, plain words without quotes."""
+    plain = isinstance(value, str) and re.fullmatch(r"[A-Za-z_][\w./-]*", value)
+    return value if plain and settings_io.parse_yaml(value, "") == value else json.dumps(value)
 
 
-def open_sweep(folder, base, grid):
-    """Make a sweep's folder, or go on in one that was begun with the same settings.
+def open_sweep(folder, runs):
+    """Make a sweep's folder, or go on in one that was begun; runs may be added later.
 
     Args:
         folder: its path.
-        base: the `Settings` that all runs share, apart from the grid.
-        grid: as `parse_grid` returns it; values and keys may be added later.
+        runs: the `Settings` of each run, by its name.
 
     Raises:
-        SettingsError: the folder holds a sweep of other settings.
+        SettingsError: a run of the same name was begun with other settings.
     """
     path = folder / FILE
-    if path.is_file():
-        begun = settings_io.build(settings_io.read_file(path))
-        _check_same(folder, flat_settings(begun), flat_settings(base))
+    begun = settings_io.read_file(path) if path.is_file() else {}
+    now = {name: settings.model_dump(mode="json") for name, settings in runs.items()}
+    for name in begun.keys() & runs.keys():
+        before = flat_settings(settings_io.build(begun[name]))
+        _check_same(folder / name, before, flat_settings(runs[name]))
     atomic.make_folder(folder)
-    header = "".join(f"# --grid {key}={','.join(map(_text, grid[key]))}\n" for key in grid)
-    atomic.write_text(path, header + settings_io.dump(base))
+    atomic.write_text(path, yaml.safe_dump(begun | now, sort_keys=False, allow_unicode=True))
 
 
 def _check_same(folder, begun, now):
@@ -94,8 +108,11 @@ def state(folder):
     """Return `"finished"`, `"begun"` or `"new"` of a run's folder in a sweep."""
     if (folder / "metrics.json").is_file():
         return "finished"
-    if (folder / "config.yaml").is_file():
-        return "begun"
-    if folder.is_dir():  # killed before it had its settings: nothing in it can be used
+    return "begun" if (folder / "config.yaml").is_file() else "new"
+
+
+def clear(folder):
+    """Remove what a run left that was killed before it had its settings: its class names."""
+    left = list(folder.iterdir()) if folder.is_dir() else []
+    if left and all(path.name == "labels.txt" or path.name.startswith(".") for path in left):
         shutil.rmtree(folder)
-    return "new"

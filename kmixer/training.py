@@ -97,7 +97,7 @@ def resolve(settings, dataset):
             f"training.steps_per_execution: received {training.steps_per_execution}, expected 1:"
             " Keras has no more on torch"
         )
-    jit = backend.JIT[name] if training.jit is None else training.jit
+    jit = model.name in backend.JIT[name] if training.jit is None else training.jit
     values["training"] |= {"backend": name, "jit": jit}
     for key in ("mean", "std"):
         if len(values["data"][key]) != channels:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from kmixer import comparison, figures, report, settings_io, training
+from kmixer.errors import RunError
 
 PARTS = ("Curves", "Per class, on the test set", "Confusion matrix", "Worst mistakes",
          "Token mixing")  # fmt: skip
@@ -42,7 +43,7 @@ def test_the_page_holds_every_part_and_refers_to_nothing_outside(pages):
     page = (pages / "one.html").read_text()
     for part in PARTS:
         assert f"<h3>{part}</h3>" in page
-    assert "hidden_dim: 4" in page
+    assert "hidden_dim: 4" in page and 'class="problem"' not in page
     addresses = re.findall(r'(?:src|href)="([^"]*)"', page)
     assert addresses and all(each.startswith(("data:", "#")) for each in addresses)
     assert "<script" not in page
@@ -81,7 +82,57 @@ def test_report_command(kmixer_cli, runs, tmp_path):
     assert done.returncode == 0 and done.stderr == ""
     assert "<h3>Curves</h3>" in (tmp_path / "r.html").read_text()
     refused = kmixer_cli("report", tmp_path, "--out", tmp_path / "no.html")
-    assert refused.returncode == 1 and "holds no run" in refused.stderr
+    assert refused.returncode == 1 and "holds no finished run" in refused.stderr
+
+
+def test_what_cannot_be_measured_is_said_and_the_rest_is_there(runs, tmp_path):
+    copy = shutil.copytree(runs[0].folder, tmp_path / "copy")
+    (copy / "model.keras").unlink()
+    report.write_report(comparison.find_runs([copy]), tmp_path / "r.html")
+    page = (tmp_path / "r.html").read_text()
+    assert "model.keras: missing" in page and "<h3>Curves</h3>" in page
+    assert "<h3>Confusion matrix</h3>" not in page
+
+
+def test_a_report_on_other_images_says_so(runs, tmp_path):
+    copy = shutil.copytree(runs[0].folder, tmp_path / "copy")
+    config = copy / "config.yaml"
+    config.write_text(re.sub(r"data_sha256: .*", "data_sha256: other", config.read_text()))
+    report.write_report(comparison.find_runs([copy]), tmp_path / "r.html")
+    assert "measured on other images than the run had" in (tmp_path / "r.html").read_text()
+
+
+def test_colour_images_that_are_not_square_and_many_classes(tmp_path):
+    from PIL import Image
+
+    generator = np.random.default_rng(0)
+    for split, count in (("train", 6), ("test", 2)):
+        for label in range(12):
+            folder = tmp_path / "images" / split / f"class {label:02}"
+            folder.mkdir(parents=True)
+            for index in range(count):
+                pixels = generator.integers(0, 256, (8, 12, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(folder / f"{index}.png")
+    settings = settings_io.build(
+        {"data": {"name": str(tmp_path / "images"), "batch_size": 12, "validation_size": 12},
+         "model": {"patch_size": 4, "blocks": 1, "hidden_dim": 4, "tokens_mlp_dim": 70,
+                   "channels_mlp_dim": 4},
+         "training": {"epochs": 1, "jit": False}}
+    )  # fmt: skip
+    run = training.train(settings, root=tmp_path, name="run")
+    report.write_report([run], tmp_path / "r.html")
+    page = (tmp_path / "r.html").read_text()
+    assert "Block 1: 64 of 70 units" in page and "class 11" in page and "Most frequent: " in page
+
+
+def test_the_most_frequent_confusions_by_hand():
+    matrix = np.array([[5, 2, 0], [0, 9, 3], [0, 0, 1]])
+    assert report._confused(matrix, ("a", "b", "c")) == [("b", "c", 3), ("a", "b", 2)]
+
+
+def test_nothing_is_measured_for_a_file_that_cannot_be_written(runs, tmp_path):
+    with pytest.raises(RunError, match="cannot be written"):
+        report.write_report(runs, tmp_path / "absent" / "r.html", progress=pytest.fail)
 
 
 @pytest.fixture(scope="module")

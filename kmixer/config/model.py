@@ -73,7 +73,9 @@ class BaselineSettings(Section):
         None, description="cut images into patches first, each a pixel of many channels; null: no"
     )
     hidden_dims: list[Count] = Field([], description="widths of the hidden dense layers")
-    activation: Activation = Field("relu", description="of the hidden dense layers")
+    activation: Activation = Field(
+        "relu", description="of the hidden dense layers; leaky_relu has Keras' slope 0.2"
+    )
     dropout: Share = Field(0.0, description="after each hidden dense layer")
     kernel_initializer: Initializer = Field("glorot_uniform", description=INITIALIZER)
 
