@@ -14,6 +14,10 @@ def evaluate(
         str | None, typer.Argument(help="Another data set of the same classes; default: its own.")
     ] = None,
     split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
+    flip_averaging: Annotated[
+        bool,
+        typer.Option("--flip-averaging", help="Average each image's answer with its mirror's."),
+    ] = False,
     backend: Backend = None,
     data_dir: DataDir = None,
     quiet: Quiet = False,
@@ -36,7 +40,7 @@ def evaluate(
     from kmixer import evaluation
 
     loaded = evaluation.load_data(opened, dataset, data_dir)
-    metrics, folder = evaluation.evaluate(opened, loaded, split)
+    metrics, folder = evaluation.evaluate(opened, loaded, split, flip_averaging)
     terminal = Terminal(quiet, as_json)
     _print(terminal, metrics, folder)
     terminal.result({"folder": str(folder)} | metrics)
@@ -52,6 +56,8 @@ def _print(terminal, metrics, folder):
         for name, row in metrics["per_class"].items()
     ]
     title = f"{metrics['dataset']}, {metrics['split']}: {metrics['examples']:,} images"
+    if metrics["flip_averaging"]:
+        title += ", each averaged with its mirror image"
     terminal.table(title, ["class", "precision", "recall", "F1", "images"], rows)
     terminal.say(
         f"accuracy {percent(metrics['accuracy'])}, loss {metrics['loss']:.4f},"

@@ -104,18 +104,26 @@ class SplitFigures:
     confusion_matrix: np.ndarray
 
 
-def predict(model, split):
+def predict(model, split, flip_averaging=False):
     """Run a model over a split.
 
     Args:
         model: uint8 images → logits.
         split: a `Split`.
+        flip_averaging: average the probabilities of each image and of its mirror image.
     """
-    size = even_batch_size(len(split))
-    logits = model.predict(split.images, batch_size=size, verbose=0).astype(np.float64)
-    logits -= logits.max(axis=1, keepdims=True)
-    exponentials = np.exp(logits)
-    return Predictions(exponentials / exponentials.sum(axis=1, keepdims=True), split.labels)
+    probabilities = _probabilities(model, split.images)
+    if flip_averaging:
+        mirrored = _probabilities(model, split.images[:, :, ::-1])
+        probabilities = (probabilities + mirrored) / 2
+    return Predictions(probabilities, split.labels)
+
+
+def _probabilities(model, images):
+    size = even_batch_size(len(images))
+    logits = model.predict(images, batch_size=size, verbose=0).astype(np.float64)
+    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return exponentials / exponentials.sum(axis=1, keepdims=True)
 
 
 def measure_splits(model, dataset):
@@ -128,13 +136,14 @@ def measure_splits(model, dataset):
     return SplitFigures(figures, test.confusion_matrix)
 
 
-def evaluate(run, dataset, split_name="test"):
+def evaluate(run, dataset, split_name="test", flip_averaging=False):
     """Evaluate a run's best weights and write figures and pictures beside them.
 
     Args:
         run: a `Run`.
         dataset: a `Dataset` of the same classes and image shape.
         split_name: `"train"`, `"validation"` or `"test"`.
+        flip_averaging: see `predict`.
 
     Returns:
         (metrics as a JSON-able dict, the folder they were written to).
@@ -144,12 +153,14 @@ def evaluate(run, dataset, split_name="test"):
     """
     check_same_kind(run, dataset)
     split = dataset.splits[split_name]
-    predictions = predict(run.load_model(), split)
-    folder = run.folder / "evaluation" / f"{dataset.name}-{split_name}"
+    predictions = predict(run.load_model(), split, flip_averaging)
+    name = f"{dataset.name}-{split_name}{'-flip' if flip_averaging else ''}"
+    folder = run.folder / "evaluation" / name
     atomic.make_folder(folder)
     metrics = {
         "dataset": dataset.name,
         "split": split_name,
+        "flip_averaging": flip_averaging,
         "examples": len(split),
         "accuracy": predictions.accuracy,
         "loss": predictions.loss,

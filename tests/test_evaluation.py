@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from kmixer.evaluation import Predictions
+from kmixer.datasets import Split
+from kmixer.evaluation import Predictions, predict
 
 
 @pytest.fixture
@@ -41,3 +42,18 @@ def test_worst_are_the_wrong_ones_with_least_for_the_truth(predictions):
 def test_a_class_that_is_never_predicted_has_zero_precision():
     figures = Predictions(np.array([[1.0, 0.0]]), np.array([1])).per_class(("a", "b"))
     assert figures["b"]["precision"] == 0.0
+
+
+def test_flip_averaging_averages_an_image_and_its_mirror():
+    class LeftIsBright:
+        """Says class 0 with probability 0.9 where the left pixel is brighter, else 0.3."""
+
+        def predict(self, images, batch_size, verbose):
+            left = images[:, 0, 0, 0] > images[:, 0, 1, 0]
+            first = np.where(left, 0.9, 0.3)
+            return np.log(np.stack([first, 1 - first], axis=1))
+
+    split = Split(np.array([200, 0], np.uint8).reshape(1, 1, 2, 1), np.array([0]))
+    plain = predict(LeftIsBright(), split).probabilities[0, 0]
+    averaged = predict(LeftIsBright(), split, flip_averaging=True).probabilities[0, 0]
+    assert (plain, averaged) == pytest.approx((0.9, 0.6))
