@@ -6,8 +6,9 @@ import keras
 import numpy as np
 import pytest
 
-from kmixer import settings_io
+from kmixer import settings_io, training
 from kmixer.architecture import build_model
+from kmixer.datasets import load_splits
 from kmixer.errors import SettingsError
 from kmixer.layers import initializer
 from kmixer.models import Cnn, Mlp, MlpMixer, count_flops
@@ -150,3 +151,15 @@ def test_a_stage_that_does_not_fit_is_named(stages, message):
 def test_patches_that_do_not_fit_are_refused():
     with pytest.raises(SettingsError, match=r"model\.patch_size 5"):
         Mlp((28, 28, 1), 10, hidden_dims=[3], patch_size=5)
+
+
+def test_xla_is_chosen_by_backend_and_kind_of_model(image_folder):
+    name = keras.backend.backend()
+    expected = {"tensorflow": (True, False), "jax": (True, True), "torch": (False, False)}[name]
+    data = {"data": {"name": str(image_folder), "validation_size": 20}}
+    dataset = load_splits(settings_io.build(data).data)
+    found = [
+        training.resolve(settings_io.build(data, {"model": model}), dataset).training.jit
+        for model in ({"patch_size": 4}, {"name": "mlp"})
+    ]
+    assert tuple(found) == expected
