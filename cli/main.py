@@ -12,7 +12,7 @@ app = typer.Typer(
     name="kmixer",
     help="Train, compare, tune and ship small all-MLP image classifiers on any Keras backend.",
     epilog="Exit codes: 0 done · 1 failure · 2 usage or settings · 3 diverged · 130 Ctrl-C ·"
-    " 143 SIGTERM",
+    " 143 SIGTERM · 129 SIGHUP",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -33,6 +33,24 @@ def write_text(path, text):
         temporary.write_text(text, encoding="utf-8")
 
 
+def check_writable(path):
+    """Raise now what `replacing` would raise after hours; `path` itself is not touched.
+
+    Raises:
+        RunError: a file cannot be written there.
+    """
+    path = Path(path)
+    probe = path.with_name(f".{path.stem}.{os.getpid()}.probe")
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(21, "it is a folder")
+        probe.touch()
+    except OSError as error:
+        raise RunError(f"{path}: cannot be written: {error.strerror or error}") from None
+    finally:
+        probe.unlink(missing_ok=True)
+
+
 def make_folder(path):
     """Make a folder and its parents, where they are not there yet.
 

@@ -10,8 +10,8 @@ from .quietly import import_tensorflow
 
 BACKENDS = ("tensorflow", "jax", "torch")
 
-# Measured on CPU (docs/adr/0004, 0007): XLA makes TensorFlow's train step of a Mixer up to twice as
-# fast and that of the small baselines up to four times slower, JAX cannot train without it, and
+# Measured on CPU (docs/adr/0004, 0007, 0009): XLA makes TensorFlow's train step of all-MLP models
+# faster and that of the small baselines up to four times slower, JAX cannot train without it, and
 # torch.compile's start-up of minutes is not earned back by a small model.
 JIT = {
     "tensorflow": ("mixer", "shift_mlp"),

@@ -64,12 +64,16 @@ def _found(path, skipped):
 def _below(path):
     """Return the run folders below a folder, or below what a glob matches."""
     if path.exists():
-        return sorted(file.parent for file in path.rglob("config.yaml"))
+        return _runs_in(path)
     try:
         matching = sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
     except ValueError as error:
         raise RunError(f"{path}: not a glob: {error}") from None
-    return [run for match in matching for run in ([match] if _is_run(match) else _below(match))]
+    return [run for match in matching if match.is_dir() for run in _runs_in(match)]
+
+
+def _runs_in(folder):
+    return sorted(file.parent for file in folder.rglob("config.yaml"))
 
 
 def _is_run(folder):
@@ -82,8 +86,8 @@ def _whole(run):
     if missing:
         hint = "" if run.finished else f"; finish it with: kmixer resume {run.folder}"
         raise RunError(f"{run.folder}: incomplete: no {', no '.join(missing)}{hint}")
-    if not run.history:
-        raise RunError(f"{run.folder}: incomplete: history.csv holds no epoch")
+    if not (run.history and run.metrics and run.class_names):
+        raise RunError(f"{run.folder}: incomplete: history.csv or labels.txt is empty")
     return run
 
 
@@ -202,7 +206,9 @@ def common_folder(runs):
 
 def curves(runs):
     """Return a figure with the runs' curves over each other, by each of `CURVES`."""
-    labels = [f"{row['run']}  {100 * row['test_accuracy']:.2f} %" for row in table(runs)]
+    labels = [
+        f"{figures.shorten(row['run'])}  {100 * row['test_accuracy']:.2f} %" for row in table(runs)
+    ]
     smoothed = [
         f"{label}  (smoothed labels)" if run.settings.training.label_smoothing else label
         for label, run in zip(labels, runs, strict=True)

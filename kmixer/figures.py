@@ -10,7 +10,7 @@ from . import atomic
 
 STYLES = ("-", "--", ":", "-.")  # of each ten runs in one picture
 MOST_UNITS = 64  # of a kernel
-LONGEST = 75  # characters of a label
+LONGEST = 56  # characters of a run's name in a legend
 
 
 def save(figure, path):
@@ -98,7 +98,7 @@ def overlaid(histories, labels, key, title):
         key: the column, such as `"val_accuracy"`.
         title: above the curves.
     """
-    labels = [f" {label}" if len(label) < LONGEST else f" {label[:LONGEST]}…" for label in labels]
+    labels = [f" {label}" for label in labels]  # matplotlib leaves out what begins with "_"
     columns = 2 if max(map(len, labels)) < 34 and len(labels) > 4 else 1
     height = 4.2 + 0.2 * (len(labels) // columns + 1)
     figure = Figure(figsize=(6.2, height), layout="constrained")
@@ -117,6 +117,12 @@ def overlaid(histories, labels, key, title):
     for text in legend.get_texts():
         text.set_parse_math(False)
     return figure
+
+
+def shorten(name):
+    """Leave out the middle of a long name: the runs of a sweep often differ at the end."""
+    half = LONGEST // 2
+    return name if len(name) <= LONGEST else f"{name[:half]}…{name[-half:]}"
 
 
 def _limits(histories, key):

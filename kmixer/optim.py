@@ -3,7 +3,7 @@
 import keras
 
 NOT_DECAYED = ("bias", "gamma", "beta")
-NOT_FOR_MUON = ("(^|/)stem(_[0-9]+)?/", "(^|/)head/")
+NOT_FOR_MUON = ("(^|/)stem/", "(^|/)head/")
 
 
 def build_optimizer(settings, steps_per_epoch):

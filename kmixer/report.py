@@ -30,7 +30,7 @@ def write_report(runs, path, progress=None):
     import jinja2
 
     sections, datasets = [], {}
-    atomic.write_text(path, "")  # told before hours of measuring, not after
+    atomic.check_writable(path)
     for index, (name, run) in enumerate(zip(comparison.names(runs), runs, strict=True)):
         sections.append(_section(name, run, datasets))
         if progress:

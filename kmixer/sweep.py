@@ -86,13 +86,22 @@ def open_sweep(folder, runs):
         SettingsError: a run of the same name was begun with other settings.
     """
     path = folder / FILE
-    begun = settings_io.read_file(path) if path.is_file() else {}
+    begun = _read(path)
     now = {name: settings.model_dump(mode="json") for name, settings in runs.items()}
     for name in begun.keys() & runs.keys():
-        before = flat_settings(settings_io.build(begun[name]))
-        _check_same(folder / name, before, flat_settings(runs[name]))
+        if state(folder / name) != "new":
+            _check_same(folder / name, flat_settings(begun[name]), flat_settings(runs[name]))
     atomic.make_folder(folder)
-    atomic.write_text(path, yaml.safe_dump(begun | now, sort_keys=False, allow_unicode=True))
+    kept = {name: settings.model_dump(mode="json") for name, settings in begun.items()}
+    atomic.write_text(path, yaml.safe_dump(kept | now, sort_keys=False, allow_unicode=True))
+
+
+def _read(path):
+    values = settings_io.read_file(path, keep_run=True) if path.is_file() else {}
+    try:
+        return {str(name): settings_io.build(each or {}) for name, each in values.items()}
+    except (SettingsError, AttributeError) as error:
+        raise SettingsError(f"{path}: damaged, or of another version: {error}") from None
 
 
 def _check_same(folder, begun, now):

@@ -66,6 +66,11 @@ def test_layer_by_layer_as_listed(preset):
     assert trainable(model) == TOTALS[preset]
 
 
+@pytest.mark.parametrize("preset", settings_io.preset_names())
+def test_every_preset_builds_on_its_images(preset):
+    assert build(preset).output_shape == (None, 10)
+
+
 @pytest.mark.parametrize("preset", POOLED)
 def test_pooling_leaves_the_listed_sizes(preset):
     pools = [la for la in build(preset).layers if isinstance(la, keras.layers.MaxPooling2D)]
@@ -155,11 +160,16 @@ def test_patches_that_do_not_fit_are_refused():
 
 def test_xla_is_chosen_by_backend_and_kind_of_model(image_folder):
     name = keras.backend.backend()
-    expected = {"tensorflow": (True, False), "jax": (True, True), "torch": (False, False)}[name]
+    expected = {
+        "tensorflow": (True, True, False, False), "jax": (True,) * 4, "torch": (False,) * 4,
+    }[name]  # fmt: skip
+    stages = {"shift_mlp": [{"patch_size": 2, "dim": 4, "mlp_dim": 4}], "cnn": [{"filters": 2}]}
+    models = [{"patch_size": 4}, *({"name": n, "stages": s} for n, s in stages.items())]
+    models.insert(2, {"name": "mlp"})
     data = {"data": {"name": str(image_folder), "validation_size": 20}}
     dataset = load_splits(settings_io.build(data).data)
     found = [
         training.resolve(settings_io.build(data, {"model": model}), dataset).training.jit
-        for model in ({"patch_size": 4}, {"name": "mlp"})
+        for model in models
     ]
     assert tuple(found) == expected

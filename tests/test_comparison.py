@@ -83,7 +83,7 @@ def test_runs_found_below_a_folder_of_folders(copies):
         ),
         (lambda run: (run / "history.csv").write_text("epoch\nx\n"), r"a: history\.csv is damaged"),
         (lambda run: (run / "history.csv").write_bytes(b"\xff"), r"a: history\.csv is damaged"),
-        (lambda run: edit(run / "history.csv", r"(?s)(.*?\n).*", r"\1"), "holds no epoch"),
+        (lambda run: edit(run / "history.csv", r"(?s)(.*?\n).*", r"\1"), "is empty"),
         (lambda run: edit(run / "history.csv", r"0\.\d+\n", "nan\n"), "no finite number"),
         (
             lambda run: edit(run / "metrics.json", r'"loss": [0-9.]+', '"loss": null'),
@@ -136,11 +136,14 @@ def test_runs_of_one_name_are_told_apart(copies):
 
 def test_below_a_folder_what_is_no_finished_run_is_left_out_with_a_word(copies):
     (copies / "a" / "metrics.json").unlink()
+    shutil.copytree(copies / "b", copies / "damaged")
+    (copies / "damaged" / "metrics.json").write_text("{}")
     (copies / "foreign").mkdir()
     (copies / "foreign" / "config.yaml").write_text("some: thing")
     said = []
     assert [run.folder.name for run in comparison.find_runs([copies], said.append)] == ["b"]
-    assert len(said) == 2 and "kmixer resume" in said[0] and "foreign: not a run" in said[1]
+    assert len(said) == 3 and "kmixer resume" in said[0]
+    assert "of another version" in said[1] and "foreign: not a run" in said[2]
     with pytest.raises(RunError, match="incomplete"):
         comparison.find_runs([copies / "a"])
 
@@ -183,6 +186,18 @@ def test_no_run_lies_wholly_outside_the_axes():
     histories = [long] * 9 + [[{"epoch": 1, "val_accuracy": 0.5}]]
     axes = figures.overlaid(histories, list("abcdefghij"), "val_accuracy", "t").axes[0]
     assert axes.get_ylim()[0] < 0.5 and axes.get_ylim()[1] > 0.9
+
+
+def test_long_names_keep_both_ends():
+    name = f"learning_rate=0.01,{'x' * 60},seed=2"
+    assert figures.shorten("short") == "short"
+    assert figures.shorten(name).startswith("learning_rate=0.01,x")
+    assert figures.shorten(name).endswith("x,seed=2") and len(figures.shorten(name)) < 60
+
+
+def test_a_link_that_leads_nowhere_is_passed_over(copies):
+    (copies / "latest[1]").symlink_to(copies / "gone")
+    assert len(comparison.find_runs([f"{copies}/*"])) == 2
 
 
 def test_a_label_that_begins_with_an_underscore_is_in_the_legend():
@@ -265,14 +280,16 @@ def test_a_sweep_goes_on_after_ctrl_c_and_ends_with_the_comparison(
     kmixer_cli, image_folder, tmp_path
 ):
     """Interrupted in its first run, which then goes on from its last whole epoch."""
-    words = ["sweep", str(image_folder), *FLAGS, "--set", "training.epochs=60", "--grid",
+    words = ["sweep", str(image_folder), *FLAGS, "--set", "training.epochs=150", "--grid",
              "model.blocks=1,2", "--name", "s"]  # fmt: skip
     process = subprocess.Popen(
         [sys.executable, "-m", "kmixer_cli", *words], cwd=tmp_path, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ,
     )  # fmt: skip
     first = tmp_path / "saved_models" / "s" / "blocks=1"
+    deadline = time.monotonic() + 120
     while not (first / "checkpoint.npz").is_file() and process.poll() is None:
+        assert time.monotonic() < deadline or process.kill()
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
@@ -283,7 +300,7 @@ def test_a_sweep_goes_on_after_ctrl_c_and_ends_with_the_comparison(
     assert done.returncode == 0, done.stderr
     assert "blocks=1  (begun)" in done.stderr and "blocks=2  (new)" in done.stderr
     after = (first / "history.csv").read_text()
-    assert after.startswith(before) and len(after.splitlines()) == 61
+    assert after.startswith(before) and len(after.splitlines()) == 151
     result = json.loads(done.stdout)
     assert [row["run"] for row in result["runs"]] == ["blocks=1", "blocks=2"]
     command = (first / "config.yaml").read_text().splitlines()[0]
@@ -293,7 +310,7 @@ def test_a_sweep_goes_on_after_ctrl_c_and_ends_with_the_comparison(
     assert again.returncode == 0 and again.stdout.count("(finished)") == 2
     changed = kmixer_cli(*words, "--set", "training.epochs=3", cwd=tmp_path)
     assert changed.returncode == 2
-    assert "begun with training.epochs 60, received 3" in changed.stderr
+    assert "begun with training.epochs 150, received 3" in changed.stderr
 
 
 def test_a_sweep_takes_up_values_added_to_its_grid(tmp_path):
@@ -303,8 +320,23 @@ def test_a_sweep_takes_up_values_added_to_its_grid(tmp_path):
     sweep.open_sweep(tmp_path, {"blocks=1": settings(1)})
     sweep.open_sweep(tmp_path, {"blocks=1": settings(1), "blocks=2": settings(2)})
     sweep.open_sweep(tmp_path, {"blocks=2": settings(2)})
+    sweep.open_sweep(tmp_path, {"blocks=1": settings(1)})
+    (tmp_path / "blocks=1").mkdir()
+    (tmp_path / "blocks=1" / "config.yaml").touch()
     with pytest.raises(SettingsError, match=r"blocks=1: begun with model\.blocks 1, received 3"):
         sweep.open_sweep(tmp_path, {"blocks=1": settings(3)})
+
+
+def test_settings_of_a_run_that_never_began_may_be_mended(tmp_path):
+    for blocks in (1, 2):
+        sweep.open_sweep(tmp_path, {"run": settings_io.build({"model": {"blocks": blocks}})})
+
+
+@pytest.mark.parametrize("text", ["run: 3", "run: {model: {blokcs: 2}}", "- 1"])
+def test_a_damaged_sweep_file_is_told(tmp_path, text):
+    (tmp_path / "sweep.yaml").write_text(text)
+    with pytest.raises(SettingsError, match=r"sweep\.yaml: "):
+        sweep.open_sweep(tmp_path, {"run": settings_io.build()})
 
 
 def test_only_what_a_killed_run_left_is_cleared(tmp_path):

@@ -164,5 +164,7 @@ def test_shift_mlps_flops_by_hand():
 
 def test_a_stage_whose_patches_do_not_fit_is_refused():
     stages = [STAGES[0], STAGES[1] | {"patch_size": 4}]
-    with pytest.raises(SettingsError, match="4 does not fit an image side of 13"):
+    with pytest.raises(
+        SettingsError, match=r"model\.stages\.1\.patch_size 4 does not fit an image side of 13"
+    ):
         ShiftMlp((28, 28, 1), 10, stages=stages)

@@ -1,6 +1,7 @@
 """The HTML report, opened in a browser as its reader does."""
 
 import base64
+import os
 import re
 import shutil
 
@@ -20,7 +21,8 @@ def runs(image_folder, tmp_path_factory):
     models = {
         "a": {"patch_size": 4, "blocks": 2, "hidden_dim": 4, "tokens_mlp_dim": 6,
               "channels_mlp_dim": 4},
-        "<b>": {"name": "mlp", "hidden_dims": [3]},
+        "<b>": {"name": "shift_mlp",
+                "stages": [{"patch_size": 2, "dim": 9, "mlp_dim": 9, "blocks": 1}]},
     }  # fmt: skip
     for name, model in models.items():
         settings = settings_io.build(
@@ -141,6 +143,7 @@ def browser():
     program = shutil.which("chromium") or shutil.which("chromium-browser")
     driver = shutil.which("chromedriver")
     if not program or not driver:
+        assert not os.environ.get("KMIXER_BROWSER"), "chromium and chromedriver are required"
         pytest.skip("no chromium and chromedriver on this machine")
     from selenium import webdriver
 

@@ -6,26 +6,27 @@ from keras import ops
 from ..errors import SettingsError
 
 
-def patch_grid(image_size, patch_size, stride):
+def patch_grid(image_size, patch_size, stride, section="model"):
     """Return how many patches fit along each side.
 
     Args:
         image_size: (height, width) in pixels.
         patch_size: side of a patch in pixels.
         stride: pixels between the starts of neighbouring patches.
+        section: of the settings, for the error.
 
     Raises:
         SettingsError: the patches do not end at the image's edge; the nearest that do are named.
     """
     for side in image_size:
         if patch_size > side or (side - patch_size) % stride:
-            raise SettingsError(_misfit(side, patch_size, stride))
+            raise SettingsError(_misfit(side, patch_size, stride, section))
     return tuple((side - patch_size) // stride + 1 for side in image_size)
 
 
-def _misfit(side, patch_size, stride):
+def _misfit(side, patch_size, stride, section):
     tiling = _nearest((size for size in range(1, side + 1) if side % size == 0), patch_size)
-    line = f"model.patch_size {patch_size} does not fit an image side of {side}"
+    line = f"{section}.patch_size {patch_size} does not fit an image side of {side}"
     if stride == patch_size:
         return f"{line}; the nearest that divide it: {tiling}"
     at_stride = _nearest(
@@ -35,7 +36,7 @@ def _misfit(side, patch_size, stride):
         s for s in range(1, patch_size + 1) if patch_size <= side and not (side - patch_size) % s
     ]
     return (
-        f"{line} with model.patch_stride {stride}; patch sizes that fit this stride:"
+        f"{line} with {section}.patch_stride {stride}; patch sizes that fit this stride:"
         f" {at_stride or 'none'}; strides that fit this patch size: {_nearest(strides, stride)}"
     )
 

@@ -1,4 +1,4 @@
-"""The spatial-shift MLP's layers: tokens meet because channels move, no weights mix them."""
+"""The spatial-shift MLP's layers: within a block tokens meet because channels move."""
 
 import keras
 from keras import ops

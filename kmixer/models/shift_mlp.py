@@ -38,7 +38,7 @@ def ShiftMlp(input_shape, classes, *, stages, activation="gelu_tanh", head_dropo
     last = max(sum(stage["blocks"] for stage in stages) - 1, 1)
     done = 0
     for index, stage in enumerate(stages):
-        x = _embed(x, "stem" if index == 0 else f"stem_{index}", stage, kernel_initializer)
+        x = _embed(x, index, stage, kernel_initializer)
         for _ in range(stage["blocks"]):
             x = ShiftBlock(
                 stage["mlp_dim"],
@@ -56,11 +56,11 @@ def ShiftMlp(input_shape, classes, *, stages, activation="gelu_tanh", head_dropo
     return keras.Model(images, logits_out(x, classes, kernel_initializer), name=name)
 
 
-def _embed(x, name, stage, kernel_initializer):  # (batch, rows, columns, channels)
+def _embed(x, index, stage, kernel_initializer):  # (batch, rows, columns, channels)
     size = stage["patch_size"]
     stride = stage.get("patch_stride") or size
-    patch_grid(x.shape[1:3], size, stride)
+    patch_grid(x.shape[1:3], size, stride, f"model.stages.{index}")
     return keras.layers.Conv2D(
-        stage["dim"], size, stride, name=name,
+        stage["dim"], size, stride, name="stem" if index == 0 else f"stem_{index}",
         kernel_initializer=initializer(kernel_initializer, "conv"),
     )(x)  # fmt: skip
