@@ -5,7 +5,7 @@ import io
 import os
 from pathlib import Path
 
-from . import atomic, figures
+from . import atomic, figures, settings_io
 from .errors import KmixerError, RunError
 from .runs import load_run
 
@@ -124,7 +124,7 @@ def differences(runs):
     None stands where a run has the whole section switched off. What a run cannot have, such as
     another optimizer's momentum, is left out.
     """
-    flat = [flat_settings(run.settings) for run in runs]
+    flat = [settings_io.flat(run.settings) for run in runs]
     keys = dict.fromkeys(key for values in flat for key in values)
     columns = {key: [_value(values, key) for values in flat] for key in keys}
     return {
@@ -141,24 +141,12 @@ def _value(values, key):
     return values.get(key, None if off else ABSENT)
 
 
-def flat_settings(settings):
-    """Return the values of all settings by their paths, such as `model.blocks`."""
-    return _flat(settings.model_dump(mode="json"))
-
-
-def _flat(values, path=""):
-    if not isinstance(values, dict):
-        return {path: values}
-    return {k: v for key, inner in values.items()
-            for k, v in _flat(inner, f"{path}.{key}" if path else key).items()}  # fmt: skip
-
-
 def _row(run):
     metrics = run.metrics
     at_best = metrics["best"]
     return {
         "dataset": metrics["dataset"],
-        "preset": run.info.get("preset"),
+        "preset": run.info["preset"],
         "backend": metrics["backend"],
         "seed": run.settings.training.seed,
         "epochs": metrics["epochs"],

@@ -23,7 +23,12 @@ def as_svg(figure):
     """Return a figure as a `data:` address of an SVG picture."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None})
-    return f"data:image/svg+xml;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return data_address("image/svg+xml", buffer.getvalue())
+
+
+def data_address(kind, content):
+    """Return bytes of a media type as a `data:` address."""
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def curves(rows, title, smoothed_labels=False):
@@ -54,6 +59,10 @@ def curve_panels(rows, smoothed_labels=False):
 
 def _panel(axes, draw, rows, smoothed_labels):
     draw(axes, rows, smoothed_labels)
+    _epochs(axes)
+
+
+def _epochs(axes):
     axes.set_xlabel("Epoch")
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.grid(alpha=0.3)
@@ -108,9 +117,7 @@ def overlaid(histories, labels, key, title):
         _curve(axes, rows, key, label, **style)
     axes.set_ylim(*_limits(histories, key))
     axes.set_title(title)
-    axes.set_xlabel("Epoch")
-    axes.xaxis.get_major_locator().set_params(integer=True)
-    axes.grid(alpha=0.3)
+    _epochs(axes)
     legend = figure.legend(
         axes.lines, labels, loc="outside lower left", ncols=columns, fontsize=9, frameon=False
     )

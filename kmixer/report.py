@@ -1,6 +1,5 @@
 """Runs → one HTML file that needs nothing else: no network, no files beside it."""
 
-import base64
 import io
 from importlib import resources
 
@@ -136,4 +135,4 @@ def _png(image):
     picture.thumbnail((THUMBNAIL, THUMBNAIL))
     buffer = io.BytesIO()
     picture.save(buffer, format="png")
-    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return figures.data_address("image/png", buffer.getvalue())

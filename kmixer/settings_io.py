@@ -125,6 +125,18 @@ def nested(path, value):
     return value
 
 
+def flat(settings):
+    """Return the values of all settings by their paths, such as `model.blocks`."""
+    return _flat(settings.model_dump(mode="json"))
+
+
+def _flat(values, path=""):
+    if not isinstance(values, dict):
+        return {path: values}
+    return {k: v for key, inner in values.items()
+            for k, v in _flat(inner, f"{path}.{key}" if path else key).items()}  # fmt: skip
+
+
 def merge(lower, upper):
     """Lay the nested dicts `upper` over `lower`."""
     if not isinstance(lower, dict) or not isinstance(upper, dict):

@@ -9,7 +9,6 @@ import shutil
 import yaml
 
 from . import atomic, settings_io
-from .comparison import flat_settings
 from .errors import SettingsError
 
 FILE = "sweep.yaml"
@@ -90,7 +89,7 @@ def open_sweep(folder, runs):
     now = {name: settings.model_dump(mode="json") for name, settings in runs.items()}
     for name in begun.keys() & runs.keys():
         if state(folder / name) != "new":
-            _check_same(folder / name, flat_settings(begun[name]), flat_settings(runs[name]))
+            _check_same(folder / name, settings_io.flat(begun[name]), settings_io.flat(runs[name]))
     atomic.make_folder(folder)
     kept = {name: settings.model_dump(mode="json") for name, settings in begun.items()}
     atomic.write_text(path, yaml.safe_dump(kept | now, sort_keys=False, allow_unicode=True))

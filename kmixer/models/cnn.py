@@ -5,7 +5,7 @@ import keras
 from ..errors import SettingsError
 from ..layers import activation as resolve_activation
 from ..layers import initializer
-from .ends import hidden_layers, images_in, logits_out, patches_as_pixels
+from .ends import images_in, patches_as_pixels, perceptron_out
 
 
 def Cnn(input_shape, classes, *, stages, hidden_dims=(), activation="relu", dropout=0.0,
@@ -39,10 +39,8 @@ def Cnn(input_shape, classes, *, stages, hidden_dims=(), activation="relu", drop
         x = patches_as_pixels(x, patch_size)
     for index, stage in enumerate(stages):
         x = _stage(x, index, kernel_initializer, **stage)
-    x = keras.layers.Flatten(name="flatten")(x)  # (batch, features)
-    function = resolve_activation(activation)
-    x = hidden_layers(x, hidden_dims, function, dropout, kernel_initializer)
-    return keras.Model(images, logits_out(x, classes, kernel_initializer), name=name)
+    logits = perceptron_out(x, classes, hidden_dims, activation, dropout, kernel_initializer)
+    return keras.Model(images, logits, name=name)
 
 
 def _stage(x, index, kernel_initializer, filters, kernel_size=3, padding="same", batch_norm=False,

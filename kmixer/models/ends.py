@@ -3,6 +3,7 @@
 import keras
 
 from ..layers import Patches, initializer, patch_grid
+from ..layers import activation as resolve_activation
 
 
 def images_in(input_shape, mean, std):
@@ -36,16 +37,26 @@ def patches_as_pixels(x, size):
     return keras.layers.Reshape((rows, columns, -1), name="patches_as_pixels")(patches)
 
 
-def hidden_layers(x, widths, activation, dropout, kernel_initializer):
-    """Put a dense layer of each width, its activation and dropout on `(batch, features)`."""
-    for index, width in enumerate(widths):
+def perceptron_out(x, classes, hidden_dims, activation, dropout, kernel_initializer):
+    """Return the logits of a perceptron on all values of `x`, flattened.
+
+    Args:
+        x: `(batch, …)`.
+        classes: number of logits.
+        hidden_dims: widths of the hidden layers.
+        activation: of the hidden layers; a name that `kmixer.layers.activation` knows.
+        dropout: after each hidden layer.
+        kernel_initializer: see `kmixer.layers.initializer`.
+    """
+    x = keras.layers.Flatten(name="flatten")(x)  # (batch, features)
+    for index, width in enumerate(hidden_dims):
         x = keras.layers.Dense(
-            width, activation, name=f"hidden_{index}",
+            width, resolve_activation(activation), name=f"hidden_{index}",
             kernel_initializer=initializer(kernel_initializer, "dense"),
         )(x)  # fmt: skip
         if dropout:
             x = keras.layers.Dropout(dropout, name=f"dropout_{index}")(x)
-    return x
+    return logits_out(x, classes, kernel_initializer)
 
 
 def logits_out(x, classes, kernel_initializer):

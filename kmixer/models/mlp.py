@@ -2,8 +2,7 @@
 
 import keras
 
-from ..layers import activation as resolve_activation
-from .ends import hidden_layers, images_in, logits_out, patches_as_pixels
+from .ends import images_in, patches_as_pixels, perceptron_out
 
 
 def Mlp(input_shape, classes, *, hidden_dims, activation="relu", dropout=0.0, patch_size=None,
@@ -31,7 +30,5 @@ def Mlp(input_shape, classes, *, hidden_dims, activation="relu", dropout=0.0, pa
     images, x = images_in(input_shape, mean, std)
     if patch_size:
         x = patches_as_pixels(x, patch_size)
-    x = keras.layers.Flatten(name="flatten")(x)  # (batch, features)
-    function = resolve_activation(activation)
-    x = hidden_layers(x, hidden_dims, function, dropout, kernel_initializer)
-    return keras.Model(images, logits_out(x, classes, kernel_initializer), name=name)
+    logits = perceptron_out(x, classes, hidden_dims, activation, dropout, kernel_initializer)
+    return keras.Model(images, logits, name=name)

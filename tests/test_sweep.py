@@ -1,0 +1,161 @@
+"""Grids of settings: planned, interrupted, gone on with, compared."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from kmixer import settings_io, sweep
+from kmixer.errors import SettingsError
+
+TINY = {
+    "data": {"batch_size": 16, "validation_size": 20},
+    "model": {"patch_size": 4, "blocks": 1, "hidden_dim": 4, "tokens_mlp_dim": 2,
+              "channels_mlp_dim": 4},
+    "training": {"epochs": 2, "jit": False},
+}  # fmt: skip
+FLAGS = [
+    word
+    for section, values in TINY.items()
+    for key, value in values.items()
+    for word in ("--set", f"{section}.{key}={json.dumps(value)}")
+]
+
+
+def test_grids_multiply_and_names_are_short():
+    grid = sweep.parse_grid(["optimizer.learning_rate=0.01,1e-3", "model.block_dims=[8,4],[4,2]"])
+    assert grid == {"optimizer.learning_rate": [0.01, 0.001], "model.block_dims": [[8, 4], [4, 2]]}
+    planned = sweep.combinations(grid)
+    assert len(planned) == 4
+    assert planned["learning_rate=0.01,block_dims=8-4"] == [
+        "optimizer.learning_rate=0.01", "model.block_dims=[8, 4]",
+    ]  # fmt: skip
+    assert list(sweep.combinations({"optimizer.name": ["adam"], "model.name": ["mlp"]})) == [
+        "optimizer=adam,model=mlp"
+    ]
+    assert list(sweep.combinations({"data.name": ["a b", "a_b", "a b"]})) == [
+        "data=a_b", "data=a_b_",
+    ]  # fmt: skip
+    assert list(sweep.combinations({"data.dir": ["a"], "x.dir": ["b"]})) == ["data.dir=a,x.dir=b"]
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        (["model.blocks"], "received 'model.blocks', expected path.to.key=value,value"),
+        (["model.blocks="], "expected path.to.key"),
+        (["=1,2"], "expected path.to.key"),
+        (["model.blocks=1", "model.blocks=2"], "received model.blocks twice"),
+        (["model.blocks=1]["], "expected YAML"),
+        (["model.blocks=2024-01-01,2"], "expected plain values"),
+    ],
+)
+def test_a_grid_that_is_none_is_refused(texts, message):
+    with pytest.raises(SettingsError, match=message.replace("[", r"\[")):
+        sweep.parse_grid(texts)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--grid", "model.blcks=1,2"], "model.blcks: no such setting (nearest: 'blocks'"),
+        (["--grid", "model.blocks=1,zwei"], "model.blocks: received 'zwei', expected integer"),
+        (["--grid", "model.blocks=1", "--preset", "fmnist-pyramd"], "nearest: 'fmnist-pyramid'"),
+        ([], "--grid: received none"),
+    ],
+)
+def test_a_mistake_in_a_sweep_is_told_before_anything_is_written(
+    kmixer_cli, tmp_path, words, message
+):
+    done = kmixer_cli("sweep", "fmnist", *words, cwd=tmp_path)
+    assert done.returncode == 2 and message in done.stderr
+    assert len(done.stderr.splitlines()) == 1 and not list(tmp_path.iterdir())
+
+
+def test_a_sweep_goes_on_after_ctrl_c_and_ends_with_the_comparison(
+    kmixer_cli, image_folder, tmp_path
+):
+    """Interrupted in its first run, which then goes on from its last whole epoch."""
+    words = ["sweep", str(image_folder), *FLAGS, "--set", "training.epochs=150", "--grid",
+             "model.blocks=1,2", "--name", "s"]  # fmt: skip
+    process = subprocess.Popen(
+        [sys.executable, "-m", "kmixer_cli", *words], cwd=tmp_path, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ,
+    )  # fmt: skip
+    first = tmp_path / "saved_models" / "s" / "blocks=1"
+    deadline = time.monotonic() + 120
+    while not (first / "checkpoint.npz").is_file() and process.poll() is None:
+        assert time.monotonic() < deadline or process.kill()
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130 and "the same command goes on" in errors
+    assert not (first / "metrics.json").exists()
+    before = (first / "history.csv").read_text()
+    done = kmixer_cli(*words, "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "blocks=1  (begun)" in done.stderr and "blocks=2  (new)" in done.stderr
+    after = (first / "history.csv").read_text()
+    assert after.startswith(before) and len(after.splitlines()) == 151
+    result = json.loads(done.stdout)
+    assert [row["run"] for row in result["runs"]] == ["blocks=1", "blocks=2"]
+    command = (first / "config.yaml").read_text().splitlines()[0]
+    assert command.startswith("# kmixer train") and "model.blocks=1" in command
+    assert (tmp_path / "saved_models" / "s" / "comparison" / "loss.png").is_file()
+    again = kmixer_cli(*words, cwd=tmp_path)
+    assert again.returncode == 0 and again.stdout.count("(finished)") == 2
+    changed = kmixer_cli(*words, "--set", "training.epochs=3", cwd=tmp_path)
+    assert changed.returncode == 2
+    assert "begun with training.epochs 150, received 3" in changed.stderr
+
+
+def test_a_sweep_takes_up_values_added_to_its_grid(tmp_path):
+    def settings(blocks):
+        return settings_io.build({"model": {"blocks": blocks}})
+
+    sweep.open_sweep(tmp_path, {"blocks=1": settings(1)})
+    sweep.open_sweep(tmp_path, {"blocks=1": settings(1), "blocks=2": settings(2)})
+    sweep.open_sweep(tmp_path, {"blocks=2": settings(2)})
+    sweep.open_sweep(tmp_path, {"blocks=1": settings(1)})
+    (tmp_path / "blocks=1").mkdir()
+    (tmp_path / "blocks=1" / "config.yaml").touch()
+    with pytest.raises(SettingsError, match=r"blocks=1: begun with model\.blocks 1, received 3"):
+        sweep.open_sweep(tmp_path, {"blocks=1": settings(3)})
+
+
+def test_settings_of_a_run_that_never_began_may_be_mended(tmp_path):
+    for blocks in (1, 2):
+        sweep.open_sweep(tmp_path, {"run": settings_io.build({"model": {"blocks": blocks}})})
+    kept = settings_io.read_file(tmp_path / "sweep.yaml", keep_run=True)
+    assert kept["run"]["model"]["blocks"] == 2
+
+
+@pytest.mark.parametrize("text", ["run: 3", "run: {model: {blokcs: 2}}", "- 1"])
+def test_a_damaged_sweep_file_is_told(tmp_path, text):
+    (tmp_path / "sweep.yaml").write_text(text)
+    with pytest.raises(SettingsError, match=r"sweep\.yaml: "):
+        sweep.open_sweep(tmp_path, {"run": settings_io.build()})
+
+
+def test_only_what_a_killed_run_left_is_cleared(tmp_path):
+    (tmp_path / "killed").mkdir()
+    (tmp_path / "killed" / "labels.txt").touch()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").touch()
+    for name in ("killed", "mine", "absent"):
+        sweep.clear(tmp_path / name)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+def test_a_run_that_diverges_does_not_end_the_sweep(kmixer_cli, image_folder, tmp_path):
+    done = kmixer_cli(
+        "sweep", image_folder, *FLAGS, "--set", "optimizer.name=sgd", "--grid",
+        "optimizer.learning_rate=1e30,0.01", cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "1 of 2 runs failed: learning_rate=1e+30 (exit code 3)" in done.stderr
+    assert "validation split: learning_rate=0.01," in done.stdout
