@@ -23,7 +23,27 @@ def build_optimizer(settings, steps_per_epoch):
     }
     optimizer = _OPTIMIZERS[chosen.name](chosen, options)
     optimizer.exclude_from_weight_decay(var_names=list(NOT_DECAYED))
+    if chosen.l2:
+        _add_l2(optimizer, chosen.l2)
     return optimizer
+
+
+def _add_l2(optimizer, share):
+    """Add a share of each weight to its gradient, which is what PyTorch's Adam calls weight decay.
+
+    Keras' `kernel_regularizer` would do it through the loss, which is to stay comparable.
+    """
+    apply = optimizer.apply
+
+    def apply_with_l2(grads, trainable_variables=None):
+        variables = trainable_variables or optimizer._trainable_variables  # JAX passes none
+        apply([_with_l2(g, v, share) for g, v in zip(grads, variables, strict=True)], variables)
+
+    optimizer.apply = apply_with_l2
+
+
+def _with_l2(gradient, variable, share):
+    return gradient if variable.name in NOT_DECAYED else gradient + share * variable
 
 
 def _adam(chosen, options):

@@ -146,6 +146,7 @@ def test_divergence_stops_with_code_3_and_keeps_the_last_good_weights(tiny, tmp_
     [
         *([f"optimizer.name={name}"] for name in ("adamw", "sgd", "rmsprop", "muon", "lion")),
         ["optimizer.name=muon", "optimizer.weight_decay=0.1", "optimizer.ema=0.9"],
+        ["optimizer.l2=0.01", "training.precision=mixed_float16"],
         ["optimizer.clip_norm=1.0", "optimizer.weight_decay=0.01", "training.label_smoothing=0.1"],
         ["schedule.name=constant", "plateau.patience=1", "plateau.factor=0.5"],
         ["augment.random_resized_crop.scale=[0.8,1]", "augment.horizontal_flip=0.5",
@@ -257,6 +258,19 @@ def test_muon_takes_the_blocks_matrices_and_adam_the_rest(tiny, tmp_path):
         if optimizer._use_weight_decay(v)
     }
     assert decayed == {"kernel"}
+
+
+@pytest.mark.parametrize(("name", "after"), [("kernel", 1.8), ("bias", 1.9), ("gamma", 1.9)])
+def test_l2_adds_a_share_of_the_weight_to_its_gradient(name, after):
+    """2 - 0.1 · (1 + 0.5 · 2), and 2 - 0.1 · 1 without."""
+    settings = settings_io.build(
+        {"optimizer": {"name": "sgd", "learning_rate": 0.1, "momentum": 0.0, "l2": 0.5},
+         "schedule": {"name": "constant"}}
+    )  # fmt: skip
+    weight = keras.Variable([2.0], name=name)
+    optimizer = build_optimizer(settings, 1)
+    optimizer.apply([keras.ops.ones(1)], [weight])
+    assert keras.ops.convert_to_numpy(weight) == pytest.approx(after)
 
 
 def test_callbacks_stand_in_the_order_they_need():

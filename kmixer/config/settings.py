@@ -69,6 +69,7 @@ class OptimizerSettings(Section):
 
     learning_rate: Positive = 1e-3
     weight_decay: NonNegative = Field(0.0, description="decoupled; not on norms and biases")
+    l2: NonNegative = Field(0.0, description="share of a weight added to its gradient; as above")
     clip_norm: Positive | None = Field(None, description="of all gradients together")
     ema: OpenShare | None = Field(None, description="momentum of the moving average of the weights")
 
