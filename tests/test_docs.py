@@ -10,12 +10,12 @@ import pytest
 from kmixer import __version__
 
 ROOT = Path(__file__).parent.parent
-PAGES = runpy.run_path(str(ROOT / "docs" / "generate.py"))["PAGES"]
+PAGES = runpy.run_path(str(ROOT / "docs" / "generate"))["PAGES"]
 
 
 @pytest.mark.parametrize("name", PAGES)
 def test_generated_pages_are_what_the_code_says(name):
-    assert (ROOT / "docs" / name).read_text() == PAGES[name](), "run: python docs/generate.py"
+    assert (ROOT / "docs" / name).read_text() == PAGES[name](), "run: python docs/generate"
 
 
 def test_links_lead_somewhere():
