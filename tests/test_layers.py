@@ -6,13 +6,22 @@ import pytest
 from keras import ops
 
 from kmixer.errors import SettingsError
-from kmixer.layers import MixerBlock, MlpBlock, Patches, ShiftBlock, SpatialShift, gelu_tanh
+from kmixer.layers import (
+    Dropout,
+    MixerBlock,
+    MlpBlock,
+    Patches,
+    ShiftBlock,
+    SpatialShift,
+    gelu_tanh,
+)
 
 pytestmark = pytest.mark.backends
 
 CASES = [
     (Patches(4), (2, 8, 12, 3), (2, 6, 48)),
     (Patches(4, 2), (2, 8, 8, 1), (2, 9, 16)),
+    (Dropout(0.5, seed=1), (2, 5, 6), (2, 5, 6)),
     (SpatialShift(), (2, 3, 4, 18), (2, 3, 4, 18)),
     (MlpBlock(7), (2, 5, 6), (2, 5, 6)),
     (MlpBlock(7, 3, "relu", 0.5, "he_normal"), (2, 5, 6), (2, 5, 3)),
@@ -52,7 +61,7 @@ def test_a_config_is_exactly_the_constructors_arguments(layer, shape, output):
 
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
-@pytest.mark.parametrize(("layer", "shape", "output"), CASES[3:], ids=ids)
+@pytest.mark.parametrize(("layer", "shape", "output"), CASES[4:], ids=ids)
 def test_mixed_precision_computes_in_half_and_keeps_float32_weights(layer, shape, output, policy):
     half = type(layer).from_config(layer.get_config() | {"dtype": policy})
     y = half(np.ones(shape, np.float32))
@@ -94,6 +103,39 @@ def test_gelu_tanh_is_the_originals():
 def constant_weights(layer, value):
     for weight in layer.weights:
         weight.assign(np.full(weight.shape, value, np.float32))
+
+
+def _finalised(word, key=0):
+    """MurmurHash3's finaliser but for its last step, in whole numbers of 32 bits."""
+    word = (word ^ word >> 16) * 0x85EBCA6B % 2**32
+    return (word ^ word >> 13 ^ key) * 0xC2B2AE35 % 2**32
+
+
+def test_dropout_drops_the_same_values_under_every_backend():
+    golden, seed = 0x9E3779B9, 7
+    for step in range(3):
+        start = _finalised((seed + _finalised((step + golden) % 2**32)) % 2**32)
+        key = _finalised((start + golden) % 2**32)
+        words = [_finalised((i * golden + start) % 2**32, key) for i in range(12)]
+        signed = [word - 2**32 * (word >= 2**31) for word in words]
+        kept = np.array([word >= 0.25 * 2**32 - 2**31 for word in signed]).reshape(3, 4)
+        layer = Dropout(0.25, seed=seed)
+        for _ in range(step + 1):
+            y = ops.convert_to_numpy(layer(np.ones((3, 4), np.float32), training=True))
+        assert np.allclose(y, kept / 0.75)
+
+
+def test_dropout_is_even_over_steps_and_places_and_off_outside_training():
+    layer, x = Dropout(0.1, seed=1), np.ones((64, 64), np.float32)
+    dropped = np.stack(
+        [ops.convert_to_numpy(layer(x, training=True)) == 0 for _ in range(200)]
+    ).reshape(200, -1)
+    deviation = np.sqrt(0.1 * 0.9)
+    assert abs(dropped.mean(axis=1) - 0.1).max() < 5 * deviation / 64
+    assert abs(dropped.mean(axis=0) - 0.1).max() < 5 * deviation / np.sqrt(200)
+    between_steps = np.corrcoef(dropped)[np.triu_indices(200, 1)]
+    assert abs(between_steps).max() < 6 / 64
+    assert np.array_equal(ops.convert_to_numpy(layer(x)), x)
 
 
 def test_mlp_block_by_hand():

@@ -1,6 +1,7 @@
 """The Keras layers that a Mixer is made of; `keras.ops` only."""
 
 from .activations import activation, gelu_tanh
+from .dropout import Dropout
 from .initializers import initializer
 from .mixer_block import MixerBlock
 from .mlp_block import MlpBlock
@@ -8,6 +9,7 @@ from .patches import Patches, patch_grid
 from .shift_block import ShiftBlock, SpatialShift
 
 __all__ = [
+    "Dropout",
     "MixerBlock",
     "MlpBlock",
     "Patches",

@@ -3,6 +3,7 @@
 import keras
 
 from .activations import activation as resolve_activation
+from .dropout import Dropout
 
 
 @keras.saving.register_keras_serializable("kmixer")
@@ -29,7 +30,7 @@ class MlpBlock(keras.layers.Layer):
         initial = {"kernel_initializer": self.kernel_initializer, "dtype": self.dtype_policy}
         function = resolve_activation(self.activation)
         self.hidden = keras.layers.Dense(self.mlp_dim, function, name="hidden", **initial)
-        self.drop = keras.layers.Dropout(self.dropout, name="dropout", dtype=self.dtype_policy)
+        self.drop = Dropout(self.dropout, name="dropout", dtype=self.dtype_policy)
         self.output_dense = keras.layers.Dense(
             self.output_dim or input_shape[-1], name="output", **initial
         )

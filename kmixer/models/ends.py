@@ -2,7 +2,7 @@
 
 import keras
 
-from ..layers import Patches, initializer, patch_grid
+from ..layers import Dropout, Patches, initializer, patch_grid
 from ..layers import activation as resolve_activation
 
 
@@ -55,7 +55,7 @@ def perceptron_out(x, classes, hidden_dims, activation, dropout, kernel_initiali
             kernel_initializer=initializer(kernel_initializer, "dense"),
         )(x)  # fmt: skip
         if dropout:
-            x = keras.layers.Dropout(dropout, name=f"dropout_{index}")(x)
+            x = Dropout(dropout, name=f"dropout_{index}")(x)
     return logits_out(x, classes, kernel_initializer)
 
 

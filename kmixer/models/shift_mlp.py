@@ -2,7 +2,7 @@
 
 import keras
 
-from ..layers import ShiftBlock, initializer, patch_grid
+from ..layers import Dropout, ShiftBlock, initializer, patch_grid
 from .ends import images_in, logits_out
 
 
@@ -52,7 +52,7 @@ def ShiftMlp(input_shape, classes, *, stages, activation="gelu_tanh", head_dropo
     x = keras.layers.LayerNormalization(epsilon=norm_epsilon, name="pre_head_layer_norm")(x)
     x = keras.layers.GlobalAveragePooling2D(name="mean_over_tokens")(x)  # (batch, channels)
     if head_dropout:
-        x = keras.layers.Dropout(head_dropout, name="head_dropout")(x)
+        x = Dropout(head_dropout, name="head_dropout")(x)
     return keras.Model(images, logits_out(x, classes, kernel_initializer), name=name)
 
 
