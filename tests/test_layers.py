@@ -30,6 +30,7 @@ CASES = [
     (ShiftBlock(12), (2, 3, 4, 6), (2, 3, 4, 6)),
     (ShiftBlock(12, "relu", 0.2, "he_normal"), (2, 3, 4, 6), (2, 3, 4, 6)),
     (MixerBlock(7, 8, 4, skip_connections=False, norm_position="post"), (2, 5, 6), (2, 5, 4)),
+    (MixerBlock(7, 8, norm_position="none"), (2, 5, 6), (2, 5, 6)),
 ]
 
 
@@ -152,6 +153,8 @@ def numpy_block(block, x, skip):
     """The block's equations in NumPy, with its own weights."""
 
     def norm(layer, x):
+        if block.norm_position == "none":
+            return x
         gamma, beta = (ops.convert_to_numpy(w) for w in layer.weights)
         mean, variance = x.mean(-1, keepdims=True), x.var(-1, keepdims=True)
         return (x - mean) / np.sqrt(variance + block.norm_epsilon) * gamma + beta
@@ -169,8 +172,9 @@ def numpy_block(block, x, skip):
 
 
 @pytest.mark.parametrize("skip", [True, False])
-def test_mixer_block_is_the_papers_equation(skip):
-    block = MixerBlock(7, 8, skip_connections=skip, norm_epsilon=1e-6)
+@pytest.mark.parametrize("norm_position", ["pre", "none"])
+def test_mixer_block_is_the_papers_equation(skip, norm_position):
+    block = MixerBlock(7, 8, skip_connections=skip, norm_position=norm_position, norm_epsilon=1e-6)
     x = np.random.default_rng(0).normal(size=(3, 5, 6)).astype(np.float32)
     block.build(x.shape)
     for index, weight in enumerate(block.weights):

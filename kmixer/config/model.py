@@ -51,7 +51,7 @@ class MixerSettings(Section):
     channels_mlp_dim: Widths = Field(256, description="one width, or one per block")
     block_dims: list[Count] | None = Field(None, description="channels after each block")
     skip_connections: StrictBool = True
-    norm_position: Literal["pre", "post"] = "pre"
+    norm_position: Literal["pre", "post", "none"] = "pre"
     pre_head_layer_norm: StrictBool = True
     norm_epsilon: Positive = 1e-6
     activation: Activation = "gelu_tanh"

@@ -5,6 +5,8 @@ from keras import ops
 
 from .mlp_block import MlpBlock
 
+NORM_POSITIONS = ("pre", "post", "none")
+
 
 @keras.saving.register_keras_serializable("kmixer")
 class MixerBlock(keras.layers.Layer):
@@ -16,7 +18,7 @@ class MixerBlock(keras.layers.Layer):
         output_dim: channels that leave the block; default as many as come in.
         skip_connections: add each MLP's input to its output; needs `output_dim` unchanged.
         norm_position: `"pre"` normalises what goes into each MLP, `"post"` what comes out of it
-            (after the addition).
+            (after the addition), `"none"` nothing.
         activation: of both MLPs.
         dropout: inside both MLPs.
         stochastic_depth: probability of leaving out each MLP for an image in training
@@ -34,8 +36,10 @@ class MixerBlock(keras.layers.Layer):
                  norm_position="pre", activation="gelu_tanh", dropout=0.0, stochastic_depth=0.0,
                  kernel_initializer="glorot_uniform", norm_epsilon=1e-6, **kwargs):  # fmt: skip
         super().__init__(**kwargs)
-        if norm_position not in ("pre", "post"):
-            raise ValueError(f"norm_position: received {norm_position!r}, expected 'pre' or 'post'")
+        if norm_position not in NORM_POSITIONS:
+            raise ValueError(
+                f"norm_position: received {norm_position!r}, expected one of {NORM_POSITIONS}"
+            )
         if stochastic_depth and not skip_connections:
             raise ValueError("stochastic_depth needs skip_connections: nothing else would be left")
         self.tokens_mlp_dim, self.channels_mlp_dim = tokens_mlp_dim, channels_mlp_dim
@@ -64,7 +68,7 @@ class MixerBlock(keras.layers.Layer):
         self.token_mixing.build((None, channels, tokens))
         self.channel_mixing.build((None, tokens, channels))
         self.token_norm.build((None, tokens, channels))
-        after = channels if self.norm_position == "pre" else output_dim
+        after = output_dim if self.norm_position == "post" else channels
         self.channel_norm.build((None, tokens, after))
         self.built = True
 
@@ -75,6 +79,8 @@ class MixerBlock(keras.layers.Layer):
         )  # fmt: skip
 
     def _norm(self, name):
+        if self.norm_position == "none":
+            return keras.layers.Identity(name=name)
         return keras.layers.LayerNormalization(
             epsilon=self.norm_epsilon, name=name, dtype=self.dtype_policy
         )
@@ -89,7 +95,7 @@ class MixerBlock(keras.layers.Layer):
         return ops.swapaxes(y, 1, 2)
 
     def _mix(self, tokens, mlp, norm, training):
-        pre = self.norm_position == "pre"
+        pre = self.norm_position != "post"
         y = mlp(norm(tokens) if pre else tokens, training=training)
         if self.skip_connections:
             y = tokens + self.drop_path(y, training=training)
