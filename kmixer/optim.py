@@ -18,6 +18,9 @@ def build_optimizer(settings, steps_per_epoch):
         "learning_rate": _learning_rate(settings, steps_per_epoch),
         "weight_decay": chosen.weight_decay or None,
         "global_clipnorm": chosen.clip_norm,
+        "gradient_accumulation_steps": (
+            chosen.gradient_accumulation_steps if chosen.gradient_accumulation_steps > 1 else None
+        ),
         "use_ema": chosen.ema is not None,
         "ema_momentum": chosen.ema or 0.99,
     }

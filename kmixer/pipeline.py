@@ -59,6 +59,7 @@ def training_batches(split, classes, batch_size, seed, *, augment=None, on_host=
         y = _smoothed(tf.one_hot(y, classes), label_smoothing, classes)
         if augment is None:
             return x, y
+        y = augment.mix_labels(y, uniforms, images.shape[1:3])
         return (augment.transform(x, uniforms), y) if on_host else ((x, uniforms), y)
 
     epochs = tf.data.Dataset.range(first_epoch, MOST_EPOCHS)

@@ -4,7 +4,13 @@ import numpy as np
 
 from . import figures
 from .augment import augmentation
-from .config import AugmentSettings, RandomErasingSettings, RandomResizedCropSettings
+from .config import (
+    AugmentSettings,
+    CutMixSettings,
+    MixUpSettings,
+    RandomErasingSettings,
+    RandomResizedCropSettings,
+)
 from .sampling import epoch_plan
 
 # Strong enough to see, for a picture of what there is.
@@ -13,6 +19,8 @@ VISIBLE = AugmentSettings(
     translation=0.2,
     horizontal_flip=1.0,
     random_erasing=RandomErasingSettings(probability=1.0, scale=(0.05, 0.2)),
+    mixup=MixUpSettings(alpha=1.0),
+    cutmix=CutMixSettings(),
 )
 
 
@@ -33,13 +41,21 @@ def save_augmentations(split, settings, path, count, seed):
     images = split.images[order[:count]]
     rows = {"original": images}
     together = augmentation(settings)
-    for layer in together.layers if together else ():
+    for layer in _leaves(together):
         rows[type(layer).__name__] = _apply(layer, images, seed)
     if len(rows) > 2:
         rows["all together"] = _apply(together, images, seed)
     grid = figures.images(np.concatenate(list(rows.values())), [], len(images), list(rows))
     figures.save(grid, path)
     return list(rows)
+
+
+def _leaves(layer):
+    """Return the augmentations that this one is made of."""
+    inner = getattr(layer, "layers", None)
+    if inner is None:
+        return [layer] if layer else []
+    return [leaf for each in inner for leaf in _leaves(each)]
 
 
 def _apply(layer, images, seed):

@@ -146,11 +146,13 @@ def test_divergence_stops_with_code_3_and_keeps_the_last_good_weights(tiny, tmp_
     [
         *([f"optimizer.name={name}"] for name in ("adamw", "sgd", "rmsprop", "muon", "lion")),
         ["optimizer.name=muon", "optimizer.weight_decay=0.1", "optimizer.ema=0.9"],
+        ["optimizer.gradient_accumulation_steps=3", "optimizer.ema=0.9"],
         ["optimizer.l2=0.01", "training.precision=mixed_float16"],
         ["optimizer.clip_norm=1.0", "optimizer.weight_decay=0.01", "training.label_smoothing=0.1"],
         ["schedule.name=constant", "plateau.patience=1", "plateau.factor=0.5"],
         ["augment.random_resized_crop.scale=[0.8,1]", "augment.horizontal_flip=0.5",
-         "augment.random_erasing.probability=0.2", "augment.on=accelerator"],
+         "augment.random_erasing.probability=0.2", "augment.mixup.alpha=1", "augment.cutmix.alpha=1",
+         "augment.on=accelerator"],
         ["training.precision=mixed_bfloat16"],
         ["training.precision=mixed_float16"],
         ["training.jit=true"],
@@ -258,6 +260,21 @@ def test_muon_takes_the_blocks_matrices_and_adam_the_rest(tiny, tmp_path):
         if optimizer._use_weight_decay(v)
     }
     assert decayed == {"kernel"}
+
+
+def test_accumulated_gradients_are_averaged():
+    """2 until the second step, then 2 - 0.1 · (1 + 3) / 2."""
+    settings = settings_io.build(
+        {"optimizer": {"name": "sgd", "learning_rate": 0.1, "momentum": 0.0,
+                       "gradient_accumulation_steps": 2},
+         "schedule": {"name": "constant"}}
+    )  # fmt: skip
+    weight, optimizer = keras.Variable([2.0]), build_optimizer(settings, 1)
+    values = []
+    for gradient in (1.0, 3.0):
+        optimizer.apply([keras.ops.full(1, gradient)], [weight])
+        values.append(float(keras.ops.convert_to_numpy(weight)[0]))
+    assert values == pytest.approx([2.0, 1.8])
 
 
 @pytest.mark.parametrize(("name", "after"), [("kernel", 1.8), ("bias", 1.9), ("gamma", 1.9)])

@@ -7,13 +7,18 @@ layer takes its own from its seed. The code is written against the names that Nu
 TensorFlow share; `namespace` says whose they are.
 """
 
-from .base import AugmentationPipeline, ImageAugmentation
+from .base import ImageAugmentation
+from .composed import AugmentationPipeline, RandomChoice
 from .erasing import RandomErasing
 from .geometry import RandomHorizontalFlip, RandomResizedCrop, RandomTranslation
+from .mixing import CutMix, MixUp
 
 __all__ = [
     "AugmentationPipeline",
+    "CutMix",
     "ImageAugmentation",
+    "MixUp",
+    "RandomChoice",
     "RandomErasing",
     "RandomHorizontalFlip",
     "RandomResizedCrop",
@@ -34,4 +39,11 @@ def augmentation(settings):
         layers.append(RandomHorizontalFlip(settings.horizontal_flip))
     if erasing:
         layers.append(RandomErasing(erasing.probability, erasing.scale, erasing.ratio))
+    mixing = {
+        layer(chosen.alpha): chosen.probability
+        for layer, chosen in ((CutMix, settings.cutmix), (MixUp, settings.mixup))
+        if chosen
+    }
+    if mixing:
+        layers.append(RandomChoice(list(mixing), list(mixing.values())))
     return AugmentationPipeline(layers) if layers else None

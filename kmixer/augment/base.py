@@ -75,6 +75,16 @@ class ImageAugmentation(keras.layers.Layer):
         """Return the images that these draws, float32 `(batch, self.draws)`, make of `images`."""
         raise TypeError(f"{type(self).__name__} defines no transform(images, draws)")
 
+    def mix_labels(self, labels, draws, size):
+        """Return the labels, float32 `(batch, classes)`, that belong to what `transform` makes.
+
+        Args:
+            labels: as the images come in.
+            draws: as for `transform`.
+            size: (height, width) of the images.
+        """
+        return labels
+
     def compute_output_shape(self, input_shape, *args, **kwargs):
         """Return the input's shape."""
         return input_shape
@@ -105,36 +115,13 @@ def draw_rectangles(xp, uniforms, scale, ratio, height, width):
     return round_half_up(xp, xp.sqrt(areas / ratios)), round_half_up(xp, xp.sqrt(areas * ratios))
 
 
+def restore_dtype(xp, pixels, dtype):
+    """Cast float pixels back to the images' dtype, rounding if that holds whole numbers."""
+    if "int" in str(dtype):
+        pixels = xp.clip(round_half_up(xp, pixels), 0.0, 255.0)
+    return cast(pixels, dtype)
+
+
 def round_half_up(xp, values):
     """Round half up; the libraries' own `round` disagree about the half."""
     return xp.floor(values + 0.5)
-
-
-@keras.saving.register_keras_serializable(PACKAGE)
-class AugmentationPipeline(ImageAugmentation):
-    """Several augmentations, one after the other; the draws are dealt out in that order.
-
-    Args:
-        layers: the `ImageAugmentation` layers.
-    """
-
-    def __init__(self, layers, **kwargs):
-        super().__init__(**kwargs)
-        self.layers = list(layers)
-        self.draws = sum(layer.draws for layer in self.layers)
-
-    def transform(self, images, draws):
-        used = 0
-        for layer in self.layers:
-            images = layer.transform(images, draws[:, used : used + layer.draws])
-            used += layer.draws
-        return images
-
-    def get_config(self):
-        layers = [keras.saving.serialize_keras_object(layer) for layer in self.layers]
-        return super().get_config() | {"layers": layers}
-
-    @classmethod
-    def from_config(cls, config):
-        layers = [keras.saving.deserialize_keras_object(layer) for layer in config["layers"]]
-        return cls(**(config | {"layers": layers}))

@@ -8,7 +8,7 @@ from .base import (
     cast,
     draw_rectangles,
     namespace,
-    round_half_up,
+    restore_dtype,
 )
 
 
@@ -36,13 +36,6 @@ def resample(images, rows, columns):
     resampled = restore_dtype(xp, xp.stack(planes, axis=-1), images.dtype)
     # tf.experimental.numpy forgets static shapes; reshape states them again.
     return xp.reshape(resampled, (-1, height, width, channels))
-
-
-def restore_dtype(xp, pixels, dtype):
-    """Cast float pixels back to the images' dtype, rounding if that holds whole numbers."""
-    if "int" in str(dtype):
-        pixels = xp.clip(round_half_up(xp, pixels), 0.0, 255.0)
-    return cast(pixels, dtype)
 
 
 @keras.saving.register_keras_serializable(PACKAGE)

@@ -3,7 +3,9 @@
 from .model import CnnSettings, MixerSettings, MlpSettings, ShiftMlpSettings
 from .settings import (
     AugmentSettings,
+    CutMixSettings,
     DataSettings,
+    MixUpSettings,
     RandomErasingSettings,
     RandomResizedCropSettings,
     Settings,
@@ -12,7 +14,9 @@ from .settings import (
 __all__ = [
     "AugmentSettings",
     "CnnSettings",
+    "CutMixSettings",
     "DataSettings",
+    "MixUpSettings",
     "MixerSettings",
     "MlpSettings",
     "RandomErasingSettings",

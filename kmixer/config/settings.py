@@ -54,6 +54,20 @@ class RandomErasingSettings(Section):
         return self
 
 
+class MixUpSettings(Section):
+    """Blend an image and its label with another's."""
+
+    probability: Probability = 0.5
+    alpha: Positive = Field(0.2, description="of the Beta distribution of the image's share")
+
+
+class CutMixSettings(Section):
+    """Paste a rectangle of another image; the label follows the area."""
+
+    probability: Probability = 0.5
+    alpha: Positive = Field(1.0, description="of the Beta distribution of the image's share")
+
+
 class AugmentSettings(Section):
     """What happens to training images; everything is off by default."""
 
@@ -62,6 +76,18 @@ class AugmentSettings(Section):
     translation: Share = Field(0.0, description="largest shift, share of the side")
     horizontal_flip: Probability = 0.0
     random_erasing: RandomErasingSettings | None = None
+    mixup: MixUpSettings | None = None
+    cutmix: CutMixSettings | None = None
+
+    @model_validator(mode="after")
+    def _agree(self):
+        probabilities = [each.probability for each in (self.mixup, self.cutmix) if each]
+        if sum(probabilities) > 1:
+            raise ValueError(
+                f"mixup and cutmix: received probabilities {probabilities}, expected at most 1"
+                " together: an image is mixed once"
+            )
+        return self
 
 
 class OptimizerSettings(Section):
@@ -71,6 +97,9 @@ class OptimizerSettings(Section):
     weight_decay: NonNegative = Field(0.0, description="decoupled; not on norms and biases")
     l2: NonNegative = Field(0.0, description="share of a weight added to its gradient; as above")
     clip_norm: Positive | None = Field(None, description="of all gradients together")
+    gradient_accumulation_steps: Count = Field(
+        1, description="batches whose gradients are averaged"
+    )
     ema: OpenShare | None = Field(None, description="momentum of the moving average of the weights")
 
 
