@@ -272,7 +272,7 @@ def test_accumulated_gradients_are_averaged():
     weight, optimizer = keras.Variable([2.0]), build_optimizer(settings, 1)
     values = []
     for gradient in (1.0, 3.0):
-        optimizer.apply([keras.ops.full(1, gradient)], [weight])
+        optimizer.apply([keras.ops.full((1,), gradient)], [weight])
         values.append(float(keras.ops.convert_to_numpy(weight)[0]))
     assert values == pytest.approx([2.0, 1.8])
 
