@@ -79,6 +79,32 @@ def _print_info(terminal, facts):
         )
 
 
+@app.command("import")
+def import_(
+    name: Annotated[str, typer.Argument(help="cifar10.")],
+    path: Annotated[Path, typer.Argument(help="An official archive: …-python or …-binary.tar.gz.")],
+    data_dir: DataDir = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+):
+    """Take over a downloaded archive, so that the data set trains under its name.
+
+    Example: kmixer data import cifar10 cifar-10-python.tar.gz
+    """
+    from kmixer.datasets import cifar
+    from kmixer.errors import SettingsError
+
+    if name != "cifar10":
+        raise SettingsError(
+            f"data set: received {name!r}, expected 'cifar10', the one that imports"
+        )
+    terminal = Terminal(quiet, as_json)
+    with terminal.bar("reading") as progress:
+        file = cifar.import_archive(path, data_dir, progress)
+    terminal.say(f"{file}: 50,000 training and 10,000 test images; now: kmixer train cifar10")
+    terminal.result({"file": str(file)})
+
+
 @app.command()
 def show(
     name: Name,

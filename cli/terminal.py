@@ -19,7 +19,7 @@ Set = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Any setting by its path; may be repeated."),
 ]
 DataDir = Annotated[
-    str | None, typer.Option(help="Where TFDS keeps prepared data sets; over TFDS_DATA_DIR.")
+    str | None, typer.Option(help="Where prepared data sets lie; over TFDS_DATA_DIR.")
 ]
 
 

@@ -16,7 +16,7 @@ class DataSettings(Section):
     """Which images, in which size, split how."""
 
     name: str = Field("fmnist", description="data set name, tfds:NAME or an image folder")
-    dir: str | None = Field(None, description="where TFDS keeps prepared data sets")
+    dir: str | None = Field(None, description="where prepared data sets lie")
     image_size: Count | None = Field(None, description="side in pixels; null: as stored")
     validation_size: Count | OpenShare | None = Field(
         None, description="images or share cut from the training set; null: a twelfth"

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from ..errors import SettingsError, nearest
-from . import fashion_mnist, image_folder, tfds
+from . import cifar, fashion_mnist, image_folder, tfds
 from .dataset import Dataset, Split
 
 __all__ = ["SHORT_NAMES", "Dataset", "Split", "check_name", "load", "load_splits"]
@@ -11,7 +11,7 @@ __all__ = ["SHORT_NAMES", "Dataset", "Split", "check_name", "load", "load_splits
 SHORT_NAMES = {
     "fmnist": "Fashion-MNIST, 60,000 + 10,000 grey images of 28×28, shipped with kmixer",
     "mnist": "TFDS mnist, 60,000 + 10,000 grey images of 28×28",
-    "cifar10": "TFDS cifar10, 50,000 + 10,000 colour images of 32×32",
+    "cifar10": "50,000 + 10,000 colour images of 32×32, imported or from TFDS",
     "cifar100": "TFDS cifar100, 50,000 + 10,000 colour images of 32×32",
 }
 
@@ -21,7 +21,7 @@ def load(name, folder=None, image_size=None, progress=None):
 
     Args:
         name: one of `SHORT_NAMES`, `tfds:NAME`, or the path of an image folder.
-        folder: where TFDS keeps prepared data sets.
+        folder: where TFDS and `kmixer data import` keep prepared data sets.
         image_size: side in pixels; None: as stored.
         progress: called with (done, total) while an image folder is decoded.
 
@@ -35,6 +35,8 @@ def load(name, folder=None, image_size=None, progress=None):
     check_name(name)
     if name == "fmnist":
         return _check_size(fashion_mnist.load(), image_size)
+    if name == "cifar10" and cifar.kept(folder).is_file():
+        return _check_size(cifar.load(folder), image_size)
     if name in SHORT_NAMES:
         return tfds.load(name, folder, image_size)
     if name.startswith("tfds:"):

@@ -1,11 +1,20 @@
 """What every data source is turned into: images, labels, class names, splits."""
 
+import os
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from pathlib import Path
 
 import numpy as np
 
 from ..errors import DataError, SettingsError
+
+DEFAULT_DIR = "~/tensorflow_datasets"
+
+
+def data_folder(folder=None):
+    """Return where prepared data sets lie: `folder`, TFDS_DATA_DIR or `~/tensorflow_datasets`."""
+    return Path(folder or os.environ.get("TFDS_DATA_DIR") or DEFAULT_DIR).expanduser()
 
 
 @dataclass(frozen=True)

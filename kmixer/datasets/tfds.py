@@ -4,7 +4,6 @@ import os
 import socket
 import sys
 from contextlib import redirect_stdout, suppress
-from pathlib import Path
 from threading import Thread
 from urllib.parse import urlparse
 from urllib.request import getproxies
@@ -13,9 +12,8 @@ import numpy as np
 
 from ..errors import DataError, nearest
 from ..quietly import import_tensorflow
-from .dataset import Dataset, Split
+from .dataset import Dataset, Split, data_folder
 
-DEFAULT_DIR = "~/tensorflow_datasets"
 PROBE_SECONDS = 5
 
 
@@ -32,7 +30,7 @@ def load(name, folder=None, image_size=None):
         DataError: unknown, not an image-classification data set, or it is not prepared and
             cannot be downloaded.
     """
-    folder = Path(folder or os.environ.get("TFDS_DATA_DIR") or DEFAULT_DIR).expanduser()
+    folder = data_folder(folder)
     builder = _builder(name, folder)
     _check_kind(builder, name)
     _prepare(builder, name, folder)

@@ -1,0 +1,113 @@
+"""CIFAR-10 from archives in the official layouts, written here."""
+
+import io
+import pickle
+import tarfile
+from hashlib import sha256
+
+import numpy as np
+import pytest
+
+from kmixer import datasets
+from kmixer.datasets import cifar
+from kmixer.errors import DataError, SettingsError
+
+NAMES = [*cifar.BATCHES["train"], *cifar.BATCHES["test"]]
+FORMATS = ["binary", "python"]
+
+
+class PythonTwo(pickle._Pickler):
+    """Writes byte strings as Python 2 does, and arrays under the old module's name."""
+
+    def save_bytes(self, text):
+        self.write(pickle.SHORT_BINSTRING + bytes([len(text)]) + text if len(text) < 256
+                   else pickle.BINSTRING + len(text).to_bytes(4, "little") + text)  # fmt: skip
+
+    dispatch = pickle._Pickler.dispatch | {bytes: save_bytes}
+
+
+def batch(number):
+    """Return pixels (image, channel, row, column) and labels; a pixel tells all but the row."""
+    index = np.arange(cifar.IN_BATCH)[:, None, None, None]
+    channel, column = np.arange(3)[:, None, None], np.arange(32)
+    pixels = (index % 7 * 10 + channel * 80 + column + number) % 256
+    pixels = np.broadcast_to(pixels, (cifar.IN_BATCH, 3, 32, 32))
+    return pixels.astype(np.uint8).reshape(cifar.IN_BATCH, -1), (
+        np.arange(cifar.IN_BATCH) + number
+    ) % 10
+
+
+def content(number, layout):
+    pixels, labels = batch(number)
+    if layout == "binary":
+        return np.concatenate([labels.astype(np.uint8)[:, None], pixels], axis=1).tobytes()
+    buffer = io.BytesIO()
+    PythonTwo(buffer, 2).dump({b"data": pixels, b"labels": labels.tolist()})
+    return buffer.getvalue().replace(b"numpy._core.multiarray", b"numpy.core.multiarray")
+
+
+def write(path, layout, members, monkeypatch):
+    with tarfile.open(path, "w:gz", compresslevel=1) as archive:
+        for name, data in members.items():
+            member = tarfile.TarInfo(f"cifar-10/{name}{'.bin' if layout == 'binary' else ''}")
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    reader = {"binary": cifar._from_binary, "python": cifar._from_python}[layout]
+    monkeypatch.setitem(cifar.ARCHIVES, sha256(path.read_bytes()).hexdigest(), reader)
+    return path
+
+
+@pytest.mark.parametrize("layout", FORMATS)
+def test_an_imported_archive_loads_under_its_name(layout, tmp_path, monkeypatch):
+    members = {name: content(number, layout) for number, name in enumerate(NAMES)}
+    archive = write(tmp_path / "any.tar.gz", layout, members, monkeypatch)
+    seen = []
+    cifar.import_archive(archive, tmp_path, lambda *done: seen.append(done))
+    assert seen[-1] == (6, 6)
+    dataset = datasets.load("cifar10", tmp_path)
+    assert dataset.train.images.shape == (50_000, 32, 32, 3) and len(dataset.test) == 10_000
+    # image 1 of the second batch: 10 + 80 · channel + column + 1
+    assert dataset.train.images[10_001, 0, :2].tolist() == [[11, 91, 171], [12, 92, 172]]
+    assert dataset.train.labels[[10_001, 49_999]].tolist() == [2, 3]
+    assert dataset.test.labels[0] == 5 and dataset.class_names[5] == "dog"
+    with pytest.raises(SettingsError, match="expected 32"):
+        datasets.load("cifar10", tmp_path, image_size=64)
+
+
+def test_another_file_is_refused_by_its_checksum(tmp_path):
+    (tmp_path / "a.tar.gz").write_bytes(b"no archive")
+    with pytest.raises(DataError, match=r"received SHA-256 \w{12}…, expected that of cifar-10"):
+        cifar.import_archive(tmp_path / "a.tar.gz", tmp_path)
+    with pytest.raises(DataError, match="cannot be read: No such file"):
+        cifar.import_archive(tmp_path / "absent", tmp_path)
+    assert not cifar.kept(tmp_path).exists()
+
+
+def test_a_pickle_of_anything_but_arrays_is_refused(tmp_path, monkeypatch):
+    evil = b"cos\nsystem\n(S'true'\ntR."
+    archive = write(tmp_path / "a.tar.gz", "python", dict.fromkeys(NAMES, evil), monkeypatch)
+    with pytest.raises(DataError, match=r"holds os\.system, expected arrays only"):
+        cifar.import_archive(archive, tmp_path)
+
+
+def test_missing_and_short_batches_are_told(tmp_path, monkeypatch):
+    archive = write(tmp_path / "a.tar.gz", "binary", {NAMES[0]: b"123"}, monkeypatch)
+    with pytest.raises(DataError, match=r"data_batch_1\.bin has 3 bytes"):
+        cifar.import_archive(archive, tmp_path)
+    archive = write(tmp_path / "b.tar.gz", "binary", {}, monkeypatch)
+    with pytest.raises(DataError, match=r"no data_batch_1\.bin in it"):
+        cifar.import_archive(archive, tmp_path)
+
+
+def test_a_damaged_file_says_what_to_do(tmp_path):
+    cifar.kept(tmp_path).write_bytes(b"PK")
+    with pytest.raises(DataError, match=r"damaged.*import the archive again"):
+        datasets.load("cifar10", tmp_path)
+
+
+def test_the_command(kmixer_cli, tmp_path):
+    (tmp_path / "a.tar.gz").write_bytes(b"no archive")
+    done = kmixer_cli("data", "import", "cifar10", "a.tar.gz", cwd=tmp_path)
+    assert done.returncode == 1 and "expected that of cifar-10-python.tar.gz" in done.stderr
+    done = kmixer_cli("data", "import", "mnist", "a.tar.gz", cwd=tmp_path)
+    assert done.returncode == 2 and "received 'mnist', expected 'cifar10'" in done.stderr
