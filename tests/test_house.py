@@ -16,7 +16,8 @@ CLI = sorted((ROOT / "cli").rglob("*.py"))
 # Each rank may import from those below it, never from one above.
 RANKS = [
     {"errors", "sampling", "provenance", "quietly"},
-    {"atomic", "signals", "metrics", "config", "backend", "datasets", "layers"},
+    {"atomic"},
+    {"signals", "metrics", "config", "backend", "datasets", "layers"},
     {"settings_io", "models", "augment", "optim", "pipeline", "figures"},
     {"architecture", "showcase"},
     {"runs"},
