@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from . import benchmark, compare, data, evaluate, presets, report, sweep, train
+from . import benchmark, compare, data, evaluate, models, presets, report, sweep, train
 
 app = typer.Typer(
     name="kmixer",
@@ -23,6 +23,7 @@ app.command("compare")(compare.compare)
 app.command("report")(report.report)
 app.command("sweep")(sweep.sweep)
 app.command("evaluate")(evaluate.evaluate)
+app.command("models")(models.models)
 app.command("presets")(presets.presets)
 app.command("benchmark")(benchmark.benchmark)
 app.add_typer(data.app, name="data")

@@ -4,7 +4,7 @@ from contextlib import contextmanager
 
 import keras
 
-from .models import Cnn, Mlp, MlpMixer, ShiftMlp
+from .models import Cnn, Mlp, MlpMixer, ShiftMlp, default_patch_size
 
 BUILDERS = {"mixer": MlpMixer, "mlp": Mlp, "cnn": Cnn, "shift_mlp": ShiftMlp}
 
@@ -28,6 +28,15 @@ def build_model(settings, input_shape, classes):
     data = settings.data
     with _precision(settings.training.precision):
         return builder(input_shape, classes, mean=data.mean, std=data.std, **chosen)
+
+
+def with_patch_size(settings, side):
+    """Return the settings with a Mixer's patch size chosen by the images' side, if it is open."""
+    model = settings.model
+    if model.name != "mixer" or model.patch_size:
+        return settings
+    chosen = model.model_copy(update={"patch_size": default_patch_size(side)})
+    return settings.model_copy(update={"model": chosen})
 
 
 def put_before(augmentation, model, precision):

@@ -7,10 +7,10 @@ from pathlib import Path
 import keras
 
 from . import STARTED, augment, backend, callbacks, checkpoint, evaluation, figures, provenance
-from .architecture import build_model, put_before
+from .architecture import build_model, put_before, with_patch_size
 from .datasets import SHORT_NAMES, load_splits
 from .errors import InterruptedRunError, RunError, SettingsError
-from .models import count_flops, default_patch_size
+from .models import count_flops
 from .optim import build_optimizer
 from .runs import create_run
 from .signals import stop_requests
@@ -78,6 +78,7 @@ def resolve(settings, dataset):
     """Return the settings with everything filled in that depends on the data and the machine."""
     height, width, channels = dataset.image_shape
     mean, std = _statistics(dataset.train.images)
+    settings = with_patch_size(settings, min(height, width))
     data, model, training = settings.data, settings.model, settings.training
     values = settings.model_dump()
     is_folder = data.name not in SHORT_NAMES and not data.name.startswith("tfds:")
@@ -89,8 +90,6 @@ def resolve(settings, dataset):
         "mean": data.mean or mean,
         "std": data.std or std,
     }
-    if model.name == "mixer":
-        values["model"]["patch_size"] = model.patch_size or default_patch_size(min(height, width))
     name = keras.backend.backend()
     if name == "torch" and training.steps_per_execution != 1:
         raise SettingsError(

@@ -1,0 +1,70 @@
+"""Every architecture by name, and its picture."""
+
+import json
+
+import pytest
+
+from kmixer import catalogue, figures, settings_io
+from kmixer.architecture import build_model
+from kmixer.diagram import diagram
+from kmixer.errors import SettingsError
+
+pytestmark = pytest.mark.backends
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [("B/32", 60_293_428), ("b16", 59_880_472), ("L/16", 208_196_168), ("fmnist-mlp4", 583_010)],
+)
+def test_parameters_are_the_published_ones(name, parameters):
+    assert catalogue.architecture(name).describe()["parameters"] == parameters
+
+
+def test_the_largest_takes_no_memory_for_its_weights():
+    model = catalogue.architecture("h14").model
+    assert model.count_params() > 4e8 and all(w._value is None for w in model.weights)
+
+
+@pytest.mark.parametrize("name", catalogue.names())
+def test_every_architecture_is_described_and_drawn(name, tmp_path):
+    found = catalogue.architecture(name)
+    facts = found.describe()
+    assert facts["parameters"] > 0 and facts["flops"] > 0
+    figures.save(diagram(found.model, name), tmp_path / "diagram.png")
+    assert (tmp_path / "diagram.png").read_bytes().startswith(b"\x89PNG")
+    if name in settings_io.preset_names():
+        settings = settings_io.build(settings_io.read_preset(name))
+        shape = tuple(facts["input_shape"])
+        assert build_model(settings, shape, 10).count_params() == facts["parameters"]
+
+
+def test_grids_and_boxes_by_hand():
+    found = catalogue.architecture("fmnist-best", classes=3)
+    assert found.describe()["patch_grids"] == [[13, 13], [6, 6]]
+    assert found.describe()["classes"] == 3
+    texts = [text.get_text() for text in diagram(found.model, "title").axes[0].texts]
+    assert "ShiftBlock (shift_block) × 3" in texts
+    assert "norm → dense 144 → 432 → gelu_tanh → shift → dense 432 → 144 → + skip" in texts
+    assert catalogue.architecture("b16", 448).describe()["patch_grids"] == [[28, 28]]
+    mixed = 12 * (196 * 384 * 768 + 768 * 3072 * 196) * 2  # multiply-adds of both MLPs of 12 blocks
+    stem_and_head = 196 * 16 * 16 * 3 * 768 + 768 * 1000
+    assert catalogue.architecture("b16").describe()["flops"] == 2 * (mixed + stem_and_head)
+
+
+def test_unknown_names_and_images_that_do_not_fit():
+    with pytest.raises(SettingsError, match=r"model: received 'b17'.*nearest: 'b16'"):
+        catalogue.architecture("b17")
+    with pytest.raises(SettingsError, match="16 does not fit an image side of 100"):
+        catalogue.architecture("b16", 100)
+
+
+def test_the_command(kmixer_cli, tmp_path):
+    done = kmixer_cli("models", "--image-size", "100", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    rows = {row["name"]: row for row in json.loads(done.stdout)["models"]}
+    assert set(rows) == set(catalogue.names())
+    assert "does not fit" in rows["b16"]["misfit"]
+    assert rows["fmnist"]["input_shape"] == [100, 100, 1]
+    done = kmixer_cli("models", "fmnist", cwd=tmp_path)
+    assert done.returncode == 0 and "Total params: 152,146" in done.stdout
+    assert (tmp_path / "fmnist.png").is_file()
