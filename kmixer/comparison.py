@@ -197,13 +197,13 @@ def curves(runs):
     labels = [
         f"{figures.shorten(row['run'])}  {100 * row['test_accuracy']:.2f} %" for row in table(runs)
     ]
-    smoothed = [
-        f"{label}  (smoothed labels)" if run.settings.training.label_smoothing else label
+    noted = [
+        f"{label}  ({run.settings.soft_labels})" if run.settings.soft_labels else label
         for label, run in zip(labels, runs, strict=True)
     ]
     histories = [run.history for run in runs]
     return {
-        name: figures.overlaid(histories, smoothed if key == "loss" else labels, key, title)
+        name: figures.overlaid(histories, labels if key.startswith("val_") else noted, key, title)
         for name, (key, title) in CURVES.items()
     }
 

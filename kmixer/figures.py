@@ -31,34 +31,34 @@ def data_address(kind, content):
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
-def curves(rows, title, smoothed_labels=False):
+def curves(rows, title, soft_labels=None):
     """Draw loss, accuracy and learning rate over the epochs, beside each other.
 
     Args:
         rows: the history, one dict per epoch.
         title: one line above the curves.
-        smoothed_labels: say beside the training loss that its labels were smoothed; the
-            validation loss never is.
+        soft_labels: what `Settings.soft_labels` says, to stand beside the training curves; the
+            validation curves never have any.
     """
     figure = Figure(figsize=(12, 3.8), layout="constrained")
     for axes, draw in zip(figure.subplots(1, 3), PANELS.values(), strict=True):
-        _panel(axes, draw, rows, smoothed_labels)
+        _panel(axes, draw, rows, soft_labels)
     short = title if len(title) < 110 else title[:107] + "…"
     figure.suptitle(short, fontsize=10, family="monospace", parse_math=False)
     return figure
 
 
-def curve_panels(rows, smoothed_labels=False):
+def curve_panels(rows, soft_labels=None):
     """Return the three pictures of `curves`, each a figure of its own, by name."""
     figures = {}
     for name, draw in PANELS.items():
         figures[name] = Figure(figsize=(4.4, 3.3), layout="constrained")
-        _panel(figures[name].subplots(), draw, rows, smoothed_labels)
+        _panel(figures[name].subplots(), draw, rows, soft_labels)
     return figures
 
 
-def _panel(axes, draw, rows, smoothed_labels):
-    draw(axes, rows, smoothed_labels)
+def _panel(axes, draw, rows, soft_labels):
+    draw(axes, rows, soft_labels)
     _epochs(axes)
 
 
@@ -68,23 +68,23 @@ def _epochs(axes):
     axes.grid(alpha=0.3)
 
 
-def _loss(axes, rows, smoothed_labels):
-    _curve(axes, rows, "loss", "train (smoothed labels)" if smoothed_labels else "train")
+def _loss(axes, rows, soft_labels):
+    _curve(axes, rows, "loss", f"train ({soft_labels})" if soft_labels else "train")
     _curve(axes, rows, "val_loss", "validation")
     axes.set_title("Loss")
     axes.legend()
 
 
-def _accuracy(axes, rows, smoothed_labels):
+def _accuracy(axes, rows, soft_labels):
     best = max(rows, key=lambda row: row["val_accuracy"])
-    _curve(axes, rows, "accuracy", "train")
+    _curve(axes, rows, "accuracy", f"train ({soft_labels})" if soft_labels else "train")
     _curve(axes, rows, "val_accuracy", "validation")
     axes.plot(best["epoch"], best["val_accuracy"], "*", ms=12, color="tab:red", label="best")
     axes.set_title(f"Accuracy (best validation {best['val_accuracy']:.2%})")
     axes.legend()
 
 
-def _learning_rate(axes, rows, smoothed_labels):
+def _learning_rate(axes, rows, soft_labels):
     _curve(axes, rows, "learning_rate", None, color="tab:green")
     axes.set_title("Learning rate at the epoch's end")
 

@@ -11,18 +11,18 @@ def build_optimizer(settings, steps_per_epoch):
 
     Args:
         settings: the run's `Settings`.
-        steps_per_epoch: optimizer steps in an epoch.
+        steps_per_epoch: batches in an epoch.
     """
     chosen = settings.optimizer
+    accumulated = chosen.gradient_accumulation_steps
     options = {
         "learning_rate": _learning_rate(settings, steps_per_epoch),
         "weight_decay": chosen.weight_decay or None,
         "global_clipnorm": chosen.clip_norm,
-        "gradient_accumulation_steps": (
-            chosen.gradient_accumulation_steps if chosen.gradient_accumulation_steps > 1 else None
-        ),
+        "gradient_accumulation_steps": accumulated if accumulated > 1 else None,
         "use_ema": chosen.ema is not None,
-        "ema_momentum": chosen.ema or 0.99,
+        # Keras averages after every batch, whether it was a step or only accumulated.
+        "ema_momentum": (chosen.ema or 0.99) ** (1 / accumulated),
     }
     optimizer = _OPTIMIZERS[chosen.name](chosen, options)
     optimizer.exclude_from_weight_decay(var_names=list(NOT_DECAYED))
@@ -32,9 +32,10 @@ def build_optimizer(settings, steps_per_epoch):
 
 
 def _add_l2(optimizer, share):
-    """Add a share of each weight to its gradient, which is what PyTorch's Adam calls weight decay.
+    """Add a share of each weight to its gradient, as PyTorch's Adam does for its weight decay.
 
-    Keras' `kernel_regularizer` would do it through the loss, which is to stay comparable.
+    Unlike there, norms and biases are spared, and the sum is what `clip_norm` clips. Keras'
+    `kernel_regularizer` would do it through the loss, which is to stay comparable.
     """
     apply = optimizer.apply
 
@@ -46,7 +47,9 @@ def _add_l2(optimizer, share):
 
 
 def _with_l2(gradient, variable, share):
-    return gradient if variable.name in NOT_DECAYED else gradient + share * variable
+    if gradient is None or variable.name in NOT_DECAYED:
+        return gradient
+    return gradient + share * variable
 
 
 def _adam(chosen, options):

@@ -58,7 +58,6 @@ def _comparison(runs):
 
 def _section(name, run, datasets):
     """Return what the template shows of a run; without its images or weights, the rest of it."""
-    smoothed = run.settings.training.label_smoothing > 0
     section = {
         "name": name,
         "info": run.info,
@@ -66,7 +65,7 @@ def _section(name, run, datasets):
         "settings": settings_io.dump(run.settings),
         "curves": {
             panel: figures.as_svg(figure)
-            for panel, figure in figures.curve_panels(run.history, smoothed).items()
+            for panel, figure in figures.curve_panels(run.history, run.settings.soft_labels).items()
         },
         "measured": None,
         "token_mixing": {},

@@ -129,6 +129,12 @@ def steps_per_epoch(settings, dataset):
             f"data.batch_size: received {batch} with training.steps_per_execution {at_once},"
             f" expected at most {len(dataset.train)} images together"
         )
+    accumulated = settings.optimizer.gradient_accumulation_steps
+    if steps < accumulated:
+        raise SettingsError(
+            f"optimizer.gradient_accumulation_steps: received {accumulated}, expected at most the"
+            f" {steps} batches of an epoch"
+        )
     return steps
 
 
@@ -185,8 +191,8 @@ def _heed(request, state):
 
 
 def _draw(run, rows):
-    smoothed = run.settings.training.label_smoothing > 0
-    figures.save(figures.curves(rows, run.info["command"], smoothed), run.folder / "curves.png")
+    figure = figures.curves(rows, run.info["command"], run.settings.soft_labels)
+    figures.save(figure, run.folder / "curves.png")
 
 
 def _streams(settings, dataset, augmentation, on_host, steps, first_epoch):

@@ -99,15 +99,28 @@ def test_in_the_pipeline_labels_tell_what_the_pixels_show(layer, on_host):
     assert (y.max(axis=1) < 0.99).any()
 
 
-def test_at_most_one_is_chosen_by_its_probability():
-    given = draws(BOTH, 5000)
-    images = np.zeros((5000, 2, 2, 1), np.uint8)
-    labels = np.tile(np.eye(2, dtype=np.float32), (2500, 1))
-    neither = given[:, 0] >= 0.8
-    assert np.array_equal(BOTH.mix_labels(labels, given, (2, 2))[neither], labels[neither])
-    assert BOTH.transform(images, given).shape == images.shape
-    with pytest.raises(ValueError, match=r"received \[0\.7, 0\.5\] for 2 layers"):
-        RandomChoice([CutMix(), MixUp()], [0.7, 0.5])
+def test_each_is_chosen_by_its_probability(images, labels):
+    given = draws(BOTH)
+    made, mixed = BOTH.transform(images, given), BOTH.mix_labels(labels, given, (8, 6))
+    cutmix, mixup = BOTH.layers
+    first, third = given[:, 0] < 0.5, given[:, 0] >= 0.8
+    for chosen, layer, dealt in (
+        (first, cutmix, given[:, 1:4]),
+        (~first & ~third, mixup, given[:, 4:]),
+    ):
+        assert chosen.sum() > 5
+        assert np.array_equal(made[chosen], layer.transform(images, dealt)[chosen])
+        assert np.allclose(mixed[chosen], layer.mix_labels(labels, dealt, (8, 6))[chosen])
+    assert np.array_equal(made[third], images[third])
+    assert np.array_equal(mixed[third], labels[third])
+
+
+@pytest.mark.parametrize("probabilities", [[0.7, 0.5], [0.5], [0.5, -0.1]])
+def test_probabilities_that_are_none_are_refused(probabilities):
+    with pytest.raises(ValueError, match=r"received \[.*\] for 2 layers, expected one each"):
+        RandomChoice([CutMix(), MixUp()], probabilities)
+    with pytest.raises(ValueError, match="alpha: received 0, expected more than 0"):
+        MixUp(0)
 
 
 def test_settings_build_one_choice():

@@ -299,14 +299,22 @@ def test_callbacks_stand_in_the_order_they_need():
     assert names.index("SwapEMAWeights") < names.index("ReduceLROnPlateau") < chosen.index(write)
 
 
+def test_soft_labels_are_named(tiny):
+    assert build(tiny).soft_labels is None
+    both = build(tiny, "augment.mixup.alpha=1", "training.label_smoothing=0.1")
+    assert both.soft_labels == "mixed and smoothed labels"
+
+
 @pytest.mark.parametrize(
     ("assignment", "message"),
     [
         ("data.batch_size=1000", "data.batch_size: received 1000"),
         ("data.mean=[1,2,3]", "data.mean: received 3 values, expected 1"),
+        ("optimizer.gradient_accumulation_steps=99",
+         "optimizer.gradient_accumulation_steps: received 99, expected at most the"),
         ("model.patch_size=3", "model.patch_size 3 does not fit an image side of 8"),
     ],
-)
+)  # fmt: skip
 def test_settings_that_do_not_fit_the_data_write_nothing(tiny, tmp_path, assignment, message):
     with pytest.raises(SettingsError, match=message.replace(".", r"\.")):
         training.train(build(tiny, assignment), root=tmp_path)

@@ -58,17 +58,18 @@ class RandomChoice(_Composed):
         probabilities: of each; what is missing to 1 is the probability of none.
 
     Raises:
-        ValueError: the probabilities are not one for each layer, or more than 1 together.
+        ValueError: the probabilities are not one for each layer, negative, or more than 1 together.
     """
 
     own_draws = 1
 
     def __init__(self, layers, probabilities, **kwargs):
         super().__init__(layers, **kwargs)
-        if len(self.layers) != len(probabilities) or sum(probabilities) > 1 + 1e-6:
+        allowed = min(probabilities, default=0) >= 0 and sum(probabilities) <= 1 + 1e-6
+        if len(self.layers) != len(probabilities) or not allowed:
             raise ValueError(
                 f"probabilities: received {probabilities} for {len(self.layers)} layers, expected"
-                " one each and at most 1 together"
+                " one each, none below 0, and at most 1 together"
             )
         self.probabilities = list(probabilities)
 

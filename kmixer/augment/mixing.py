@@ -1,4 +1,9 @@
-"""Mix each image and its label with its partner's, the one as far from the batch's other end."""
+"""Mix each image and its label with its partner's, the one as far from the batch's other end.
+
+Calling a layer mixes pixels only; `mix_labels` with the same draws mixes the labels, as the
+pipeline does. The middle image of an odd batch, or a batch's only one, is its own partner and stays
+as it is.
+"""
 
 import keras
 import numpy as np
@@ -14,10 +19,15 @@ class _Mixing(ImageAugmentation):
 
     Args:
         alpha: both parameters of the Beta distribution; 1 is uniform.
+
+    Raises:
+        ValueError: alpha is not positive.
     """
 
     def __init__(self, alpha=1.0, **kwargs):
         super().__init__(**kwargs)
+        if not alpha > 0:
+            raise ValueError(f"alpha: received {alpha}, expected more than 0")
         self.alpha = alpha
         levels = np.linspace(0, 1, QUANTILES)
         self._quantiles = betaincinv(alpha, alpha, levels).astype(np.float32)

@@ -95,12 +95,16 @@ class OptimizerSettings(Section):
 
     learning_rate: Positive = 1e-3
     weight_decay: NonNegative = Field(0.0, description="decoupled; not on norms and biases")
-    l2: NonNegative = Field(0.0, description="share of a weight added to its gradient; as above")
+    l2: NonNegative = Field(
+        0.0, description="share of a weight added to its gradient; same weights"
+    )
     clip_norm: Positive | None = Field(None, description="of all gradients together")
     gradient_accumulation_steps: Count = Field(
         1, description="batches whose gradients are averaged"
     )
-    ema: OpenShare | None = Field(None, description="momentum of the moving average of the weights")
+    ema: OpenShare | None = Field(
+        None, description="momentum of the moving average of the weights, for a step"
+    )
 
 
 class AdamSettings(OptimizerSettings):
@@ -223,6 +227,13 @@ class Settings(Section):
     ] = CosineSchedule()
     plateau: PlateauSettings | None = None
     training: TrainingSettings = TrainingSettings()
+
+    @property
+    def soft_labels(self):
+        """Why training figures are not comparable with validation's, in words, or None."""
+        mixed = self.augment.mixup or self.augment.cutmix
+        kinds = ["mixed"] * bool(mixed) + ["smoothed"] * bool(self.training.label_smoothing)
+        return f"{' and '.join(kinds)} labels" if kinds else None
 
     @model_validator(mode="after")
     def _agree(self):

@@ -1,4 +1,4 @@
-"""Dropout whose random numbers cost next to nothing."""
+"""Dropout without a random generator."""
 
 import math
 
@@ -15,9 +15,9 @@ class Dropout(keras.layers.Layer):
     """Drop values with a probability, scale up the rest (Srivastava et al., JMLR 15, section 4).
 
     As Keras' own Dropout, but each value's fate is a hash of its position and the step's seed, with
-    the multiplications and shifts that XLA fuses into the layers around it. The generators that the
-    backends bring take longer than all matrix products of a narrow Mixer (docs/adr/0010). The same
-    seed drops the same values under every backend.
+    multiplications and shifts that XLA fuses into the layers around it: the backends' own
+    generators can take as long as the rest of a narrow Mixer (docs/adr/0010). The same seed drops
+    the same values under every backend.
 
     Args:
         rate: share of the values that are dropped, in [0, 1).

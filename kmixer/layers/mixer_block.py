@@ -80,7 +80,7 @@ class MixerBlock(keras.layers.Layer):
 
     def _norm(self, name):
         if self.norm_position == "none":
-            return keras.layers.Identity(name=name)
+            return keras.layers.Identity(name=name, dtype=self.dtype_policy)
         return keras.layers.LayerNormalization(
             epsilon=self.norm_epsilon, name=name, dtype=self.dtype_policy
         )

@@ -3,7 +3,7 @@
 import keras
 
 from ..errors import SettingsError, nearest
-from ..layers import MixerBlock, Patches, initializer, patch_grid
+from ..layers import Dropout, MixerBlock, Patches, initializer, patch_grid
 from .ends import images_in, logits_out
 
 # Table 1 of the paper.
@@ -115,7 +115,7 @@ def _stem(x, kind, size, stride, hidden_dim, kernel_initializer):
 def _head(x, classes, dropout, kernel_initializer):
     x = keras.layers.GlobalAveragePooling1D(name="mean_over_tokens")(x)  # (batch, channels)
     if dropout:
-        x = keras.layers.Dropout(dropout, name="head_dropout")(x)
+        x = Dropout(dropout, name="head_dropout")(x)
     return logits_out(x, classes, kernel_initializer)
 
 
