@@ -201,7 +201,7 @@ def test_data_list_and_info(kmixer_cli, image_folder):
 
 def test_data_show_writes_a_png(kmixer_cli, tmp_path):
     done = kmixer_cli("data", "show", "fmnist", "--out", tmp_path / "a.png", "--count", 4, "--json")
-    assert len(json.loads(done.stdout)["rows"]) == 6
+    assert len(json.loads(done.stdout)["rows"]) == 8
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
     one = kmixer_cli(
         "data",
