@@ -1,6 +1,7 @@
 """Small data sets, small settings, and the command line as a user meets it."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,9 @@ import numpy as np
 import pytest
 
 from kmixer import backend
+
+# A job that a script starts in the background ignores Ctrl-C, and so would all that the tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 backend.select(os.environ.get("KERAS_BACKEND", "tensorflow"))
 
