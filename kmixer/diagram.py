@@ -57,10 +57,8 @@ def _draw(axes, box, top, height):
     middle = top + 0.1 + LINE / 2
     repeated = f" × {box.count}" if box.count > 1 else ""
     axes.text(0.45, middle, box.title + repeated, fontsize=10, weight="bold", va="center")
-    right = f"{box.output}" + (
-        f"   {box.count * box.parameters:,} parameters" * bool(box.parameters)
-    )
-    axes.text(WIDTH - 0.45, middle, right, fontsize=9, ha="right", va="center")
+    weights = f"   {box.count * box.parameters:,} parameters" if box.parameters else ""
+    axes.text(WIDTH - 0.45, middle, box.output + weights, fontsize=9, ha="right", va="center")
     for index, line in enumerate(box.lines, 1):
         axes.text(0.6, middle + index * LINE, line, fontsize=9, va="center")
 
@@ -93,8 +91,8 @@ def _inside(layer):
         tokens, channels = layer.token_mixing, layer.channel_mixing
         of = layer.input.shape
         return [
-            f"over tokens: {_around(layer, f'{_mlp(of[1], tokens)}')}{skip}",
-            f"over channels: {_around(layer, f'{_mlp(of[2], channels)}')}{skip}",
+            f"over tokens: {_around(layer, _mlp(of[1], tokens))}{skip}",
+            f"over channels: {_around(layer, _mlp(of[2], channels))}{skip}",
         ]
     if isinstance(layer, ShiftBlock):
         dim = layer.input.shape[-1]

@@ -69,7 +69,7 @@ def _epochs(axes):
 
 
 def _loss(axes, rows, soft_labels):
-    _curve(axes, rows, "loss", f"train ({soft_labels})" if soft_labels else "train")
+    _curve(axes, rows, "loss", _train(soft_labels))
     _curve(axes, rows, "val_loss", "validation")
     axes.set_title("Loss")
     axes.legend()
@@ -77,11 +77,15 @@ def _loss(axes, rows, soft_labels):
 
 def _accuracy(axes, rows, soft_labels):
     best = max(rows, key=lambda row: row["val_accuracy"])
-    _curve(axes, rows, "accuracy", f"train ({soft_labels})" if soft_labels else "train")
+    _curve(axes, rows, "accuracy", _train(soft_labels))
     _curve(axes, rows, "val_accuracy", "validation")
     axes.plot(best["epoch"], best["val_accuracy"], "*", ms=12, color="tab:red", label="best")
     axes.set_title(f"Accuracy (best validation {best['val_accuracy']:.2%})")
     axes.legend()
+
+
+def _train(soft_labels):
+    return f"train ({soft_labels})" if soft_labels else "train"
 
 
 def _learning_rate(axes, rows, soft_labels):

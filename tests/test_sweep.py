@@ -12,18 +12,12 @@ import pytest
 from kmixer import settings_io, sweep
 from kmixer.errors import SettingsError
 
-TINY = {
-    "data": {"batch_size": 16, "validation_size": 20},
-    "model": {"patch_size": 4, "blocks": 1, "hidden_dim": 4, "tokens_mlp_dim": 2,
-              "channels_mlp_dim": 4},
-    "training": {"epochs": 2, "jit": False},
-}  # fmt: skip
-FLAGS = [
-    word
-    for section, values in TINY.items()
-    for key, value in values.items()
-    for word in ("--set", f"{section}.{key}={json.dumps(value)}")
-]
+TINY = (
+    "data.batch_size=16", "data.validation_size=20", "model.patch_size=4", "model.blocks=1",
+    "model.hidden_dim=4", "model.tokens_mlp_dim=2", "model.channels_mlp_dim=4",
+    "training.epochs=2", "training.jit=false",
+)  # fmt: skip
+FLAGS = [word for assignment in TINY for word in ("--set", assignment)]
 
 
 def test_grids_multiply_and_names_are_short():

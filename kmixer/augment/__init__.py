@@ -39,11 +39,11 @@ def augmentation(settings):
         layers.append(RandomHorizontalFlip(settings.horizontal_flip))
     if erasing:
         layers.append(RandomErasing(erasing.probability, erasing.scale, erasing.ratio))
-    mixing = {
-        layer(chosen.alpha): chosen.probability
+    mixing = [
+        (layer(chosen.alpha), chosen.probability)
         for layer, chosen in ((CutMix, settings.cutmix), (MixUp, settings.mixup))
         if chosen
-    }
+    ]
     if mixing:
-        layers.append(RandomChoice(list(mixing), list(mixing.values())))
+        layers.append(RandomChoice(*zip(*mixing, strict=True)))
     return AugmentationPipeline(layers) if layers else None

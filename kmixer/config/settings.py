@@ -96,7 +96,7 @@ class OptimizerSettings(Section):
     learning_rate: Positive = 1e-3
     weight_decay: NonNegative = Field(0.0, description="decoupled; not on norms and biases")
     l2: NonNegative = Field(
-        0.0, description="share of a weight added to its gradient; same weights"
+        0.0, description="share of a weight added to its gradient; not on norms and biases"
     )
     clip_norm: Positive | None = Field(None, description="of all gradients together")
     gradient_accumulation_steps: Count = Field(
