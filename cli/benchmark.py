@@ -42,17 +42,22 @@ def _print(terminal, report):
     rows = [
         [step, f"{rates['step']:,.0f} examples/s"],
         ["(b) kmixer train, whole epoch", f"{rates['train']:,.0f} examples/s"],
-        ["(c) plain Keras, augmenting single images", f"{rates['plain_keras']:,.0f} examples/s"],
+        ["(d) augmented on the host", f"{rates['on_host']:,.0f} examples/s"],
+        ["(e) images on the accelerator", f"{rates['on_accelerator']:,.0f} examples/s"],
         ["input pipeline alone", f"{rates['pipeline']:,.0f} images/s"],
         ["float32 matrix product, NumPy", f"{rates['matmul_gflops']:,.0f} GFLOP/s"],
         ["the same on the backend", f"{rates['backend_matmul_gflops']:,.0f} GFLOP/s"],
         ["(a) in FLOPs", f"{report['step_gflops']:,.0f} GFLOP/s"],
         ["(b) / (a)", ratios["train_over_step"]],
-        ["(b) / (c)", ratios["train_over_plain_keras"]],
         ["(a) / matrix product, NumPy", ratios["step_over_matmul"]],
         ["(a) / matrix product, backend", ratios["step_over_backend_matmul"]],
         ["pipeline / (b)", ratios["pipeline_over_train"]],
+        ["(e) / (d)", ratios["accelerator_over_host"]],
     ]
+    if "plain_keras" in rates:
+        plain = f"{rates['plain_keras']:,.0f} examples/s"
+        rows.insert(2, ["(c) plain Keras, augmenting single images", plain])
+        rows.append(["(b) / (c)", ratios["train_over_plain_keras"]])
     if "step_other_jit" in rates:
         other = f"(a) {'without' if jit else 'with'} jit"
         rows.insert(1, [other, f"{rates['step_other_jit']:,.0f} examples/s"])

@@ -4,6 +4,7 @@ from contextlib import contextmanager
 
 import keras
 
+from .layers import ResidentImages
 from .models import Cnn, Mlp, MlpMixer, ShiftMlp, default_patch_size
 
 BUILDERS = {"mixer": MlpMixer, "mlp": Mlp, "cnn": Cnn, "shift_mlp": ShiftMlp}
@@ -39,16 +40,22 @@ def with_patch_size(settings, side):
     return settings.model_copy(update={"model": chosen})
 
 
-def put_before(augmentation, model, precision):
-    """Return a model that augments `(images, draws)` on the accelerator before `model`.
+def put_before(images, augmentation, model, precision):
+    """Return a model of (indices, draws) that looks images up and augments them before `model`.
 
     It is built under the same precision: Keras decides by it whether to scale the loss.
+
+    Args:
+        images: uint8 `(n, height, width, channels)`, to lie on the accelerator.
+        augmentation: an `ImageAugmentation`.
+        model: images → logits.
+        precision: a Keras dtype policy's name.
     """
     with _precision(precision):
-        images = keras.Input(model.input_shape[1:], dtype="uint8", name="images")
+        indices = keras.Input((), dtype="int32", name="indices")
         draws = keras.Input((augmentation.draws,), dtype="float32", name="draws")
-        logits = model(augmentation(images, draws))
-        return keras.Model([images, draws], logits, name="augmented")
+        logits = model(augmentation(ResidentImages(images)(indices), draws))
+        return keras.Model([indices, draws], logits, name="resident")
 
 
 @contextmanager

@@ -3,13 +3,14 @@
 import tempfile
 import time
 from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
 from statistics import median
 
 import keras
 import numpy as np
-import tensorflow as tf
 
-from . import augment, pipeline, provenance, training
+from . import augment, feed, pipeline, provenance, training
 from .datasets import load_splits
 from .models import count_flops
 
@@ -61,6 +62,8 @@ def benchmark(settings, *, steps=60, rounds=1, progress=None):
     measures = dict(_MEASURES)
     if keras.backend.backend() == "tensorflow":
         measures["step_other_jit"] = _other_jit
+    if find_spec("tensorflow"):
+        measures["plain_keras"] = _plain_keras
     samples = {name: [] for name in measures}
     for done in range(rounds * len(measures)):
         name = list(measures)[done % len(measures)]
@@ -87,12 +90,19 @@ def _report(bench, rates):
         "step_gflops": round(step_gflops, 1),
         "ratios": {
             "train_over_step": round(rates["train"] / rates["step"], 3),
-            "train_over_plain_keras": round(rates["train"] / rates["plain_keras"], 2),
             "step_over_matmul": round(step_gflops / rates["matmul_gflops"], 3),
             "step_over_backend_matmul": round(step_gflops / rates["backend_matmul_gflops"], 3),
             "pipeline_over_train": round(rates["pipeline"] / rates["train"], 1),
-        },
+            "accelerator_over_host": round(rates["on_accelerator"] / rates["on_host"], 2),
+        }
+        | _against_plain_keras(rates),
     }
+
+
+def _against_plain_keras(rates):
+    if "plain_keras" not in rates:
+        return {}
+    return {"train_over_plain_keras": round(rates["train"] / rates["plain_keras"], 2)}
 
 
 def _training_flops(model):
@@ -139,8 +149,7 @@ def _step_rate(bench, jit):
     split = bench.dataset.train
     images = split.images[: bench.batch_size]
     labels = np.eye(bench.classes, dtype=np.float32)[split.labels[: bench.batch_size]]
-    batch = tf.data.Dataset.from_tensors((images, labels)).cache().repeat()
-    return _fit_rate(bench, bench.model(jit), batch)
+    return _fit_rate(bench, bench.model(jit), pipeline.repeated((images, labels)))
 
 
 def _fit_rate(bench, model, batches):
@@ -190,8 +199,21 @@ def _pipeline(bench):
     return count * bench.batch_size / _seconds(lambda: [next(batches) for _ in range(count)])
 
 
+def _feed_rate(on, bench):
+    """Examples/s with the images on the host, or on the accelerator (see `kmixer.feed`)."""
+    placed = bench.settings.augment.model_copy(update={"on": on})
+    settings = bench.settings.model_copy(update={"augment": placed})
+    model = training.check_model(settings, bench.dataset)
+    steps = training.steps_per_epoch(settings, bench.dataset)
+    model = feed.with_images(settings, bench.dataset, model)
+    training.compile_model(model, settings, steps)
+    return _fit_rate(bench, model, feed.streams(settings, bench.dataset, steps)[0])
+
+
 def _plain_keras(bench):
     """Examples/s of what one writes first: defaults, and augmentation mapped over single images."""
+    import tensorflow as tf
+
     split, size = bench.dataset.train, bench.dataset.image_shape[:2]
 
     def crop(image, label):
@@ -217,5 +239,6 @@ _MEASURES = {
     "pipeline": _pipeline,
     "step": _step,
     "train": _train,
-    "plain_keras": _plain_keras,
+    "on_host": partial(_feed_rate, "host"),
+    "on_accelerator": partial(_feed_rate, "accelerator"),
 }

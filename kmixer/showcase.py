@@ -54,7 +54,7 @@ def _leaves(layer):
     """Return the augmentations that this one is made of."""
     inner = getattr(layer, "layers", None)
     if inner is None:
-        return [layer] if layer else []
+        return [layer]
     return [leaf for each in inner for leaf in _leaves(each)]
 
 

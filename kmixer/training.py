@@ -6,8 +6,8 @@ from pathlib import Path
 
 import keras
 
-from . import STARTED, augment, backend, callbacks, checkpoint, evaluation, figures, provenance
-from .architecture import build_model, put_before, with_patch_size
+from . import STARTED, backend, callbacks, checkpoint, evaluation, feed, figures, provenance
+from .architecture import build_model, with_patch_size
 from .datasets import SHORT_NAMES, load_splits
 from .errors import InterruptedRunError, RunError, SettingsError
 from .models import count_flops
@@ -90,6 +90,7 @@ def resolve(settings, dataset):
         "mean": data.mean or mean,
         "std": data.std or std,
     }
+    values["augment"]["on"] = feed.place(settings, dataset)
     name = keras.backend.backend()
     if name == "torch" and training.steps_per_execution != 1:
         raise SettingsError(
@@ -150,10 +151,7 @@ def _fit(run, dataset, watchers, announce):
     model = run.build_model()
     if announce:
         announce(run, dataset, model)
-    augmentation = augment.augmentation(settings.augment)
-    on_host = settings.augment.on == "host" or augmentation is None
-    precision = settings.training.precision
-    trained = model if on_host else put_before(augmentation, model, precision)
+    trained = feed.with_images(settings, dataset, model)
     steps = steps_per_epoch(settings, dataset)
     compile_model(trained, settings, steps)
     rows, counters = checkpoint.load(run, trained) or ([], {})
@@ -161,7 +159,7 @@ def _fit(run, dataset, watchers, announce):
         callbacks.WriteRun, run, model, steps * settings.data.batch_size, rows, started=STARTED
     )
     stopped = counters.get("EarlyStopping", {}).get("stopped_epoch")
-    batches, held_out = _streams(settings, dataset, augmentation, on_host, steps, len(rows))
+    batches, held_out = feed.streams(settings, dataset, steps, len(rows))
     with stop_requests() as request:
         chosen, write = callbacks.build_callbacks(settings, run, request, writer)
         try:
@@ -193,26 +191,6 @@ def _heed(request, state):
 def _draw(run, rows):
     figure = figures.curves(rows, run.info["command"], run.settings.soft_labels)
     figures.save(figure, run.folder / "curves.png")
-
-
-def _streams(settings, dataset, augmentation, on_host, steps, first_epoch):
-    """Return the training and the validation batches."""
-    from . import pipeline
-
-    classes = len(dataset.class_names)
-    batches = pipeline.training_batches(
-        dataset.train,
-        classes,
-        settings.data.batch_size,
-        settings.training.seed,
-        augment=augmentation,
-        on_host=on_host,
-        label_smoothing=settings.training.label_smoothing,
-        steps_per_epoch=steps,
-        first_epoch=first_epoch,
-    )
-    draws = None if on_host else augmentation.draws
-    return batches, pipeline.evaluation_batches(dataset.validation, classes, draws)
 
 
 def compile_model(model, settings, steps):

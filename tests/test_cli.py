@@ -232,6 +232,7 @@ def test_benchmark_measures(kmixer_cli):
         "step_over_matmul",
         "step_over_backend_matmul",
         "pipeline_over_train",
+        "accelerator_over_host",
     }
     assert all(rate > 0 for rate in report["rates"].values())
 

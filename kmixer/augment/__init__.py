@@ -28,7 +28,7 @@ __all__ = [
 
 
 def augmentation(settings):
-    """Build the pipeline that `AugmentSettings` describe, or None if everything is off."""
+    """Build the pipeline that `AugmentSettings` describe; it may be empty."""
     crop, erasing = settings.random_resized_crop, settings.random_erasing
     layers = []
     if crop:
@@ -46,4 +46,4 @@ def augmentation(settings):
     ]
     if mixing:
         layers.append(RandomChoice(*zip(*mixing, strict=True)))
-    return AugmentationPipeline(layers) if layers else None
+    return AugmentationPipeline(layers)

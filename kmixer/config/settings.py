@@ -71,7 +71,11 @@ class CutMixSettings(Section):
 class AugmentSettings(Section):
     """What happens to training images; everything is off by default."""
 
-    on: Literal["host", "accelerator"] = Field("host", description="tf.data, or inside the step")
+    on: Literal["host", "accelerator"] | None = Field(
+        None,
+        description="accelerator: the images lie in its memory, augmented inside the step;"
+        " null: the accelerator where there is one",
+    )
     random_resized_crop: RandomResizedCropSettings | None = None
     translation: Share = Field(0.0, description="largest shift, share of the side")
     horizontal_flip: Probability = 0.0

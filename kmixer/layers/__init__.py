@@ -6,6 +6,7 @@ from .initializers import initializer
 from .mixer_block import MixerBlock
 from .mlp_block import MlpBlock
 from .patches import Patches, patch_grid
+from .resident_images import ResidentImages
 from .shift_block import ShiftBlock, SpatialShift
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "MixerBlock",
     "MlpBlock",
     "Patches",
+    "ResidentImages",
     "ShiftBlock",
     "SpatialShift",
     "activation",
