@@ -7,6 +7,7 @@ import keras
 from .layers import ResidentImages
 from .models import Cnn, Mlp, MlpMixer, ShiftMlp, default_patch_size
 
+PIXELS = ("mean", "std", "resize_size", "crop_size")
 BUILDERS = {"mixer": MlpMixer, "mlp": Mlp, "cnn": Cnn, "shift_mlp": ShiftMlp}
 
 
@@ -28,12 +29,19 @@ def build_model(settings, input_shape, classes):
     builder = BUILDERS[chosen.pop("name")]
     data = settings.data
     with _precision(settings.training.precision):
-        return builder(input_shape, classes, mean=data.mean, std=data.std, **chosen)
+        pixels = {name: getattr(data, name) for name in PIXELS}
+        return builder(input_shape, classes, **pixels, **chosen)
 
 
 def with_patch_size(settings, side):
-    """Return the settings with a Mixer's patch size chosen by the images' side, if it is open."""
-    model = settings.model
+    """Return the settings with a Mixer's patch size chosen by the images' side, if it is open.
+
+    Args:
+        settings: `Settings`.
+        side: of the images as stored; the model may resize and crop them.
+    """
+    model, data = settings.model, settings.data
+    side = data.crop_size or data.resize_size or side
     if model.name != "mixer" or model.patch_size:
         return settings
     chosen = model.model_copy(update={"patch_size": default_patch_size(side)})

@@ -18,6 +18,13 @@ class DataSettings(Section):
     name: str = Field("fmnist", description="data set name, tfds:NAME or an image folder")
     dir: str | None = Field(None, description="where prepared data sets lie")
     image_size: Count | None = Field(None, description="side in pixels; null: as stored")
+    resize_size: Count | None = Field(
+        None, description="smaller side that the model resizes images to; null: as they are"
+    )
+    crop_size: Count | None = Field(
+        None,
+        description="side of the centre that it keeps; null: all; augment.translation moves it",
+    )
     validation_size: Count | OpenShare | None = Field(
         None, description="images or share cut from the training set; null: a twelfth"
     )

@@ -7,6 +7,7 @@ from .mixer_block import MixerBlock
 from .mlp_block import MlpBlock
 from .patches import Patches, patch_grid
 from .resident_images import ResidentImages
+from .resize_crop import ResizeCrop
 from .shift_block import ShiftBlock, SpatialShift
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "MlpBlock",
     "Patches",
     "ResidentImages",
+    "ResizeCrop",
     "ShiftBlock",
     "SpatialShift",
     "activation",

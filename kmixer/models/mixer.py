@@ -36,7 +36,7 @@ def MlpMixer(input_shape, classes, *, patch_size, blocks, hidden_dim, tokens_mlp
              block_dims=None, skip_connections=True, norm_position="pre", pre_head_layer_norm=True,
              norm_epsilon=1e-6, activation="gelu_tanh", dropout=0.0, head_dropout=0.0,
              stochastic_depth=0.0, kernel_initializer="glorot_uniform", mean=None, std=None,
-             name="mlp_mixer"):  # fmt: skip
+             resize_size=None, crop_size=None, name="mlp_mixer"):  # fmt: skip
     """Build a Mixer that takes uint8 images and returns float32 logits.
 
     The defaults give the paper's isotropic Mixer; `skip_connections=False` with `block_dims` gives
@@ -65,6 +65,9 @@ def MlpMixer(input_shape, classes, *, patch_size, blocks, hidden_dim, tokens_mlp
         kernel_initializer: of every kernel; see `kmixer.layers.initializer`.
         mean: per channel, of pixels scaled to 0..1; default 0.
         std: per channel, of pixels scaled to 0..1; default 1.
+        resize_size: pixels of the smaller side that images are resized to inside the model; default
+            as they are.
+        crop_size: side in pixels of the centre that is kept of them; default all.
         name: of the model.
 
     Returns:
@@ -74,8 +77,8 @@ def MlpMixer(input_shape, classes, *, patch_size, blocks, hidden_dim, tokens_mlp
         SettingsError: the patches do not fit the image.
     """
     stride = patch_stride or patch_size
-    patch_grid(input_shape[:2], patch_size, stride)
-    images, x = images_in(input_shape, mean, std)
+    images, x = images_in(input_shape, mean, std, resize_size, crop_size)
+    patch_grid(x.shape[1:3], patch_size, stride)
     x = _stem(x, stem, patch_size, stride, hidden_dim, kernel_initializer)
     if stem_norm == "batch":
         x = keras.layers.BatchNormalization(axis=1, name="stem_norm")(x)
