@@ -6,7 +6,18 @@ from typing import Annotated
 
 import typer
 
-from . import benchmark, compare, data, evaluate, models, presets, report, sweep, train
+from . import (
+    benchmark,
+    compare,
+    data,
+    evaluate,
+    import_weights,
+    models,
+    presets,
+    report,
+    sweep,
+    train,
+)
 
 app = typer.Typer(
     name="kmixer",
@@ -23,6 +34,7 @@ app.command("compare")(compare.compare)
 app.command("report")(report.report)
 app.command("sweep")(sweep.sweep)
 app.command("evaluate")(evaluate.evaluate)
+app.command("import-weights")(import_weights.import_weights)
 app.command("models")(models.models)
 app.command("presets")(presets.presets)
 app.command("benchmark")(benchmark.benchmark)

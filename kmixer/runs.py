@@ -69,6 +69,11 @@ class Run:
         return read_metrics(self._read("metrics.json"), self.folder)
 
     @property
+    def imported(self):
+        """Whether its weights were read from a file instead of trained: it has no history."""
+        return "imported" in self.info
+
+    @property
     def finished(self):
         """Whether the run came to its end."""
         return (self.folder / "metrics.json").is_file()

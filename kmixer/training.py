@@ -61,8 +61,10 @@ def resume(run, *, watchers=(), announce=None):
     """Go on with an interrupted run from its last whole epoch; the rest as `train`.
 
     Raises:
-        RunError: the run is finished, or its data are no longer what they were.
+        RunError: the run is finished or was not trained, or its data are no longer what they were.
     """
+    if run.imported:
+        raise RunError(f"{run.folder}: its weights were imported; there is no training to resume")
     backend.select(run.settings.training.backend)
     if run.finished:
         raise RunError(f"{run.folder}: finished; there is nothing to resume")

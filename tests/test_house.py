@@ -15,13 +15,13 @@ CLI = sorted((ROOT / "cli").rglob("*.py"))
 
 # Each rank may import from those below it, never from one above.
 RANKS = [
-    {"errors", "sampling", "provenance", "quietly"},
+    {"errors", "sampling", "provenance", "quietly", "layouts"},
     {"atomic"},
     {"signals", "metrics", "config", "backend", "datasets", "layers"},
     {"settings_io", "models", "augment", "optim", "figures"},
     {"architecture", "pipeline", "showcase", "diagram"},
     {"runs", "catalogue", "feed"},
-    {"checkpoint", "evaluation", "comparison"},
+    {"checkpoint", "evaluation", "comparison", "pretrained"},
     {"callbacks", "sweep", "report"},
     {"training"},
     {"benchmark"},

@@ -15,7 +15,9 @@ from .model import CnnSettings, MixerSettings, MlpSettings, ShiftMlpSettings
 class DataSettings(Section):
     """Which images, in which size, split how."""
 
-    name: str = Field("fmnist", description="data set name, tfds:NAME or an image folder")
+    name: str | None = Field(
+        "fmnist", description="data set name, tfds:NAME or an image folder; null: imported weights"
+    )
     dir: str | None = Field(None, description="where prepared data sets lie")
     image_size: Count | None = Field(None, description="side in pixels; null: as stored")
     resize_size: Count | None = Field(

@@ -48,8 +48,10 @@ def check_name(name):
     """Refuse a name that stands for no data set, before anything slow happens.
 
     Raises:
-        SettingsError: it is no short name, no `tfds:NAME` and no folder.
+        SettingsError: it is no short name, no `tfds:NAME` and no folder, or is None.
     """
+    if name is None:
+        raise SettingsError("data.name: received null, expected a data set or an image folder")
     if name in SHORT_NAMES or name.startswith("tfds:") or Path(name).is_dir():
         return
     known = nearest(name, SHORT_NAMES)

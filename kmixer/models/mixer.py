@@ -19,8 +19,8 @@ SIZES = {
 }  # fmt: skip
 
 
-def mixer_size(name):
-    """Return the arguments of `MlpMixer` for one of the paper's sizes, such as `"B/16"`.
+def size_key(name):
+    """Return the key in `SIZES` of a size as the paper writes it, such as `"B/16"`.
 
     Raises:
         SettingsError: there is no such size.
@@ -28,7 +28,16 @@ def mixer_size(name):
     key = name.lower().replace("/", "")
     if key not in SIZES:
         raise SettingsError(f"mixer size: received {name!r}{nearest(key, SIZES)}")
-    return dict(SIZES[key])
+    return key
+
+
+def mixer_size(name):
+    """Return the arguments of `MlpMixer` for one of the paper's sizes, such as `"B/16"`.
+
+    Raises:
+        SettingsError: there is no such size.
+    """
+    return dict(SIZES[size_key(name)])
 
 
 def MlpMixer(input_shape, classes, *, patch_size, blocks, hidden_dim, tokens_mlp_dim,
