@@ -11,6 +11,7 @@ from . import (
     compare,
     data,
     evaluate,
+    finetune,
     import_weights,
     models,
     presets,
@@ -29,6 +30,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("train")(train.train)
+app.command("finetune")(finetune.finetune)
 app.command("resume")(train.resume)
 app.command("compare")(compare.compare)
 app.command("report")(report.report)

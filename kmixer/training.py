@@ -6,7 +6,17 @@ from pathlib import Path
 
 import keras
 
-from . import STARTED, backend, callbacks, checkpoint, evaluation, feed, figures, provenance
+from . import (
+    STARTED,
+    backend,
+    callbacks,
+    checkpoint,
+    evaluation,
+    feed,
+    figures,
+    finetuning,
+    provenance,
+)
 from .architecture import build_model, with_patch_size
 from .datasets import SHORT_NAMES, load_splits
 from .errors import InterruptedRunError, RunError, SettingsError
@@ -101,6 +111,8 @@ def resolve(settings, dataset):
         )
     jit = model.name in backend.JIT[name] if training.jit is None else training.jit
     values["training"] |= {"backend": name, "jit": jit}
+    if settings.finetune:
+        values["finetune"]["run"] = str(Path(settings.finetune.run).resolve())
     for key in ("mean", "std"):
         if len(values["data"][key]) != channels:
             raise SettingsError(
@@ -120,7 +132,9 @@ def _statistics(images):
 def check_model(settings, dataset):
     """Fail before anything is written if the model cannot be built on these images."""
     steps_per_epoch(settings, dataset)
-    return build_model(settings, dataset.image_shape, len(dataset.class_names))
+    model = build_model(settings, dataset.image_shape, len(dataset.class_names))
+    _start_from(settings, model)
+    return model
 
 
 def steps_per_epoch(settings, dataset):
@@ -151,11 +165,12 @@ def _fit(run, dataset, watchers, announce):
     settings = run.settings
     keras.utils.set_random_seed(settings.training.seed)
     model = run.build_model()
+    shares = _start_from(settings, model, run)
     if announce:
         announce(run, dataset, model)
     trained = feed.with_images(settings, dataset, model)
     steps = steps_per_epoch(settings, dataset)
-    compile_model(trained, settings, steps)
+    compile_model(trained, settings, steps, shares)
     rows, counters = checkpoint.load(run, trained) or ([], {})
     writer = partial(
         callbacks.WriteRun, run, model, steps * settings.data.batch_size, rows, started=STARTED
@@ -184,6 +199,16 @@ def _fit(run, dataset, watchers, announce):
     return run
 
 
+def _start_from(settings, model, run=None):
+    """Put the weights to start from into the model; return the shares of the learning rate."""
+    if not settings.finetune:
+        return None
+    if run is None or not (run.folder / checkpoint.NAME).exists():
+        finetuning.load_weights(settings, model)
+    finetuning.freeze(settings, model)
+    return finetuning.learning_rate_shares(model, settings.finetune.layer_decay)
+
+
 def _heed(request, state):
     """Raise for a signal that came where no training step saw it."""
     if request.signal is not None:
@@ -195,10 +220,17 @@ def _draw(run, rows):
     figures.save(figure, run.folder / "curves.png")
 
 
-def compile_model(model, settings, steps):
-    """Compile with the settings' optimizer, cross-entropy on logits, and accuracy."""
+def compile_model(model, settings, steps, shares=None):
+    """Compile with the settings' optimizer, cross-entropy on logits, and accuracy.
+
+    Args:
+        model: the `keras.Model`.
+        settings: resolved `Settings`.
+        steps: batches in an epoch.
+        shares: of the learning rate, by a weight's path.
+    """
     model.compile(
-        optimizer=build_optimizer(settings, steps),
+        optimizer=build_optimizer(settings, steps, shares),
         loss=keras.losses.CategoricalCrossentropy(from_logits=True),
         metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
         jit_compile=settings.training.jit,

@@ -21,7 +21,7 @@ RANKS = [
     {"settings_io", "models", "augment", "optim", "figures"},
     {"architecture", "pipeline", "showcase", "diagram"},
     {"runs", "catalogue", "feed"},
-    {"checkpoint", "evaluation", "comparison", "pretrained"},
+    {"checkpoint", "evaluation", "comparison", "pretrained", "finetuning"},
     {"callbacks", "sweep", "report"},
     {"training"},
     {"benchmark"},

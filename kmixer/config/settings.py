@@ -209,6 +209,16 @@ class EarlyStoppingSettings(Section):
     min_delta: NonNegative = 0.0
 
 
+class FinetuneSettings(Section):
+    """Start from another run's weights."""
+
+    run: str = Field(description="the folder of the run to start from")
+    freeze: list[str] = Field([], description="stem, blocks.0-5, or names of layers")
+    layer_decay: Annotated[FiniteFloat, Field(gt=0, le=1, strict=True)] = Field(
+        1.0, description="learning rate of a block as a share of the next one's"
+    )
+
+
 class TrainingSettings(Section):
     """How long, how exactly, on what."""
 
@@ -239,6 +249,7 @@ class Settings(Section):
         ConstantSchedule | ExponentialSchedule | CosineSchedule, Field(discriminator="name")
     ] = CosineSchedule()
     plateau: PlateauSettings | None = None
+    finetune: FinetuneSettings | None = None
     training: TrainingSettings = TrainingSettings()
 
     @property

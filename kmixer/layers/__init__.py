@@ -7,7 +7,7 @@ from .mixer_block import MixerBlock
 from .mlp_block import MlpBlock
 from .patches import Patches, patch_grid
 from .resident_images import ResidentImages
-from .resize_crop import ResizeCrop
+from .resize_crop import ResizeCrop, resize_weights
 from .shift_block import ShiftBlock, SpatialShift
 
 __all__ = [
@@ -23,4 +23,5 @@ __all__ = [
     "gelu_tanh",
     "initializer",
     "patch_grid",
+    "resize_weights",
 ]

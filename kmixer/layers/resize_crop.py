@@ -35,7 +35,9 @@ class ResizeCrop(keras.layers.Layer):
                 f"crop_size: received {crop}, expected at most the {round(scale * min(sides))}"
                 " pixels of the smaller side"
             )
-        self._down, self._across = (_weights(side, round(scale * side), crop) for side in sides)
+        self._down, self._across = (
+            resize_weights(side, round(scale * side), crop) for side in sides
+        )
         self.built = True
 
     def call(self, images):
@@ -59,7 +61,7 @@ class ResizeCrop(keras.layers.Layer):
         }
 
 
-def _weights(size, resized, crop):
+def resize_weights(size, resized, crop):
     """Return the share `(crop, size)` that each input pixel has in each pixel of the crop."""
     ratio = size / resized
     first = (resized - crop) // 2

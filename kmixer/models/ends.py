@@ -23,7 +23,8 @@ def images_in(input_shape, mean, std, resize_size=None, crop_size=None):
     channels = input_shape[-1]
     mean, std = mean or [0.0] * channels, std or [1.0] * channels
     images = x = keras.Input(input_shape, dtype="uint8", name="images")
-    if resize_size or crop_size:
+    wanted = {resize_size, crop_size} - {None}
+    if wanted and len(wanted.union(input_shape[:2])) > 1:
         x = _resized(x, resize_size, crop_size)
     scale = [1 / (255 * s) for s in std]
     offset = [-m / s for m, s in zip(mean, std, strict=True)]
