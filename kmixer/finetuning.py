@@ -27,7 +27,7 @@ def load_weights(settings, model):
     run = load_run(Path(settings.finetune.run))
     source = run.load_model()
     there = {weight.path: weight for weight in source.weights}
-    resize = _resizing(_grid(source, run.settings), _grid(model, settings))
+    resize = resizing(_grid(source, run.settings), _grid(model, settings))
     for weight in model.weights:
         if not weight.path.startswith("head/"):
             _copy(run, there.get(weight.path), weight, resize)
@@ -59,6 +59,44 @@ def learning_rate_shares(model, decay):
     return shares
 
 
+def resizing(old, new):
+    """Return the matrices that resize tokens, bilinearly, between two grids.
+
+    Args:
+        old: (rows, columns) of the run's patches.
+        new: of this model's.
+
+    Returns:
+        (down, up): down `(old tokens, new tokens)`, up `(new tokens, old tokens)`; None where the
+        grids agree.
+    """
+    if old == new:
+        return None
+    down, up = (
+        np.kron(*(resize_weights(a, b, b) for a, b in zip(start, end, strict=True)))
+        for start, end in ((new, old), (old, new))
+    )
+    return down, up
+
+
+def on_new_grid(path, value, down, up):
+    """Return a weight of token mixing that mixes on the new grid as on the old.
+
+    The tokens are, in effect, resized to the old grid, mixed there, and resized back.
+
+    Args:
+        path: of the weight.
+        value: the run's.
+        down: see `resizing`.
+        up: see `resizing`.
+    """
+    if path.endswith("hidden/kernel"):  # (tokens, hidden)
+        return down.T @ value
+    if path.endswith("output/kernel"):  # (hidden, tokens)
+        return value @ up.T
+    return up @ value if path.endswith("output/bias") else value
+
+
 def _named(model, name):
     blocks = [layer for layer in model.layers if isinstance(layer, BLOCKS)]
     layers = {layer.name: [layer] for layer in model.layers if layer.weights}
@@ -82,23 +120,12 @@ def _grid(model, settings):
     return patch_grid(images, chosen.patch_size, chosen.patch_stride or chosen.patch_size)
 
 
-def _resizing(old, new):
-    """Return the matrices (new → old tokens, old → new tokens), or None where the grids agree."""
-    if old == new:
-        return None
-    down, up = (
-        np.kron(*(resize_weights(a, b, b) for a, b in zip(start, end, strict=True)))
-        for start, end in ((new, old), (old, new))
-    )
-    return down, up
-
-
 def _copy(run, source, weight, resize):
     if source is None:
         raise SettingsError(f"finetune.run: {run.folder} has no weights {weight.path}")
     value = keras.ops.convert_to_numpy(source)
     if resize and "/token_mixing/" in weight.path:
-        value = _on_new_grid(weight.path, value, *resize)
+        value = on_new_grid(weight.path, value, *resize)
     elif resize and weight.path.startswith("stem_norm/"):
         value = resize[1] @ value
     if value.shape != tuple(weight.shape):
@@ -107,12 +134,3 @@ def _copy(run, source, weight, resize):
             f" {tuple(weight.shape)}"
         )
     weight.assign(value)
-
-
-def _on_new_grid(path, value, down, up):
-    """Mix on the new grid as if the tokens were resized to the old one, mixed, and resized back."""
-    if path.endswith("hidden/kernel"):  # (tokens, hidden)
-        return down.T @ value
-    if path.endswith("output/kernel"):  # (hidden, tokens)
-        return value @ up.T
-    return up @ value if path.endswith("output/bias") else value
