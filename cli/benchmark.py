@@ -44,6 +44,8 @@ def _print(terminal, report):
         ["(b) kmixer train, whole epoch", f"{rates['train']:,.0f} examples/s"],
         ["(c) plain Keras, augmenting single images", f"{rates['plain_keras']:,.0f} examples/s"],
         ["input pipeline alone", f"{rates['pipeline']:,.0f} images/s"],
+        ["RandAugment, draws for each image", f"{rates['rand_augment']:,.0f} images/s"],
+        ["keras.layers.RandAugment", f"{rates['keras_rand_augment']:,.0f} images/s"],
         ["float32 matrix product, NumPy", f"{rates['matmul_gflops']:,.0f} GFLOP/s"],
         ["the same on the backend", f"{rates['backend_matmul_gflops']:,.0f} GFLOP/s"],
         ["(a) in FLOPs", f"{report['step_gflops']:,.0f} GFLOP/s"],
@@ -52,6 +54,7 @@ def _print(terminal, report):
         ["(a) / matrix product, NumPy", ratios["step_over_matmul"]],
         ["(a) / matrix product, backend", ratios["step_over_backend_matmul"]],
         ["pipeline / (b)", ratios["pipeline_over_train"]],
+        ["RandAugment / Keras' own", ratios["rand_augment_over_keras"]],
     ]
     if "step_other_jit" in rates:
         other = f"(a) {'without' if jit else 'with'} jit"

@@ -1,4 +1,4 @@
-"""How fast this machine trains: the bare step, the whole path, plain Keras, the matmul rate."""
+"""How fast this machine trains: step, whole path, plain Keras, matmul rate, RandAugment."""
 
 import tempfile
 import time
@@ -91,6 +91,9 @@ def _report(bench, rates):
             "step_over_matmul": round(step_gflops / rates["matmul_gflops"], 3),
             "step_over_backend_matmul": round(step_gflops / rates["backend_matmul_gflops"], 3),
             "pipeline_over_train": round(rates["pipeline"] / rates["train"], 1),
+            "rand_augment_over_keras": round(
+                rates["rand_augment"] / rates["keras_rand_augment"], 1
+            ),
         },
     }
 
@@ -183,10 +186,38 @@ def _pipeline(bench):
         bench.dataset.train, bench.classes, bench.batch_size, 0,
         augment=augment.augmentation(bench.settings.augment),
     )  # fmt: skip
+    return _stream_rate(bench, stream, 10 * bench.steps)
+
+
+def _rand_augment(bench):
+    """Images/s of RandAugment as the pipeline runs it: whole batches, draws for each image."""
+    layer = augment.RandAugment(num_ops=2, magnitude=9)
+
+    def augmented(images):
+        return layer.transform(images, tf.random.uniform((bench.batch_size, layer.draws)))
+
+    return _map_rate(bench, augmented, 10 * bench.steps)
+
+
+def _keras_rand_augment(bench):
+    """Images/s of Keras' own layer as its documentation uses it: mapped over the same batches.
+
+    The same number of operations at the same magnitude, 9 of 30. It draws once for a batch.
+    """
+    layer = keras.layers.RandAugment(value_range=(0, 255), num_ops=2, factor=9 / 30)
+    return _map_rate(bench, layer, bench.steps)
+
+
+def _map_rate(bench, function, count):
+    images = tf.data.Dataset.from_tensors(bench.dataset.train.images[: bench.batch_size]).repeat()
+    mapped = images.map(function, num_parallel_calls=tf.data.AUTOTUNE)
+    return _stream_rate(bench, mapped.prefetch(tf.data.AUTOTUNE), count)
+
+
+def _stream_rate(bench, stream, count):
     batches = iter(stream)
     for _ in range(WARMUP_STEPS):
         next(batches)
-    count = 10 * bench.steps
     return count * bench.batch_size / _seconds(lambda: [next(batches) for _ in range(count)])
 
 
@@ -215,6 +246,8 @@ _MEASURES = {
     "matmul_gflops": _matmul,
     "backend_matmul_gflops": _backend_matmul,
     "pipeline": _pipeline,
+    "rand_augment": _rand_augment,
+    "keras_rand_augment": _keras_rand_augment,
     "step": _step,
     "train": _train,
     "plain_keras": _plain_keras,

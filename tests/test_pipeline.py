@@ -66,7 +66,7 @@ from kmixer import backend
 backend.select(sys.argv[1])
 from kmixer import datasets, pipeline
 from kmixer.augment import *
-layers = [RandomResizedCrop((0.3, 1.0)), RandomTranslation(0.2), RandomHorizontalFlip(0.5), RandomErasing(0.5)]
+layers = [RandomResizedCrop((0.3, 1.0)), RandomTranslation(0.2), RandomHorizontalFlip(0.5), RandAugment(), RandomErasing(0.5)]
 test = datasets.load("fmnist").test
 stream = pipeline.training_batches(test, 10, 64, 5, augment=AugmentationPipeline(layers))
 print(hashlib.sha256(b"".join(x.tobytes() for x, _ in pipeline.as_arrays(stream, 5))).hexdigest())

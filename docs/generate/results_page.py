@@ -209,6 +209,12 @@ def _benchmark(report):
         ("(a) / matrix product of the backend", ratios["step_over_backend_matmul"]),
         ("pipeline / (b), to reach 20", ratios["pipeline_over_train"]),
     ]
+    if "rand_augment" in rates:
+        rows += [
+            ("RandAugment alone", f"{rates['rand_augment']:,.0f} images/s"),
+            ("`keras.layers.RandAugment` alone", f"{rates['keras_rand_augment']:,.0f} images/s"),
+            ("RandAugment / Keras' own, to reach 5", ratios["rand_augment_over_keras"]),
+        ]
     title = (
         f"## Speed: `kmixer benchmark fmnist --rounds 3`, pyramid Mixer, {report['backend']},"
         f" {report['precision']}, jit {'on' if report['jit'] else 'off'}"
