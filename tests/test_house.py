@@ -15,7 +15,7 @@ CLI = sorted((ROOT / "cli").rglob("*.py"))
 
 # Each rank may import from those below it, never from one above.
 RANKS = [
-    {"errors", "sampling", "provenance", "quietly", "layouts"},
+    {"errors", "sampling", "provenance", "quietly", "layouts", "timing"},
     {"atomic"},
     {"signals", "metrics", "config", "backend", "datasets", "layers"},
     {"settings_io", "models", "augment", "optim", "figures"},
@@ -24,6 +24,7 @@ RANKS = [
     {"checkpoint", "evaluation", "comparison", "pretrained", "finetuning"},
     {"callbacks", "sweep", "report"},
     {"training"},
+    {"rivals"},
     {"benchmark"},
 ]
 

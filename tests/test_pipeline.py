@@ -71,7 +71,7 @@ backend.select(sys.argv[1])
 import numpy as np
 from kmixer import datasets, pipeline
 from kmixer.augment import *
-layers = [RandomResizedCrop((0.3, 1.0)), RandomTranslation(0.2), RandomHorizontalFlip(0.5), RandomErasing(0.5)]
+layers = [RandomResizedCrop((0.3, 1.0)), RandomTranslation(0.2), RandomHorizontalFlip(0.5), RandAugment(), RandomErasing(0.5)]
 test = datasets.load("fmnist").test
 stream = pipeline.training_batches(test, 10, 64, 5, augment=AugmentationPipeline(layers))
 images, labels = zip(*pipeline.as_arrays(stream, 5))

@@ -151,7 +151,7 @@ def test_divergence_stops_with_code_3_and_keeps_the_last_good_weights(tiny, tmp_
         ["schedule.name=constant", "plateau.patience=1", "plateau.factor=0.5"],
         ["augment.random_resized_crop.scale=[0.8,1]", "augment.horizontal_flip=0.5",
          "augment.random_erasing.probability=0.2", "augment.mixup.alpha=1", "augment.cutmix.alpha=1",
-         "augment.on=accelerator"],
+         "augment.rand_augment.magnitude=9", "augment.on=accelerator"],
         ["training.precision=mixed_bfloat16"],
         ["training.precision=mixed_float16"],
         ["training.jit=true"],

@@ -12,12 +12,14 @@ from .composed import AugmentationPipeline, RandomChoice
 from .erasing import RandomErasing
 from .geometry import RandomHorizontalFlip, RandomResizedCrop, RandomTranslation
 from .mixing import CutMix, MixUp
+from .rand_augment import RandAugment
 
 __all__ = [
     "AugmentationPipeline",
     "CutMix",
     "ImageAugmentation",
     "MixUp",
+    "RandAugment",
     "RandomChoice",
     "RandomErasing",
     "RandomHorizontalFlip",
@@ -30,6 +32,7 @@ __all__ = [
 def augmentation(settings):
     """Build the pipeline that `AugmentSettings` describe; it may be empty."""
     crop, erasing = settings.random_resized_crop, settings.random_erasing
+    drawn = settings.rand_augment
     layers = []
     if crop:
         layers.append(RandomResizedCrop(crop.scale, crop.ratio))
@@ -37,6 +40,8 @@ def augmentation(settings):
         layers.append(RandomTranslation(settings.translation))
     if settings.horizontal_flip:
         layers.append(RandomHorizontalFlip(settings.horizontal_flip))
+    if drawn:
+        layers.append(RandAugment(drawn.num_ops, drawn.magnitude))
     if erasing:
         layers.append(RandomErasing(erasing.probability, erasing.scale, erasing.ratio))
     mixing = [

@@ -49,6 +49,15 @@ class RandomResizedCropSettings(Section):
         return self
 
 
+class RandAugmentSettings(Section):
+    """Apply a few operations to each image, drawn from shears, shifts, turns and colour changes."""
+
+    num_ops: Count = Field(2, description="operations for an image")
+    magnitude: Annotated[int, Field(ge=0, le=30, strict=True)] = Field(
+        9, description="how strong, from 0 to 30"
+    )
+
+
 class RandomErasingSettings(Section):
     """Overwrite a random rectangle with black."""
 
@@ -88,6 +97,7 @@ class AugmentSettings(Section):
     random_resized_crop: RandomResizedCropSettings | None = None
     translation: Share = Field(0.0, description="largest shift, share of the side")
     horizontal_flip: Probability = 0.0
+    rand_augment: RandAugmentSettings | None = None
     random_erasing: RandomErasingSettings | None = None
     mixup: MixUpSettings | None = None
     cutmix: CutMixSettings | None = None
