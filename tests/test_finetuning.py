@@ -124,7 +124,9 @@ def test_each_weight_learns_with_its_share(name):
     settings = settings_io.build({"optimizer": {"name": name}, "schedule": {"name": "constant"}})
     steps = []
     for share in (1.0, 0.25):
-        variables = [keras.Variable(np.ones((4, 4)), dtype="float32", name=n) for n in ("first", "second")]
+        variables = [
+            keras.Variable(np.ones((4, 4)), dtype="float32", name=n) for n in ("first", "second")
+        ]
         shares = {variables[0].path: 1.0, variables[1].path: share}
         optimizer = build_optimizer(settings, 10, shares)
         gradient = np.random.default_rng(0).random((4, 4)).astype("float32")

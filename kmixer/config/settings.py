@@ -31,6 +31,10 @@ class DataSettings(Section):
         None, description="images or share cut from the training set; null: a twelfth"
     )
     split_seed: Seed = Field(0, description="draws the validation split")
+    classes: list[str] | None = Field(None, description="only these, in this order; null: all")
+    train_per_class: Count | None = Field(
+        None, description="training images kept of each class; null: all"
+    )
     batch_size: Count = 256
     mean: list[FiniteFloat] | None = Field(None, description="per channel, of pixels/255")
     std: list[Positive] | None = Field(None, description="per channel, of pixels/255")
