@@ -22,7 +22,7 @@ RANKS = [
     {"architecture", "pipeline", "showcase", "diagram"},
     {"runs", "catalogue", "feed"},
     {"checkpoint", "evaluation", "comparison", "pretrained", "finetuning"},
-    {"callbacks", "sweep", "report"},
+    {"callbacks", "sweep", "report", "resolving"},
     {"training"},
     {"rivals"},
     {"benchmark"},
