@@ -36,25 +36,36 @@ def benchmark(
     terminal.result(report)
 
 
+# What is shown, in this order, where it was measured.
+RATES = {
+    "step": "(a) bare train step, examples/s",
+    "step_other_jit": "(a) with jit the other way, examples/s",
+    "train": "(b) kmixer train, whole epoch, examples/s",
+    "plain_keras": "(c) plain Keras, augmenting single images, examples/s",
+    "on_host": "(d) augmenting on the host, examples/s",
+    "on_accelerator": "(e) images resident and augmented in the step, examples/s",
+    "pipeline": "input pipeline alone, images/s",
+    "rand_augment": "RandAugment, draws for each image, images/s",
+    "keras_rand_augment": "keras.layers.RandAugment, images/s",
+    "matmul_gflops": "float32 matrix product, NumPy, GFLOP/s",
+    "backend_matmul_gflops": "the same on the backend, GFLOP/s",
+    "step_gflops": "(a) in GFLOP/s",
+}
+RATIOS = {
+    "train_over_step": "(b) / (a)",
+    "train_over_plain_keras": "(b) / (c)",
+    "accelerator_over_host": "(e) / (d)",
+    "step_over_matmul": "(a) / matrix product, NumPy",
+    "step_over_backend_matmul": "(a) / matrix product, backend",
+    "pipeline_over_train": "pipeline / (b)",
+    "rand_augment_over_keras": "RandAugment / Keras' own",
+}
+
+
 def _print(terminal, report):
-    rates, ratios, jit = report["rates"], report["ratios"], report["jit"]
-    step = f"(a) bare train step, {'with' if jit else 'without'} jit"
-    rows = [
-        [step, f"{rates['step']:,.0f} examples/s"],
-        ["(b) kmixer train, whole epoch", f"{rates['train']:,.0f} examples/s"],
-        ["(c) plain Keras, augmenting single images", f"{rates['plain_keras']:,.0f} examples/s"],
-        ["input pipeline alone", f"{rates['pipeline']:,.0f} images/s"],
-        ["float32 matrix product, NumPy", f"{rates['matmul_gflops']:,.0f} GFLOP/s"],
-        ["the same on the backend", f"{rates['backend_matmul_gflops']:,.0f} GFLOP/s"],
-        ["(a) in FLOPs", f"{report['step_gflops']:,.0f} GFLOP/s"],
-        ["(b) / (a)", ratios["train_over_step"]],
-        ["(b) / (c)", ratios["train_over_plain_keras"]],
-        ["(a) / matrix product, NumPy", ratios["step_over_matmul"]],
-        ["(a) / matrix product, backend", ratios["step_over_backend_matmul"]],
-        ["pipeline / (b)", ratios["pipeline_over_train"]],
-    ]
-    if "step_other_jit" in rates:
-        other = f"(a) {'without' if jit else 'with'} jit"
-        rows.insert(1, [other, f"{rates['step_other_jit']:,.0f} examples/s"])
-    title = f"{report['dataset']}, {report['backend']}, {report['precision']}"
+    rates, ratios = report["rates"] | {"step_gflops": report["step_gflops"]}, report["ratios"]
+    rows = [[text, f"{rates[name]:,.0f}"] for name, text in RATES.items() if name in rates]
+    rows += [[text, f"{ratios[name]:,.2f}"] for name, text in RATIOS.items() if name in ratios]
+    jit = "jit" if report["jit"] else "no jit"
+    title = f"{report['dataset']}, {report['backend']}, {report['precision']}, {jit}"
     terminal.table(title, ["measured", "figure"], rows)

@@ -6,7 +6,19 @@ from typing import Annotated
 
 import typer
 
-from . import benchmark, compare, data, evaluate, models, presets, report, sweep, train
+from . import (
+    benchmark,
+    compare,
+    data,
+    evaluate,
+    finetune,
+    import_weights,
+    models,
+    presets,
+    report,
+    sweep,
+    train,
+)
 
 app = typer.Typer(
     name="kmixer",
@@ -18,11 +30,13 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("train")(train.train)
+app.command("finetune")(finetune.finetune)
 app.command("resume")(train.resume)
 app.command("compare")(compare.compare)
 app.command("report")(report.report)
 app.command("sweep")(sweep.sweep)
 app.command("evaluate")(evaluate.evaluate)
+app.command("import-weights")(import_weights.import_weights)
 app.command("models")(models.models)
 app.command("presets")(presets.presets)
 app.command("benchmark")(benchmark.benchmark)

@@ -95,11 +95,11 @@ def train(
 
     def fit(watcher):
         return training.train(
-            settings, preset=preset, command=_command_line(), name=name, out=out,
+            settings, preset=preset, command=command_line(), name=name, out=out,
             watchers=[watcher], announce=watcher.announce,
         )  # fmt: skip
 
-    _show(fit, Terminal(quiet, as_json))
+    show(fit, Terminal(quiet, as_json))
 
 
 def resume(
@@ -120,10 +120,11 @@ def resume(
     def fit(watcher):
         return training.resume(opened, watchers=[watcher], announce=watcher.announce)
 
-    _show(fit, Terminal(quiet, as_json))
+    show(fit, Terminal(quiet, as_json))
 
 
-def _show(fit, terminal):
+def show(fit, terminal):
+    """Run `fit(watcher)`, a training, under a progress display; then print its figures."""
     from .progress import TrainingProgress
 
     watcher = TrainingProgress(terminal)
@@ -135,8 +136,8 @@ def _show(fit, terminal):
     terminal.result({"run": str(run.folder)} | run.metrics)
 
 
-def load_settings(dataset, preset, config, flags, assignments):
-    """Lay defaults < preset < file < flags over each other.
+def load_settings(dataset, preset, config, flags, assignments, base=None):
+    """Lay defaults < base < preset < file < flags over each other.
 
     Args:
         dataset: names the data, and the preset of the same name where neither preset nor file is
@@ -145,6 +146,7 @@ def load_settings(dataset, preset, config, flags, assignments):
         config: a YAML file, or None.
         flags: values (None where not given) by path.
         assignments: `path=value` texts.
+        base: nested settings, such as those of a run to start from.
 
     Returns:
         (the preset's name or None, `Settings`).
@@ -154,7 +156,8 @@ def load_settings(dataset, preset, config, flags, assignments):
 
     if preset is None and config is None and dataset in settings_io.preset_names():
         preset = dataset
-    layers = [settings_io.read_preset(preset)] if preset else []
+    layers = [base] if base else []
+    layers += [settings_io.read_preset(preset)] if preset else []
     layers += [settings_io.read_file(config)] if config else []
     given = {path: value for path, value in flags.items() if value is not None}
     if "training.backend" in given:  # what was measured for another backend says nothing here
@@ -182,7 +185,8 @@ def start(backend=None):
     select(backend)
 
 
-def _command_line():
+def command_line():
+    """Return this process's command as one types it."""
     import shlex
     import sys
 

@@ -5,11 +5,12 @@ import time
 STARTED = time.perf_counter()  # as near to the command's start as the library can know
 
 __version__ = "0.1.0"
-__all__ = ["Settings", "build_settings", "load_run", "resume", "train"]
+__all__ = ["Settings", "build_settings", "import_weights", "load_run", "resume", "train"]
 
 _HOMES = {
     "Settings": ("config", "Settings"),
     "build_settings": ("settings_io", "build"),
+    "import_weights": ("pretrained", "import_weights"),
     "load_run": ("runs", "load_run"),
     "train": ("training", "train"),
     "resume": ("training", "resume"),

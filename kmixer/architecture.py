@@ -4,8 +4,10 @@ from contextlib import contextmanager
 
 import keras
 
+from .layers import ResidentImages
 from .models import Cnn, Mlp, MlpMixer, ShiftMlp, default_patch_size
 
+PIXELS = ("mean", "std", "resize_size", "crop_size")
 BUILDERS = {"mixer": MlpMixer, "mlp": Mlp, "cnn": Cnn, "shift_mlp": ShiftMlp}
 
 
@@ -27,28 +29,41 @@ def build_model(settings, input_shape, classes):
     builder = BUILDERS[chosen.pop("name")]
     data = settings.data
     with _precision(settings.training.precision):
-        return builder(input_shape, classes, mean=data.mean, std=data.std, **chosen)
+        pixels = {name: getattr(data, name) for name in PIXELS}
+        return builder(input_shape, classes, **pixels, **chosen)
 
 
 def with_patch_size(settings, side):
-    """Return the settings with a Mixer's patch size chosen by the images' side, if it is open."""
-    model = settings.model
+    """Return the settings with a Mixer's patch size chosen by the images' side, if it is open.
+
+    Args:
+        settings: `Settings`.
+        side: of the images as stored; the model may resize and crop them.
+    """
+    model, data = settings.model, settings.data
+    side = data.crop_size or data.resize_size or side
     if model.name != "mixer" or model.patch_size:
         return settings
     chosen = model.model_copy(update={"patch_size": default_patch_size(side)})
     return settings.model_copy(update={"model": chosen})
 
 
-def put_before(augmentation, model, precision):
-    """Return a model that augments `(images, draws)` on the accelerator before `model`.
+def put_before(images, augmentation, model, precision):
+    """Return a model of (indices, draws) that looks images up and augments them before `model`.
 
     It is built under the same precision: Keras decides by it whether to scale the loss.
+
+    Args:
+        images: uint8 `(n, height, width, channels)`, to lie on the accelerator.
+        augmentation: an `ImageAugmentation`.
+        model: images → logits.
+        precision: a Keras dtype policy's name.
     """
     with _precision(precision):
-        images = keras.Input(model.input_shape[1:], dtype="uint8", name="images")
+        indices = keras.Input((), dtype="int32", name="indices")
         draws = keras.Input((augmentation.draws,), dtype="float32", name="draws")
-        logits = model(augmentation(images, draws))
-        return keras.Model([images, draws], logits, name="augmented")
+        logits = model(augmentation(ResidentImages(images)(indices), draws))
+        return keras.Model([indices, draws], logits, name="resident")
 
 
 @contextmanager

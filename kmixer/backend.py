@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 from .errors import SettingsError
@@ -21,7 +22,7 @@ JIT = {
 
 
 def configured():
-    """Return the backend that KERAS_BACKEND or, after it, keras.json names."""
+    """Return the backend of KERAS_BACKEND, else of keras.json, else the first that is installed."""
     name = os.environ.get("KERAS_BACKEND")
     if name:
         return name
@@ -29,7 +30,7 @@ def configured():
     try:
         return json.loads((home / "keras.json").read_text())["backend"]
     except (OSError, ValueError, KeyError, TypeError):
-        return "tensorflow"
+        return next(filter(find_spec, BACKENDS), BACKENDS[0])
 
 
 def select(name=None):
@@ -57,15 +58,25 @@ def select(name=None):
         return name
     _check_installed(name)
     os.environ["KERAS_BACKEND"] = name
-    tensorflow = import_tensorflow()  # every command that needs Keras needs tf.data too
-    if name != "tensorflow":  # the accelerator belongs to the backend that trains
-        tensorflow.config.set_visible_devices([], "GPU")
+    _tame_tensorflow(name)
     return name
 
 
-def _check_installed(name):
-    from importlib.util import find_spec
+def _tame_tensorflow(name):
+    """Import TensorFlow, if there is one, before Keras does: quietly, and off the accelerator.
 
+    Keras imports it under every backend where it is installed, to seed it; the accelerator belongs
+    to the backend that trains.
+    """
+    try:
+        tensorflow = import_tensorflow()
+    except ImportError:
+        return
+    if name != "tensorflow":
+        tensorflow.config.set_visible_devices([], "GPU")
+
+
+def _check_installed(name):
     if find_spec(name) is None:
         raise SettingsError(
             f"backend: {name!r} is not installed; install it with: pip install 'kmixer[{name}]'"

@@ -1,20 +1,32 @@
-"""How fast this machine trains: the bare step, the whole path, plain Keras, the matmul rate."""
+"""How fast this machine trains: step, whole path, plain Keras, matmul rate, RandAugment."""
 
 import tempfile
 import time
 from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
 from statistics import median
 
 import keras
 import numpy as np
-import tensorflow as tf
 
-from . import augment, pipeline, provenance, training
+from . import augment, feed, pipeline, provenance, training
 from .datasets import load_splits
 from .models import count_flops
+from .timing import fit_rate, seconds, stream_rate
 
 MATMUL_SIDE = 2048
-WARMUP_STEPS = 5
+
+# What each ratio divides, where both were measured.
+RATIOS = {
+    "train_over_step": ("train", "step"),
+    "train_over_plain_keras": ("train", "plain_keras"),
+    "step_over_matmul": ("step_gflops", "matmul_gflops"),
+    "step_over_backend_matmul": ("step_gflops", "backend_matmul_gflops"),
+    "pipeline_over_train": ("pipeline", "train"),
+    "accelerator_over_host": ("on_accelerator", "on_host"),
+    "rand_augment_over_keras": ("rand_augment", "keras_rand_augment"),
+}
 
 
 @dataclass(frozen=True)
@@ -58,9 +70,7 @@ def benchmark(settings, *, steps=60, rounds=1, progress=None):
     """
     dataset = load_splits(settings.data)
     bench = Bench(training.resolve(settings, dataset), dataset, steps)
-    measures = dict(_MEASURES)
-    if keras.backend.backend() == "tensorflow":
-        measures["step_other_jit"] = _other_jit
+    measures = _measures()
     samples = {name: [] for name in measures}
     for done in range(rounds * len(measures)):
         name = list(measures)[done % len(measures)]
@@ -70,11 +80,23 @@ def benchmark(settings, *, steps=60, rounds=1, progress=None):
     return _report(bench, {name: median(values) for name, values in samples.items()})
 
 
+def _measures():
+    """Return what can be measured with what is installed, by name: `Bench` → rate."""
+    measures = dict(_MEASURES)
+    if keras.backend.backend() == "tensorflow":
+        measures["step_other_jit"] = _other_jit
+    if find_spec("tensorflow"):
+        from . import rivals
+
+        measures |= rivals.MEASURES
+    return measures
+
+
 def _report(bench, rates):
-    model = bench.model(bench.settings.training.jit)
-    flops = _training_flops(model)
-    step_gflops = rates["step"] * flops / 1e9
-    return {
+    flops = _training_flops(bench.model(bench.settings.training.jit))
+    derived = {"step_gflops": round(rates["step"] * flops / 1e9, 1)}
+    figures = rates | derived
+    return derived | {
         "dataset": bench.dataset.name,
         "backend": bench.settings.training.backend,
         "jit": bench.settings.training.jit,
@@ -84,13 +106,10 @@ def _report(bench, rates):
         "git_commit": provenance.git_commit(),
         "training_flops_per_example": flops,
         "rates": {name: round(rate, 1) for name, rate in rates.items()},
-        "step_gflops": round(step_gflops, 1),
         "ratios": {
-            "train_over_step": round(rates["train"] / rates["step"], 3),
-            "train_over_plain_keras": round(rates["train"] / rates["plain_keras"], 2),
-            "step_over_matmul": round(step_gflops / rates["matmul_gflops"], 3),
-            "step_over_backend_matmul": round(step_gflops / rates["backend_matmul_gflops"], 3),
-            "pipeline_over_train": round(rates["pipeline"] / rates["train"], 1),
+            name: round(figures[above] / figures[below], 3)
+            for name, (above, below) in RATIOS.items()
+            if above in figures and below in figures
         },
     }
 
@@ -116,14 +135,8 @@ def _backend_matmul(bench):
 
 def _matmul_rate(multiply):
     multiply()
-    seconds = [_seconds(multiply) for _ in range(15)]
+    seconds = [seconds(multiply) for _ in range(15)]
     return 2 * MATMUL_SIDE**3 / median(seconds) / 1e9
-
-
-def _seconds(action):
-    began = time.perf_counter()
-    action()
-    return time.perf_counter() - began
 
 
 def _step(bench):
@@ -139,15 +152,9 @@ def _step_rate(bench, jit):
     split = bench.dataset.train
     images = split.images[: bench.batch_size]
     labels = np.eye(bench.classes, dtype=np.float32)[split.labels[: bench.batch_size]]
-    batch = tf.data.Dataset.from_tensors((images, labels)).cache().repeat()
-    return _fit_rate(bench, bench.model(jit), batch)
-
-
-def _fit_rate(bench, model, batches):
-    options = {"verbose": 0, "shuffle": False}
-    model.fit(batches, steps_per_epoch=WARMUP_STEPS, epochs=1, **options)
-    seconds = _seconds(lambda: model.fit(batches, steps_per_epoch=bench.steps, epochs=1, **options))
-    return bench.steps * bench.batch_size / seconds
+    return fit_rate(
+        bench.model(jit), pipeline.repeated((images, labels)), bench.steps, bench.batch_size
+    )
 
 
 class _EpochClock(keras.callbacks.Callback):
@@ -183,32 +190,19 @@ def _pipeline(bench):
         bench.dataset.train, bench.classes, bench.batch_size, 0,
         augment=augment.augmentation(bench.settings.augment),
     )  # fmt: skip
-    batches = iter(stream)
-    for _ in range(WARMUP_STEPS):
-        next(batches)
-    count = 10 * bench.steps
-    return count * bench.batch_size / _seconds(lambda: [next(batches) for _ in range(count)])
+    return stream_rate(stream, 10 * bench.steps, bench.batch_size)
 
 
-def _plain_keras(bench):
-    """Examples/s of what one writes first: defaults, and augmentation mapped over single images."""
-    split, size = bench.dataset.train, bench.dataset.image_shape[:2]
-
-    def crop(image, label):
-        begin, extent, _ = tf.image.sample_distorted_bounding_box(
-            tf.shape(image), tf.zeros((1, 0, 4)), area_range=(0.9, 1.0),
-            aspect_ratio_range=(3 / 4, 4 / 3), use_image_if_no_bounding_boxes=True,
-        )  # fmt: skip
-        image = tf.image.resize(tf.slice(image, begin, extent), size)
-        image = tf.ensure_shape(image, bench.dataset.image_shape)
-        return tf.cast(image, tf.uint8), tf.one_hot(label, bench.classes)
-
-    batches = tf.data.Dataset.from_tensor_slices((split.images, split.labels)).shuffle(10_000)
-    batches = batches.repeat().map(crop).batch(bench.batch_size, drop_remainder=True)
-    model = training.check_model(bench.settings, bench.dataset)
-    model.compile(optimizer="adam", loss=keras.losses.CategoricalCrossentropy(from_logits=True),
-                  metrics=["accuracy"])  # fmt: skip
-    return _fit_rate(bench, model, batches.prefetch(tf.data.AUTOTUNE))
+def _feed_rate(on, bench):
+    """Examples/s with the images on the host, or on the accelerator (see `kmixer.feed`)."""
+    placed = bench.settings.augment.model_copy(update={"on": on})
+    settings = bench.settings.model_copy(update={"augment": placed})
+    model = training.check_model(settings, bench.dataset)
+    steps = training.steps_per_epoch(settings, bench.dataset)
+    model = feed.with_images(settings, bench.dataset, model)
+    training.compile_model(model, settings, steps)
+    batches, _ = feed.streams(settings, bench.dataset, steps)
+    return fit_rate(model, batches, bench.steps, bench.batch_size)
 
 
 _MEASURES = {
@@ -217,5 +211,6 @@ _MEASURES = {
     "pipeline": _pipeline,
     "step": _step,
     "train": _train,
-    "plain_keras": _plain_keras,
+    "on_host": partial(_feed_rate, "host"),
+    "on_accelerator": partial(_feed_rate, "accelerator"),
 }

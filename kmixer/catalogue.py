@@ -15,6 +15,7 @@ IMAGES = {
     "fmnist": (28, 1, 10), "mnist": (28, 1, 10), "cifar10": (32, 3, 10), "cifar100": (32, 3, 100),
 }  # fmt: skip
 PAPER = (224, 3, 1000)
+RECIPES = ("finetune",)  # presets whose model is that of another run
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,8 @@ class Architecture:
 
 def names():
     """Return the names of all architectures."""
-    return [*SIZES, *settings_io.preset_names()]
+    presets = settings_io.preset_names()
+    return [*SIZES, *(name for name in presets if name not in RECIPES)]
 
 
 def architecture(name, image_size=None, classes=None):

@@ -8,6 +8,7 @@ from keras import ops
 
 from . import atomic
 from .errors import RunError
+from .layers import ResidentImages
 
 NAME = "checkpoint.npz"
 
@@ -52,7 +53,9 @@ def load(run, model):
 def _variables(model):
     if not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
-    return [*model.variables, *model.optimizer.variables]
+    # What never changes is not saved: the images that a model may hold.
+    weights = [variable for variable in model.variables if variable.name != ResidentImages.VARIABLE]
+    return [*weights, *model.optimizer.variables]
 
 
 def _restore(path, variables, arrays):

@@ -81,6 +81,8 @@ def _is_run(folder):
 
 
 def _whole(run):
+    if run.imported:
+        raise RunError(f"{run.folder}: its weights were imported; it has no training to show")
     missing = [name for name in ("labels.txt", "history.csv", "metrics.json")
                if not (run.folder / name).is_file()]  # fmt: skip
     if missing:

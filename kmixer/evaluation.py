@@ -192,8 +192,17 @@ def mistakes(predictions, class_names):
 
 
 def load_data(run, name=None, folder=None):
-    """Load the run's own data set with its splits, or another one in the run's image size."""
+    """Load the run's own data set with its splits, or another one in the run's image size.
+
+    Raises:
+        KmixerError: the data set cannot be loaded, or the run has none and none is named.
+    """
     data = run.settings.data
+    if name is None and data.name is None:
+        raise DataError(
+            f"{run.folder}: its weights were imported without a data set; name one that has its"
+            f" classes: kmixer evaluate {run.folder} DATASET"
+        )
     changes = {"name": name or data.name, "dir": folder or data.dir}
     if name is not None:
         changes["validation_size"] = None

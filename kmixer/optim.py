@@ -1,17 +1,20 @@
 """Settings → optimizer and learning-rate schedule."""
 
+from collections import defaultdict
+
 import keras
 
 NOT_DECAYED = ("bias", "gamma", "beta")
 NOT_FOR_MUON = ("(^|/)stem/", "(^|/)head/")
 
 
-def build_optimizer(settings, steps_per_epoch):
+def build_optimizer(settings, steps_per_epoch, shares=None):
     """Build the Keras optimizer, its learning rate already scheduled where that is per step.
 
     Args:
         settings: the run's `Settings`.
         steps_per_epoch: batches in an epoch.
+        shares: of the learning rate, by a weight's path; default all of it.
     """
     chosen = settings.optimizer
     accumulated = chosen.gradient_accumulation_steps
@@ -28,7 +31,26 @@ def build_optimizer(settings, steps_per_epoch):
     optimizer.exclude_from_weight_decay(var_names=list(NOT_DECAYED))
     if chosen.l2:
         _add_l2(optimizer, chosen.l2)
+    if shares:
+        _scale_by_path(optimizer, shares)
     return optimizer
+
+
+def _scale_by_path(optimizer, shares):
+    """Let each weight learn with its share of the learning rate; weight decay keeps all of it.
+
+    Keras has one rate for all weights, but updates any list of them with the rate it is given.
+    """
+    update = optimizer._backend_update_step
+
+    def update_by_share(grads, trainable_variables, learning_rate):
+        pairs = defaultdict(list)
+        for gradient, variable in zip(grads, trainable_variables, strict=True):
+            pairs[shares[variable.path]].append((gradient, variable))
+        for share, alike in pairs.items():
+            update(*zip(*alike, strict=True), learning_rate * share)
+
+    optimizer._backend_update_step = update_by_share
 
 
 def _add_l2(optimizer, share):

@@ -1,5 +1,6 @@
 """What a run was trained with: versions, commit, device, memory."""
 
+import os
 import platform
 import subprocess
 import sys
@@ -43,21 +44,20 @@ def _git(folder, *words):
     return done.stdout.strip()
 
 
-def device():
-    """Describe what the backend computes on, such as `cpu, 2 cores (AMD EPYC)`."""
-    import os
-
+def accelerators():
+    """Return the names of what the backend computes on besides the processor."""
     import keras
 
     if keras.backend.backend() == "torch":
         import torch
 
-        accelerators = [torch.cuda.get_device_name()] if torch.cuda.is_available() else []
-    else:
-        accelerators = [d for d in keras.distribution.list_devices() if not d.startswith("cpu")]
-    if accelerators:
-        return accelerators[0]
-    return f"cpu, {os.cpu_count()} cores ({_processor()})"
+        return [torch.cuda.get_device_name()] if torch.cuda.is_available() else []
+    return [name for name in keras.distribution.list_devices() if not name.startswith("cpu")]
+
+
+def device():
+    """Describe what the backend computes on, such as `cpu, 2 cores (AMD EPYC)`."""
+    return next(iter(accelerators()), f"cpu, {os.cpu_count()} cores ({_processor()})")
 
 
 def _processor():

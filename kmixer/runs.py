@@ -69,9 +69,30 @@ class Run:
         return read_metrics(self._read("metrics.json"), self.folder)
 
     @property
+    def imported(self):
+        """Whether its weights were read from a file instead of trained: it has no history."""
+        return "imported" in self.info
+
+    @property
     def finished(self):
         """Whether the run came to its end."""
         return (self.folder / "metrics.json").is_file()
+
+    def start_settings(self, image_size=None):
+        """Return the nested settings that a fine-tuning takes over from this run.
+
+        They are the model, and what happens to pixels before it: the same mean and standard
+        deviation, and images resized inside the model to the side that it knows.
+
+        Args:
+            image_size: side in pixels instead.
+        """
+        values = self.settings.model_dump(mode="json")
+        data = {key: values["data"][key] for key in ("mean", "std", "resize_size", "crop_size")}
+        if image_size or not data["crop_size"]:
+            side = image_size or data["resize_size"] or min(self.info["input_shape"][:2])
+            data |= {"resize_size": side, "crop_size": side}
+        return {"data": data, "model": values["model"], "finetune": {"run": str(self.folder)}}
 
     def write_config(self):
         """Write config.yaml."""

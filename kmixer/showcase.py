@@ -8,6 +8,7 @@ from .config import (
     AugmentSettings,
     CutMixSettings,
     MixUpSettings,
+    RandAugmentSettings,
     RandomErasingSettings,
     RandomResizedCropSettings,
 )
@@ -18,6 +19,7 @@ VISIBLE = AugmentSettings(
     random_resized_crop=RandomResizedCropSettings(scale=(0.4, 0.8)),
     translation=0.2,
     horizontal_flip=1.0,
+    rand_augment=RandAugmentSettings(magnitude=20),
     random_erasing=RandomErasingSettings(probability=1.0, scale=(0.05, 0.2)),
     mixup=MixUpSettings(alpha=1.0),
     cutmix=CutMixSettings(),
@@ -54,7 +56,7 @@ def _leaves(layer):
     """Return the augmentations that this one is made of."""
     inner = getattr(layer, "layers", None)
     if inner is None:
-        return [layer] if layer else []
+        return [layer]
     return [leaf for each in inner for leaf in _leaves(each)]
 
 

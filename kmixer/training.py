@@ -2,16 +2,26 @@
 
 import math
 from functools import partial
-from pathlib import Path
 
 import keras
 
-from . import STARTED, augment, backend, callbacks, checkpoint, evaluation, figures, provenance
-from .architecture import build_model, put_before, with_patch_size
-from .datasets import SHORT_NAMES, load_splits
+from . import (
+    STARTED,
+    backend,
+    callbacks,
+    checkpoint,
+    evaluation,
+    feed,
+    figures,
+    finetuning,
+    provenance,
+)
+from .architecture import build_model
+from .datasets import load_splits
 from .errors import InterruptedRunError, RunError, SettingsError
 from .models import count_flops
 from .optim import build_optimizer
+from .resolving import resolve
 from .runs import create_run
 from .signals import stop_requests
 
@@ -61,8 +71,10 @@ def resume(run, *, watchers=(), announce=None):
     """Go on with an interrupted run from its last whole epoch; the rest as `train`.
 
     Raises:
-        RunError: the run is finished, or its data are no longer what they were.
+        RunError: the run is finished or was not trained, or its data are no longer what they were.
     """
+    if run.imported:
+        raise RunError(f"{run.folder}: its weights were imported; there is no training to resume")
     backend.select(run.settings.training.backend)
     if run.finished:
         raise RunError(f"{run.folder}: finished; there is nothing to resume")
@@ -74,50 +86,12 @@ def resume(run, *, watchers=(), announce=None):
     return _fit(run, dataset, watchers, announce)
 
 
-def resolve(settings, dataset):
-    """Return the settings with everything filled in that depends on the data and the machine."""
-    height, width, channels = dataset.image_shape
-    mean, std = _statistics(dataset.train.images)
-    settings = with_patch_size(settings, min(height, width))
-    data, model, training = settings.data, settings.model, settings.training
-    values = settings.model_dump()
-    is_folder = data.name not in SHORT_NAMES and not data.name.startswith("tfds:")
-    values["data"] |= {
-        "name": str(Path(data.name).resolve()) if is_folder else data.name,
-        "dir": data.dir and str(Path(data.dir).expanduser().resolve()),
-        "image_size": data.image_size or (height if height == width else None),
-        "validation_size": len(dataset.validation),
-        "mean": data.mean or mean,
-        "std": data.std or std,
-    }
-    name = keras.backend.backend()
-    if name == "torch" and training.steps_per_execution != 1:
-        raise SettingsError(
-            f"training.steps_per_execution: received {training.steps_per_execution}, expected 1:"
-            " Keras has no more on torch"
-        )
-    jit = model.name in backend.JIT[name] if training.jit is None else training.jit
-    values["training"] |= {"backend": name, "jit": jit}
-    for key in ("mean", "std"):
-        if len(values["data"][key]) != channels:
-            raise SettingsError(
-                f"data.{key}: received {len(values['data'][key])} values, expected {channels}"
-            )
-    return type(settings).model_validate(values)
-
-
-def _statistics(images):
-    """Return mean and standard deviation per channel of pixels/255, rounded to four places."""
-    pixels = images.reshape(-1, images.shape[-1])
-    mean = pixels.mean(axis=0, dtype="float64") / 255
-    std = pixels.std(axis=0, dtype="float64") / 255
-    return [round(float(m), 4) for m in mean], [max(round(float(s), 4), 1e-4) for s in std]
-
-
 def check_model(settings, dataset):
     """Fail before anything is written if the model cannot be built on these images."""
     steps_per_epoch(settings, dataset)
-    return build_model(settings, dataset.image_shape, len(dataset.class_names))
+    model = build_model(settings, dataset.image_shape, len(dataset.class_names))
+    _start_from(settings, model)
+    return model
 
 
 def steps_per_epoch(settings, dataset):
@@ -148,20 +122,18 @@ def _fit(run, dataset, watchers, announce):
     settings = run.settings
     keras.utils.set_random_seed(settings.training.seed)
     model = run.build_model()
+    shares = _start_from(settings, model, run)
     if announce:
         announce(run, dataset, model)
-    augmentation = augment.augmentation(settings.augment)
-    on_host = settings.augment.on == "host" or augmentation is None
-    precision = settings.training.precision
-    trained = model if on_host else put_before(augmentation, model, precision)
+    trained = feed.with_images(settings, dataset, model)
     steps = steps_per_epoch(settings, dataset)
-    compile_model(trained, settings, steps)
+    compile_model(trained, settings, steps, shares)
     rows, counters = checkpoint.load(run, trained) or ([], {})
     writer = partial(
         callbacks.WriteRun, run, model, steps * settings.data.batch_size, rows, started=STARTED
     )
     stopped = counters.get("EarlyStopping", {}).get("stopped_epoch")
-    batches, held_out = _streams(settings, dataset, augmentation, on_host, steps, len(rows))
+    batches, held_out = feed.streams(settings, dataset, steps, len(rows))
     with stop_requests() as request:
         chosen, write = callbacks.build_callbacks(settings, run, request, writer)
         try:
@@ -184,6 +156,16 @@ def _fit(run, dataset, watchers, announce):
     return run
 
 
+def _start_from(settings, model, run=None):
+    """Put the weights to start from into the model; return the shares of the learning rate."""
+    if not settings.finetune:
+        return None
+    if run is None or not (run.folder / checkpoint.NAME).exists():
+        finetuning.load_weights(settings, model)
+    finetuning.freeze(settings, model)
+    return finetuning.learning_rate_shares(model, settings.finetune.layer_decay)
+
+
 def _heed(request, state):
     """Raise for a signal that came where no training step saw it."""
     if request.signal is not None:
@@ -195,30 +177,17 @@ def _draw(run, rows):
     figures.save(figure, run.folder / "curves.png")
 
 
-def _streams(settings, dataset, augmentation, on_host, steps, first_epoch):
-    """Return the training and the validation batches."""
-    from . import pipeline
+def compile_model(model, settings, steps, shares=None):
+    """Compile with the settings' optimizer, cross-entropy on logits, and accuracy.
 
-    classes = len(dataset.class_names)
-    batches = pipeline.training_batches(
-        dataset.train,
-        classes,
-        settings.data.batch_size,
-        settings.training.seed,
-        augment=augmentation,
-        on_host=on_host,
-        label_smoothing=settings.training.label_smoothing,
-        steps_per_epoch=steps,
-        first_epoch=first_epoch,
-    )
-    draws = None if on_host else augmentation.draws
-    return batches, pipeline.evaluation_batches(dataset.validation, classes, draws)
-
-
-def compile_model(model, settings, steps):
-    """Compile with the settings' optimizer, cross-entropy on logits, and accuracy."""
+    Args:
+        model: the `keras.Model`.
+        settings: resolved `Settings`.
+        steps: batches in an epoch.
+        shares: of the learning rate, by a weight's path.
+    """
     model.compile(
-        optimizer=build_optimizer(settings, steps),
+        optimizer=build_optimizer(settings, steps, shares),
         loss=keras.losses.CategoricalCrossentropy(from_logits=True),
         metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
         jit_compile=settings.training.jit,

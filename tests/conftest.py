@@ -49,6 +49,17 @@ def tiny(image_folder):
     }  # fmt: skip
 
 
+@pytest.fixture
+def tiny_size(monkeypatch):
+    """A size `tiny` beside the paper's: two blocks; for 12×12 pixels it has nine tokens."""
+    from kmixer.models import SIZES
+
+    size = {
+        "patch_size": 4, "blocks": 2, "hidden_dim": 16, "tokens_mlp_dim": 8, "channels_mlp_dim": 64,
+    }  # fmt: skip
+    monkeypatch.setitem(SIZES, "tiny", size)
+
+
 @pytest.fixture(scope="session")
 def kmixer_cli():
     """A function that runs `kmixer` as a process of its own and returns it finished."""

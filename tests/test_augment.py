@@ -7,6 +7,7 @@ import pytest
 from kmixer import augment
 from kmixer.augment import (
     AugmentationPipeline,
+    RandAugment,
     RandomErasing,
     RandomHorizontalFlip,
     RandomResizedCrop,
@@ -20,12 +21,14 @@ LAYERS = [
     RandomResizedCrop((0.3, 0.9), (0.5, 2.0)),
     RandomTranslation(0.25),
     RandomHorizontalFlip(0.5),
+    RandAugment(2, 15),
     RandomErasing(0.7),
 ]
 NEUTRAL = [
     RandomResizedCrop((1.0, 1.0), (1.0, 1.0)),
     RandomTranslation(0.0),
     RandomHorizontalFlip(0.0),
+    RandAugment(0),
     RandomErasing(0.0),
 ]
 
@@ -181,10 +184,16 @@ def test_crop_tries_again_until_a_box_fits():
 
 
 def test_settings_build_the_pipeline_and_none_builds_nothing():
-    assert augment.augmentation(AugmentSettings()) is None
-    built = augment.augmentation(AugmentSettings(translation=0.1, horizontal_flip=0.5))
-    assert [type(layer) for layer in built.layers] == [RandomTranslation, RandomHorizontalFlip]
-    assert built.draws == 3
+    assert augment.augmentation(AugmentSettings()).layers == []
+    built = augment.augmentation(
+        AugmentSettings(translation=0.1, rand_augment={"num_ops": 3}, random_erasing={})
+    )
+    assert [type(layer) for layer in built.layers] == [
+        RandomTranslation,
+        RandAugment,
+        RandomErasing,
+    ]
+    assert built.draws == 2 + 3 + 5
 
 
 def test_pipeline_deals_out_the_draws_in_order(images):

@@ -201,7 +201,7 @@ def test_data_list_and_info(kmixer_cli, image_folder):
 
 def test_data_show_writes_a_png(kmixer_cli, tmp_path):
     done = kmixer_cli("data", "show", "fmnist", "--out", tmp_path / "a.png", "--count", 4, "--json")
-    assert len(json.loads(done.stdout)["rows"]) == 8
+    assert len(json.loads(done.stdout)["rows"]) == 9
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
     one = kmixer_cli(
         "data",
@@ -232,7 +232,10 @@ def test_benchmark_measures(kmixer_cli):
         "step_over_matmul",
         "step_over_backend_matmul",
         "pipeline_over_train",
+        "accelerator_over_host",
+        "rand_augment_over_keras",
     }
+    assert report["ratios"]["rand_augment_over_keras"] >= 5
     assert all(rate > 0 for rate in report["rates"].values())
 
 

@@ -296,3 +296,36 @@ def test_tfds_prepared_data_are_read(tmp_path):
     assert loaded.class_names == fashion_mnist.CLASS_NAMES
     assert np.array_equal(np.unique(loaded.train.labels), np.arange(10))
     assert len(loaded.test) == 100
+
+
+def test_some_classes_only_in_the_order_given():
+    whole = datasets.load("fmnist")
+    few = whole.with_classes(["Bag", "Trouser"])
+    assert few.class_names == ("Bag", "Trouser")
+    assert len(few.train) == 12_000 and len(few.test) == 2_000
+    bags = whole.train.images[whole.train.labels == 8]
+    assert np.array_equal(few.train.images[few.train.labels == 0], bags)
+
+
+def test_some_training_images_of_each_class():
+    whole = datasets.load("fmnist").with_classes(["Bag", "Trouser", "Coat"]).with_validation()
+    few = whole.with_train_per_class(50, seed=3)
+    assert np.bincount(few.train.labels).tolist() == [50] * 3
+    assert len(few.validation) == len(whole.validation)
+    again, other = (whole.with_train_per_class(50, seed=seed) for seed in (3, 4))
+    assert np.array_equal(few.train.images, again.train.images)
+    assert not np.array_equal(few.train.images, other.train.images)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda d: d.with_classes(["Bagg", "Coat"]), "data.classes: received 'Bagg'.*nearest: 'Bag'"),
+        (lambda d: d.with_classes(["Bag"]), "two or more"),
+        (lambda d: d.with_classes(["Bag", "Bag"]), "each once"),
+        (lambda d: d.with_train_per_class(6001), "received 6001, expected at most the 6000"),
+    ],
+)  # fmt: skip
+def test_classes_and_images_that_are_not_there(change, message):
+    with pytest.raises(SettingsError, match=message):
+        change(datasets.load("fmnist"))

@@ -15,15 +15,16 @@ CLI = sorted((ROOT / "cli").rglob("*.py"))
 
 # Each rank may import from those below it, never from one above.
 RANKS = [
-    {"errors", "sampling", "provenance", "quietly"},
+    {"errors", "sampling", "provenance", "quietly", "layouts", "timing"},
     {"atomic"},
     {"signals", "metrics", "config", "backend", "datasets", "layers"},
-    {"settings_io", "models", "augment", "optim", "pipeline", "figures"},
-    {"architecture", "showcase", "diagram"},
-    {"runs", "catalogue"},
-    {"checkpoint", "evaluation", "comparison"},
-    {"callbacks", "sweep", "report"},
+    {"settings_io", "models", "augment", "optim", "figures"},
+    {"architecture", "pipeline", "showcase", "diagram"},
+    {"runs", "catalogue", "feed"},
+    {"checkpoint", "evaluation", "comparison", "pretrained", "finetuning"},
+    {"callbacks", "sweep", "report", "resolving"},
     {"training"},
+    {"rivals"},
     {"benchmark"},
 ]
 

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
+from PIL import Image
 
 from kmixer.errors import SettingsError
 from kmixer.layers import (
@@ -11,6 +12,7 @@ from kmixer.layers import (
     MixerBlock,
     MlpBlock,
     Patches,
+    ResizeCrop,
     ShiftBlock,
     SpatialShift,
     gelu_tanh,
@@ -31,6 +33,8 @@ CASES = [
     (ShiftBlock(12, "relu", 0.2, "he_normal"), (2, 3, 4, 6), (2, 3, 4, 6)),
     (MixerBlock(7, 8, 4, skip_connections=False, norm_position="post"), (2, 5, 6), (2, 5, 4)),
     (MixerBlock(7, 8, norm_position="none"), (2, 5, 6), (2, 5, 6)),
+    (ResizeCrop(16, 14), (2, 8, 8, 3), (2, 14, 14, 3)),
+    (ResizeCrop(crop_size=6), (2, 8, 9, 1), (2, 6, 6, 1)),
 ]
 
 
@@ -239,3 +243,32 @@ def test_stochastic_depth_leaves_whole_mlps_out_and_scales_the_rest():
 def test_what_contradicts_itself_is_refused(arguments):
     with pytest.raises(ValueError, match=r"skip_connections|norm_position"):
         MixerBlock(2, 2, **arguments).build((None, 3, 4))
+
+
+def test_resizing_to_twice_the_size_by_hand():
+    row = np.array([0, 100, 200], np.uint8)
+    images = np.broadcast_to(row, (1, 3, 3))[..., None]
+    larger = ops.convert_to_numpy(ResizeCrop(6)(images))[0, :, :, 0]
+    assert np.allclose(larger, [[0, 25, 75, 125, 175, 200]] * 6, atol=1e-3)
+    centre = ops.convert_to_numpy(ResizeCrop(6, 4)(images))[0, :, :, 0]
+    assert np.allclose(centre, larger[1:5, 1:5], atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("size", "resize", "crop"),
+    [((32, 32), 256, 224), ((48, 64), 24, 20), ((32, 40), None, 20), ((20, 20), 33, None)],
+)
+def test_resizing_is_pillows_to_a_grey_level(size, resize, crop):
+    pixels = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+    made = ops.convert_to_numpy(ResizeCrop(resize, crop)(pixels[None]))[0]
+    scale, crop = (resize or min(size)) / min(size), crop or resize
+    height, width = (round(side * scale) for side in size)
+    resized = Image.fromarray(pixels).resize((width, height), Image.Resampling.BILINEAR)
+    left, top = (width - crop) // 2, (height - crop) // 2
+    expected = np.asarray(resized.crop((left, top, left + crop, top + crop)), float)
+    assert np.abs(made - expected).max() <= 1.01  # Pillow rounds twice
+
+
+def test_a_crop_larger_than_the_image_is_refused():
+    with pytest.raises(ValueError, match="crop_size: received 9, expected at most the 8 pixels"):
+        ResizeCrop(crop_size=9)(np.zeros((1, 8, 8, 1), np.uint8))

@@ -82,18 +82,18 @@ def test_numpy_the_backend_and_tf_data_agree(layer, images, labels):
 
 
 @pytest.mark.parametrize("layer", LAYERS, ids=name)
-@pytest.mark.parametrize("on_host", [True, False])
-def test_in_the_pipeline_labels_tell_what_the_pixels_show(layer, on_host):
+@pytest.mark.parametrize("resident", [True, False])
+def test_in_the_pipeline_labels_tell_what_the_pixels_show(layer, resident):
     """Images whose grey is 25 times their class, so that mean grey and label say the same."""
     classes = (np.arange(64) % 10).astype(np.int32)
     images = np.repeat(25 * classes, 64).reshape(64, 8, 8, 1).astype(np.uint8)
     together = AugmentationPipeline([layer])
     stream = pipeline.training_batches(
-        Split(images, classes), 10, 32, seed=0, augment=together, on_host=on_host
+        Split(images, classes), 10, 32, seed=0, augment=together, resident=resident
     )
     ((x, y),) = pipeline.as_arrays(stream, 1)
-    if not on_host:
-        x = keras.ops.convert_to_numpy(together(x[0], draws=x[1]))
+    if resident:
+        x = keras.ops.convert_to_numpy(together(images[x[0]], draws=x[1]))
     assert np.allclose(y.sum(axis=1), 1, atol=1e-5)
     assert np.allclose(x.mean(axis=(1, 2, 3)), y @ (25 * np.arange(10)), atol=0.6)
     assert (y.max(axis=1) < 0.99).any()

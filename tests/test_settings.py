@@ -105,7 +105,9 @@ def test_every_preset_loads_and_survives_yaml(name):
 def test_every_preset_is_headed_and_holds_only_what_differs(name):
     text = settings_io.preset_text(name)
     assert text.startswith("# ")
-    assert f"kmixer train fmnist{'' if name == 'fmnist' else f' --preset {name}'}" in text
+    data = settings_io.build(settings_io.read_preset(name)).data.name
+    command = f"kmixer train {data}{'' if name == data else f' --preset {name}'}"
+    assert ("kmixer finetune" if name == "finetune" else command) in text
     assert len(settings_io.preset_heading(name)) > 20
     for section, values in settings_io.read_preset(name).items():
         default = getattr(Settings(), section)

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from kmixer import runs, settings_io, training
+from kmixer import provenance, runs, settings_io, training
 from kmixer.callbacks import build_callbacks
 from kmixer.config import Settings
 from kmixer.errors import DivergedError, InterruptedRunError, RunError, SettingsError
@@ -103,9 +103,9 @@ HARD = (
 )
 
 
-@pytest.mark.parametrize("epoch", [0, 2])
-def test_resume_ends_where_the_uninterrupted_run_ends(tiny, tmp_path, epoch):
-    settings = build(tiny, *HARD)
+@pytest.mark.parametrize(("epoch", "place"), [(0, "host"), (2, "host"), (1, "accelerator")])
+def test_resume_ends_where_the_uninterrupted_run_ends(tiny, tmp_path, epoch, place):
+    settings = build(tiny, *HARD, f"augment.on={place}")
     whole = training.train(settings, root=tmp_path, name="whole")
     with pytest.raises(InterruptedRunError, match=r"kmixer resume .*cut") as caught:
         training.train(settings, root=tmp_path, name="cut", watchers=[StopIn(epoch)])
@@ -151,7 +151,7 @@ def test_divergence_stops_with_code_3_and_keeps_the_last_good_weights(tiny, tmp_
         ["schedule.name=constant", "plateau.patience=1", "plateau.factor=0.5"],
         ["augment.random_resized_crop.scale=[0.8,1]", "augment.horizontal_flip=0.5",
          "augment.random_erasing.probability=0.2", "augment.mixup.alpha=1", "augment.cutmix.alpha=1",
-         "augment.on=accelerator"],
+         "augment.rand_augment.magnitude=9", "augment.on=accelerator"],
         ["training.precision=mixed_bfloat16"],
         ["training.precision=mixed_float16"],
         ["training.jit=true"],
@@ -180,6 +180,21 @@ def test_augmentation_on_the_accelerator_and_on_the_host_train_alike(tiny, tmp_p
     device = training.train(build(tiny, crop, "augment.on=accelerator"), root=tmp_path)
     for ours, theirs in zip(history(device), history(host), strict=True):
         assert ours == pytest.approx(theirs, abs=0.02)
+
+
+def test_a_checkpoint_holds_no_images(tiny, tmp_path):
+    host, device = (
+        training.train(build(tiny, "training.epochs=1", f"augment.on={place}"), root=tmp_path)
+        for place in ("host", "accelerator")
+    )
+    sizes = [(run.folder / "checkpoint.npz").stat().st_size for run in (host, device)]
+    assert abs(sizes[0] - sizes[1]) < 1000  # the images are 7,680 bytes
+
+
+def test_images_lie_on_the_host_where_there_is_no_accelerator(tiny, tmp_path):
+    run = training.train(build(tiny, "training.epochs=1"), root=tmp_path)
+    there = "accelerator" if provenance.accelerators() else "host"
+    assert runs.load_run(run.folder).settings.augment.on == there
 
 
 def test_resume_after_early_stopping_does_not_train_on(tiny, tmp_path):
@@ -216,7 +231,9 @@ def test_mixed_float16_scales_the_loss_on_host_and_accelerator(tiny):
 
     resolved = build(tiny, "training.precision=mixed_float16", "data.mean=[0.5]", "data.std=[0.5]")
     model = build_model(resolved, (8, 8, 1), 2)
-    for trained in (model, put_before(RandomHorizontalFlip(0.5), model, "mixed_float16")):
+    images = np.zeros((4, 8, 8, 1), np.uint8)
+    resident = put_before(images, RandomHorizontalFlip(0.5), model, "mixed_float16")
+    for trained in (model, resident):
         training.compile_model(trained, resolved, 1)
         assert isinstance(trained.optimizer, keras.optimizers.LossScaleOptimizer)
 

@@ -209,6 +209,18 @@ def _benchmark(report):
         ("(a) / matrix product of the backend", ratios["step_over_backend_matmul"]),
         ("pipeline / (b), to reach 20", ratios["pipeline_over_train"]),
     ]
+    if "rand_augment" in rates:
+        rows += [
+            ("(d) augmenting on the host", f"{rates['on_host']:,.0f} examples/s"),
+            (
+                "(e) images resident, augmented in the step",
+                f"{rates['on_accelerator']:,.0f} examples/s",
+            ),
+            ("(e) / (d)", ratios["accelerator_over_host"]),
+            ("RandAugment alone", f"{rates['rand_augment']:,.0f} images/s"),
+            ("`keras.layers.RandAugment` alone", f"{rates['keras_rand_augment']:,.0f} images/s"),
+            ("RandAugment / Keras' own, to reach 5", ratios["rand_augment_over_keras"]),
+        ]
     title = (
         f"## Speed: `kmixer benchmark fmnist --rounds 3`, pyramid Mixer, {report['backend']},"
         f" {report['precision']}, jit {'on' if report['jit'] else 'off'}"

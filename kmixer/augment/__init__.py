@@ -12,12 +12,14 @@ from .composed import AugmentationPipeline, RandomChoice
 from .erasing import RandomErasing
 from .geometry import RandomHorizontalFlip, RandomResizedCrop, RandomTranslation
 from .mixing import CutMix, MixUp
+from .rand_augment import RandAugment
 
 __all__ = [
     "AugmentationPipeline",
     "CutMix",
     "ImageAugmentation",
     "MixUp",
+    "RandAugment",
     "RandomChoice",
     "RandomErasing",
     "RandomHorizontalFlip",
@@ -28,8 +30,9 @@ __all__ = [
 
 
 def augmentation(settings):
-    """Build the pipeline that `AugmentSettings` describe, or None if everything is off."""
+    """Build the pipeline that `AugmentSettings` describe; it may be empty."""
     crop, erasing = settings.random_resized_crop, settings.random_erasing
+    drawn = settings.rand_augment
     layers = []
     if crop:
         layers.append(RandomResizedCrop(crop.scale, crop.ratio))
@@ -37,6 +40,8 @@ def augmentation(settings):
         layers.append(RandomTranslation(settings.translation))
     if settings.horizontal_flip:
         layers.append(RandomHorizontalFlip(settings.horizontal_flip))
+    if drawn:
+        layers.append(RandAugment(drawn.num_ops, drawn.magnitude))
     if erasing:
         layers.append(RandomErasing(erasing.probability, erasing.scale, erasing.ratio))
     mixing = [
@@ -46,4 +51,4 @@ def augmentation(settings):
     ]
     if mixing:
         layers.append(RandomChoice(*zip(*mixing, strict=True)))
-    return AugmentationPipeline(layers) if layers else None
+    return AugmentationPipeline(layers)

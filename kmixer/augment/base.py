@@ -1,9 +1,14 @@
 """What all augmentations share: the arrays they compute on, and the layer they are."""
 
+from contextvars import ContextVar
+
 import keras
 import numpy as np
 
 PACKAGE = "kmixer"
+
+# Whether Keras calls: its step may be compiled, and then no shape may depend on the draws.
+in_model = ContextVar("in_model", default=False)
 
 
 def namespace(images):
@@ -69,7 +74,11 @@ class ImageAugmentation(keras.layers.Layer):
             shape = (keras.ops.shape(images)[0], self.draws)
             draws = keras.random.uniform(shape, seed=self.seed_generator)
         images = keras.ops.convert_to_tensor(images)
-        return self.transform(images, keras.ops.convert_to_tensor(draws))
+        outside = in_model.set(True)
+        try:
+            return self.transform(images, keras.ops.convert_to_tensor(draws))
+        finally:
+            in_model.reset(outside)
 
     def transform(self, images, draws):
         """Return the images that these draws, float32 `(batch, self.draws)`, make of `images`."""
@@ -120,6 +129,14 @@ def restore_dtype(xp, pixels, dtype):
     if "int" in str(dtype):
         pixels = xp.clip(round_half_up(xp, pixels), 0.0, 255.0)
     return cast(pixels, dtype)
+
+
+def row_numbers(xp, values):
+    """Count the rows of `values`: 0, 1, 2, … in its shape, int32.
+
+    By a sum, because the libraries tell the size of a batch in different ways.
+    """
+    return cast(xp.cumsum(xp.ones_like(values), axis=0) - 1, "int32")
 
 
 def round_half_up(xp, values):

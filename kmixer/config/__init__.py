@@ -1,15 +1,16 @@
 """The settings of a run."""
 
-from .model import CnnSettings, MixerSettings, MlpSettings, ShiftMlpSettings
-from .settings import (
+from .augment import (
     AugmentSettings,
     CutMixSettings,
-    DataSettings,
     MixUpSettings,
+    RandAugmentSettings,
     RandomErasingSettings,
     RandomResizedCropSettings,
-    Settings,
 )
+from .data import DataSettings
+from .model import CnnSettings, MixerSettings, MlpSettings, ShiftMlpSettings
+from .settings import Settings
 
 __all__ = [
     "AugmentSettings",
@@ -19,6 +20,7 @@ __all__ = [
     "MixUpSettings",
     "MixerSettings",
     "MlpSettings",
+    "RandAugmentSettings",
     "RandomErasingSettings",
     "RandomResizedCropSettings",
     "Settings",

@@ -48,8 +48,10 @@ def check_name(name):
     """Refuse a name that stands for no data set, before anything slow happens.
 
     Raises:
-        SettingsError: it is no short name, no `tfds:NAME` and no folder.
+        SettingsError: it is no short name, no `tfds:NAME` and no folder, or is None.
     """
+    if name is None:
+        raise SettingsError("data.name: received null, expected a data set or an image folder")
     if name in SHORT_NAMES or name.startswith("tfds:") or Path(name).is_dir():
         return
     known = nearest(name, SHORT_NAMES)
@@ -57,9 +59,14 @@ def check_name(name):
 
 
 def load_splits(data):
-    """Load the data set that `DataSettings` name and cut its validation split."""
+    """Load the data set that `DataSettings` name, of it what they keep, and cut validation off."""
     dataset = load(data.name, data.dir, data.image_size)
-    return dataset.with_validation(data.validation_size, data.split_seed)
+    if data.classes:
+        dataset = dataset.with_classes(data.classes)
+    dataset = dataset.with_validation(data.validation_size, data.split_seed)
+    if data.train_per_class:
+        dataset = dataset.with_train_per_class(data.train_per_class, data.split_seed)
+    return dataset
 
 
 def _check_size(dataset, image_size):

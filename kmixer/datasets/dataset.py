@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import DataError, SettingsError
+from ..errors import DataError, SettingsError, nearest
 
 DEFAULT_DIR = "~/tensorflow_datasets"
 
@@ -35,6 +35,11 @@ class Split:
     def take(self, indices):
         """Return the split that holds only the images at `indices`."""
         return Split(self.images[indices], self.labels[indices])
+
+    def relabelled(self, labels):
+        """Return the split with `labels[old]` for each old label, without those that become -1."""
+        new = labels[self.labels]
+        return Split(self.images[new >= 0], new[new >= 0])
 
 
 @dataclass(frozen=True)
@@ -84,6 +89,41 @@ class Dataset:
             digest.update(np.ascontiguousarray(split.labels))
             digest.update(np.ascontiguousarray(split.images))
         return digest.hexdigest()
+
+    def with_classes(self, names):
+        """Keep only the images of these classes, labelled in this order.
+
+        Raises:
+            SettingsError: there is no such class, one is named twice, or there are fewer than two.
+        """
+        for name in names:
+            if name not in self.class_names:
+                raise SettingsError(
+                    f"data.classes: received {name!r}{nearest(name, self.class_names)}"
+                )
+        if len(set(names)) < max(len(names), 2):
+            raise SettingsError(f"data.classes: received {names}, expected two or more, each once")
+        new = np.full(len(self.class_names), -1, np.int32)
+        new[[self.class_names.index(name) for name in names]] = range(len(names))
+        kept = {name: split.relabelled(new) for name, split in self.splits.items()}
+        return replace(self, class_names=tuple(names), **kept)
+
+    def with_train_per_class(self, count, seed=0):
+        """Keep so many training images of each class, drawn by the seed.
+
+        Raises:
+            SettingsError: a class has fewer.
+        """
+        order = np.random.default_rng(seed).permutation(len(self.train))
+        labels = self.train.labels[order]
+        drawn = [order[labels == label][:count] for label in range(len(self.class_names))]
+        least = min(zip(map(len, drawn), self.class_names, strict=True))
+        if least[0] < count:
+            raise SettingsError(
+                f"data.train_per_class: received {count}, expected at most the {least[0]} training"
+                f" images of {least[1]!r}"
+            )
+        return replace(self, train=self.train.take(np.sort(np.concatenate(drawn))))
 
     def with_validation(self, size=None, seed=0):
         """Cut a stratified validation split from the training images.

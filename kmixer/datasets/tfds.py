@@ -41,8 +41,14 @@ def load(name, folder=None, image_size=None):
 
 def _builder(name, folder):
     os.environ.setdefault("TFDS_GCS_DISABLED", "1")
-    import_tensorflow()
-    import tensorflow_datasets as tfds
+    try:
+        import_tensorflow()
+        import tensorflow_datasets as tfds
+    except ImportError as error:
+        raise DataError(
+            f"tfds:{name}: {error.name} is not installed; install it with: pip install"
+            " tensorflow tensorflow-datasets, or give an image folder"
+        ) from None
 
     if (
         name.partition("/")[0].partition(":")[0] not in tfds.list_builders()

@@ -6,6 +6,8 @@ from .initializers import initializer
 from .mixer_block import MixerBlock
 from .mlp_block import MlpBlock
 from .patches import Patches, patch_grid
+from .resident_images import ResidentImages
+from .resize_crop import ResizeCrop, resize_weights
 from .shift_block import ShiftBlock, SpatialShift
 
 __all__ = [
@@ -13,10 +15,13 @@ __all__ = [
     "MixerBlock",
     "MlpBlock",
     "Patches",
+    "ResidentImages",
+    "ResizeCrop",
     "ShiftBlock",
     "SpatialShift",
     "activation",
     "gelu_tanh",
     "initializer",
     "patch_grid",
+    "resize_weights",
 ]

@@ -2,7 +2,7 @@
 
 from .cnn import Cnn
 from .flops import count_flops
-from .mixer import SIZES, MlpMixer, default_patch_size, mixer_size
+from .mixer import SIZES, MlpMixer, default_patch_size, mixer_size, size_key
 from .mlp import Mlp
 from .shift_mlp import ShiftMlp
 
@@ -15,4 +15,5 @@ __all__ = [
     "count_flops",
     "default_patch_size",
     "mixer_size",
+    "size_key",
 ]

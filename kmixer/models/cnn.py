@@ -10,7 +10,7 @@ from .ends import images_in, patches_as_pixels, perceptron_out
 
 def Cnn(input_shape, classes, *, stages, hidden_dims=(), activation="relu", dropout=0.0,
         patch_size=None, kernel_initializer="glorot_uniform", mean=None, std=None,
-        name="cnn"):  # fmt: skip
+        resize_size=None, crop_size=None, name="cnn"):  # fmt: skip
     """Build a network of convolutions, then dense layers: uint8 images → float32 logits.
 
     Args:
@@ -26,6 +26,8 @@ def Cnn(input_shape, classes, *, stages, hidden_dims=(), activation="relu", drop
         kernel_initializer: of every kernel; see `kmixer.layers.initializer`.
         mean: see `MlpMixer`.
         std: see `MlpMixer`.
+        resize_size: see `MlpMixer`.
+        crop_size: see `MlpMixer`.
         name: of the model.
 
     Returns:
@@ -34,7 +36,7 @@ def Cnn(input_shape, classes, *, stages, hidden_dims=(), activation="relu", drop
     Raises:
         SettingsError: the patches do not fit the image, or a stage is larger than what is left.
     """
-    images, x = images_in(input_shape, mean, std)
+    images, x = images_in(input_shape, mean, std, resize_size, crop_size)
     if patch_size:
         x = patches_as_pixels(x, patch_size)
     for index, stage in enumerate(stages):

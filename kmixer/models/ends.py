@@ -2,24 +2,40 @@
 
 import keras
 
-from ..layers import Dropout, Patches, initializer, patch_grid
+from ..errors import SettingsError
+from ..layers import Dropout, Patches, ResizeCrop, initializer, patch_grid
 from ..layers import activation as resolve_activation
 
 
-def images_in(input_shape, mean, std):
+def images_in(input_shape, mean, std, resize_size=None, crop_size=None):
     """Return the input and the normalised images, `(pixel/255 - mean) / std` per channel.
 
     Args:
         input_shape: (height, width, channels).
         mean: per channel, of pixels scaled to 0..1; default 0.
         std: per channel, of pixels scaled to 0..1; default 1.
+        resize_size: see `ResizeCrop`.
+        crop_size: see `ResizeCrop`.
+
+    Raises:
+        SettingsError: the crop is larger than the image.
     """
     channels = input_shape[-1]
     mean, std = mean or [0.0] * channels, std or [1.0] * channels
-    images = keras.Input(input_shape, dtype="uint8", name="images")
+    images = x = keras.Input(input_shape, dtype="uint8", name="images")
+    wanted = {resize_size, crop_size} - {None}
+    if wanted and len(wanted.union(input_shape[:2])) > 1:
+        x = _resized(x, resize_size, crop_size)
     scale = [1 / (255 * s) for s in std]
     offset = [-m / s for m, s in zip(mean, std, strict=True)]
-    return images, keras.layers.Rescaling(scale, offset, name="normalise")(images)
+    return images, keras.layers.Rescaling(scale, offset, name="normalise")(x)
+
+
+def _resized(x, resize_size, crop_size):
+    try:
+        return ResizeCrop(resize_size, crop_size, name="resize_crop")(x)
+    except ValueError as error:
+        raise SettingsError(f"data.{error}") from None
 
 
 def patches_as_pixels(x, size):

@@ -19,8 +19,8 @@ SIZES = {
 }  # fmt: skip
 
 
-def mixer_size(name):
-    """Return the arguments of `MlpMixer` for one of the paper's sizes, such as `"B/16"`.
+def size_key(name):
+    """Return the key in `SIZES` of a size as the paper writes it, such as `"B/16"`.
 
     Raises:
         SettingsError: there is no such size.
@@ -28,7 +28,16 @@ def mixer_size(name):
     key = name.lower().replace("/", "")
     if key not in SIZES:
         raise SettingsError(f"mixer size: received {name!r}{nearest(key, SIZES)}")
-    return dict(SIZES[key])
+    return key
+
+
+def mixer_size(name):
+    """Return the arguments of `MlpMixer` for one of the paper's sizes, such as `"B/16"`.
+
+    Raises:
+        SettingsError: there is no such size.
+    """
+    return dict(SIZES[size_key(name)])
 
 
 def MlpMixer(input_shape, classes, *, patch_size, blocks, hidden_dim, tokens_mlp_dim,
@@ -36,7 +45,7 @@ def MlpMixer(input_shape, classes, *, patch_size, blocks, hidden_dim, tokens_mlp
              block_dims=None, skip_connections=True, norm_position="pre", pre_head_layer_norm=True,
              norm_epsilon=1e-6, activation="gelu_tanh", dropout=0.0, head_dropout=0.0,
              stochastic_depth=0.0, kernel_initializer="glorot_uniform", mean=None, std=None,
-             name="mlp_mixer"):  # fmt: skip
+             resize_size=None, crop_size=None, name="mlp_mixer"):  # fmt: skip
     """Build a Mixer that takes uint8 images and returns float32 logits.
 
     The defaults give the paper's isotropic Mixer; `skip_connections=False` with `block_dims` gives
@@ -65,6 +74,9 @@ def MlpMixer(input_shape, classes, *, patch_size, blocks, hidden_dim, tokens_mlp
         kernel_initializer: of every kernel; see `kmixer.layers.initializer`.
         mean: per channel, of pixels scaled to 0..1; default 0.
         std: per channel, of pixels scaled to 0..1; default 1.
+        resize_size: pixels of the smaller side that images are resized to inside the model; default
+            as they are.
+        crop_size: side in pixels of the centre that is kept of them; default all.
         name: of the model.
 
     Returns:
@@ -74,8 +86,8 @@ def MlpMixer(input_shape, classes, *, patch_size, blocks, hidden_dim, tokens_mlp
         SettingsError: the patches do not fit the image.
     """
     stride = patch_stride or patch_size
-    patch_grid(input_shape[:2], patch_size, stride)
-    images, x = images_in(input_shape, mean, std)
+    images, x = images_in(input_shape, mean, std, resize_size, crop_size)
+    patch_grid(x.shape[1:3], patch_size, stride)
     x = _stem(x, stem, patch_size, stride, hidden_dim, kernel_initializer)
     if stem_norm == "batch":
         x = keras.layers.BatchNormalization(axis=1, name="stem_norm")(x)

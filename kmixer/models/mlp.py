@@ -6,7 +6,8 @@ from .ends import images_in, patches_as_pixels, perceptron_out
 
 
 def Mlp(input_shape, classes, *, hidden_dims, activation="relu", dropout=0.0, patch_size=None,
-        kernel_initializer="glorot_uniform", mean=None, std=None, name="mlp"):  # fmt: skip
+        kernel_initializer="glorot_uniform", mean=None, std=None, resize_size=None,
+        crop_size=None, name="mlp"):  # fmt: skip
     """Build a perceptron that takes uint8 images and returns float32 logits.
 
     Args:
@@ -19,6 +20,8 @@ def Mlp(input_shape, classes, *, hidden_dims, activation="relu", dropout=0.0, pa
         kernel_initializer: of every kernel; see `kmixer.layers.initializer`.
         mean: see `MlpMixer`.
         std: see `MlpMixer`.
+        resize_size: see `MlpMixer`.
+        crop_size: see `MlpMixer`.
         name: of the model.
 
     Returns:
@@ -27,7 +30,7 @@ def Mlp(input_shape, classes, *, hidden_dims, activation="relu", dropout=0.0, pa
     Raises:
         SettingsError: the patches do not fit the image.
     """
-    images, x = images_in(input_shape, mean, std)
+    images, x = images_in(input_shape, mean, std, resize_size, crop_size)
     if patch_size:
         x = patches_as_pixels(x, patch_size)
     logits = perceptron_out(x, classes, hidden_dims, activation, dropout, kernel_initializer)

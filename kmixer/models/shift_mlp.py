@@ -8,7 +8,7 @@ from .ends import images_in, logits_out
 
 def ShiftMlp(input_shape, classes, *, stages, activation="gelu_tanh", head_dropout=0.0,
              stochastic_depth=0.0, norm_epsilon=1e-6, kernel_initializer="glorot_uniform",
-             mean=None, std=None, name="shift_mlp"):  # fmt: skip
+             mean=None, std=None, resize_size=None, crop_size=None, name="shift_mlp"):  # fmt: skip
     """Build a spatial-shift MLP that takes uint8 images and returns float32 logits.
 
     Every stage embeds patches, of pixels or of the stage before's tokens, by one dense layer, then
@@ -26,6 +26,8 @@ def ShiftMlp(input_shape, classes, *, stages, activation="gelu_tanh", head_dropo
         kernel_initializer: of every kernel; see `kmixer.layers.initializer`.
         mean: see `MlpMixer`.
         std: see `MlpMixer`.
+        resize_size: see `MlpMixer`.
+        crop_size: see `MlpMixer`.
         name: of the model.
 
     Returns:
@@ -34,7 +36,7 @@ def ShiftMlp(input_shape, classes, *, stages, activation="gelu_tanh", head_dropo
     Raises:
         SettingsError: the patches of a stage do not fit what is there.
     """
-    images, x = images_in(input_shape, mean, std)
+    images, x = images_in(input_shape, mean, std, resize_size, crop_size)
     last = max(sum(stage["blocks"] for stage in stages) - 1, 1)
     done = 0
     for index, stage in enumerate(stages):

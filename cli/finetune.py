@@ -1,0 +1,64 @@
+"""`kmixer finetune`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .terminal import Backend, DataDir, Json, Quiet, Set, Terminal
+
+
+def finetune(
+    run: Annotated[Path, typer.Argument(help="The run to start from, trained or imported.")],
+    dataset: Annotated[
+        str, typer.Argument(help="fmnist, mnist, cifar10, cifar100, tfds:NAME or an image folder.")
+    ],
+    freeze: Annotated[
+        str | None, typer.Option(help="Layers that stay as they are, such as stem,blocks.0-5.")
+    ] = None,
+    layer_decay: Annotated[
+        float | None, typer.Option(help="A block's learning rate as a share of the next one's.")
+    ] = None,
+    image_size: Annotated[
+        int | None, typer.Option(min=1, help="Side to resize to; default: the run's.")
+    ] = None,
+    preset: Annotated[str, typer.Option(help="The recipe.")] = "finetune",
+    config: Annotated[Path | None, typer.Option(help="A YAML file of settings.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the training images.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Its peak, at the head.")] = None,
+    backend: Backend = None,
+    data_dir: DataDir = None,
+    assignments: Set = None,
+    name: Annotated[str | None, typer.Option(help="Of the run folder.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The run folder itself.")] = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+):
+    """Train a run's model on another data set, with a new head.
+
+    Example: kmixer finetune saved_models/fmnist-1 ./photos --freeze stem --layer-decay 0.75
+    """
+    from kmixer.runs import load_run
+
+    from .train import command_line, load_settings, show, start
+
+    flags = {
+        "finetune.freeze": freeze and freeze.split(","),
+        "finetune.layer_decay": layer_decay,
+        "training.epochs": epochs,
+        "training.backend": backend,
+        "optimizer.learning_rate": learning_rate,
+        "data.dir": data_dir,
+    }
+    base = load_run(run).start_settings(image_size)
+    preset, settings = load_settings(dataset, preset, config, flags, assignments, base)
+    start(settings.training.backend)
+    from kmixer import training
+
+    def fit(watcher):
+        return training.train(
+            settings, preset=preset, command=command_line(), name=name, out=out,
+            watchers=[watcher], announce=watcher.announce,
+        )  # fmt: skip
+
+    show(fit, Terminal(quiet, as_json))

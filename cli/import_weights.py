@@ -1,0 +1,58 @@
+"""`kmixer import-weights`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .terminal import Backend, Json, Quiet, Terminal
+
+
+def import_weights(
+    file: Annotated[
+        Path, typer.Argument(help="The original's .npz, or timm's .safetensors, of an MLP-Mixer.")
+    ],
+    size: Annotated[str, typer.Option(help="s32, s16, b32, b16, l32, l16 or h14.")],
+    labels: Annotated[
+        Path | None, typer.Option(help="Class names, one a line; default: class 0, class 1, …")
+    ] = None,
+    mean: Annotated[float, typer.Option(help="Of pixels/255; timm's miil weights have 0.")] = 0.5,
+    std: Annotated[float, typer.Option(help="Of pixels/255; timm's miil weights have 1.")] = 0.5,
+    out: Annotated[
+        Path | None, typer.Option(help="The run folder; default saved_models/mixer-SIZE-1, -2, …")
+    ] = None,
+    backend: Backend = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+):
+    """Take over published weights of one of the paper's Mixers as a run folder.
+
+    Example: kmixer import-weights Mixer-B_16.npz --size b16
+    """
+    from .train import start
+
+    start(backend)
+    from kmixer import pretrained
+
+    terminal = Terminal(quiet, as_json)
+    run = pretrained.import_weights(
+        file, size, labels=labels, mean=mean, std=std, out=out,
+        command=f"kmixer import-weights {file.name} --size {size}",
+    )  # fmt: skip
+    _print(terminal, run)
+    terminal.result({"run": str(run.folder)} | run.info["imported"])
+
+
+def _print(terminal, run):
+    imported, model = run.info["imported"], run.settings.model
+    height, width, channels = run.info["input_shape"]
+    terminal.say(
+        f"file     {imported['file']}: {imported['layout']} layout, SHA-256"
+        f" {imported['sha256'][:12]}…"
+    )
+    terminal.say(
+        f"model    mixer {imported['size']}: {imported['parameters']:,} parameters,"
+        f" {height}×{width}×{channels}, {len(run.class_names):,} classes, {model.activation}"
+    )
+    terminal.say(f"run      {run.folder}: config.yaml, labels.txt, model.keras")
+    terminal.say(f"now      kmixer evaluate {run.folder} DATASET")

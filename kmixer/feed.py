@@ -1,0 +1,49 @@
+"""How a training gets its images: batches from the host, or indices into the accelerator's memory.
+
+On the host, the pipeline gathers and augments, and pixels travel with every batch. Resident, the
+images lie on the accelerator once, are looked up and augmented inside the compiled step, and only
+their indices and the augmentation's draws travel. Both give the same images for the same seed.
+"""
+
+import numpy as np
+
+from . import pipeline, provenance
+from .architecture import put_before
+from .augment import augmentation
+
+RESIDENT_BYTES = 4e9  # small beside any accelerator that trains
+
+
+def place(settings, dataset):
+    """Return where the images are to lie, `"host"` or `"accelerator"`, as `augment.on` has it."""
+    if settings.augment.on:
+        return settings.augment.on
+    fits = sum(split.images.nbytes for split in dataset.splits.values()) <= RESIDENT_BYTES
+    return "accelerator" if fits and provenance.accelerators() else "host"
+
+
+def with_images(settings, dataset, model):
+    """Return the model that the feed trains: `model`, or one with the images in front of it."""
+    if settings.augment.on == "host":
+        return model
+    images = np.concatenate([dataset.train.images, dataset.validation.images])
+    return put_before(images, augmentation(settings.augment), model, settings.training.precision)
+
+
+def streams(settings, dataset, steps, first_epoch=0):
+    """Return the training and the validation batches for the model of `with_images`."""
+    resident, classes = settings.augment.on == "accelerator", len(dataset.class_names)
+    augment = augmentation(settings.augment)
+    batches = pipeline.training_batches(
+        dataset.train,
+        classes,
+        settings.data.batch_size,
+        settings.training.seed,
+        augment=augment,
+        resident=resident,
+        label_smoothing=settings.training.label_smoothing,
+        steps_per_epoch=steps,
+        first_epoch=first_epoch,
+    )
+    held_out = {"resident_from": len(dataset.train), "draws": augment.draws} if resident else {}
+    return batches, pipeline.evaluation_batches(dataset.validation, classes, **held_out)

@@ -1,0 +1,63 @@
+"""What others' code does in the same time, for comparison; needs TensorFlow."""
+
+import keras
+import tensorflow as tf
+
+from .augment import RandAugment
+from .timing import fit_rate, stream_rate
+from .training import check_model
+
+MAGNITUDE = 9  # of 30
+
+
+def _plain_keras(bench):
+    """Examples/s of what one writes first: defaults, and augmentation mapped over single images."""
+    split, size = bench.dataset.train, bench.dataset.image_shape[:2]
+
+    def crop(image, label):
+        begin, extent, _ = tf.image.sample_distorted_bounding_box(
+            tf.shape(image), tf.zeros((1, 0, 4)), area_range=(0.9, 1.0),
+            aspect_ratio_range=(3 / 4, 4 / 3), use_image_if_no_bounding_boxes=True,
+        )  # fmt: skip
+        image = tf.image.resize(tf.slice(image, begin, extent), size)
+        image = tf.ensure_shape(image, bench.dataset.image_shape)
+        return tf.cast(image, tf.uint8), tf.one_hot(label, bench.classes)
+
+    batches = tf.data.Dataset.from_tensor_slices((split.images, split.labels)).shuffle(10_000)
+    batches = batches.repeat().map(crop).batch(bench.batch_size, drop_remainder=True)
+    model = check_model(bench.settings, bench.dataset)
+    model.compile(optimizer="adam", loss=keras.losses.CategoricalCrossentropy(from_logits=True),
+                  metrics=["accuracy"])  # fmt: skip
+    return fit_rate(model, batches.prefetch(tf.data.AUTOTUNE), bench.steps, bench.batch_size)
+
+
+def _rand_augment(bench):
+    """Images/s of our RandAugment as the pipeline runs it: whole batches, draws for each image."""
+    layer = RandAugment(num_ops=2, magnitude=MAGNITUDE)
+
+    def augmented(images):
+        return layer.transform(images, tf.random.uniform((bench.batch_size, layer.draws)))
+
+    return _map_rate(bench, augmented, 10 * bench.steps)
+
+
+def _keras_rand_augment(bench):
+    """Images/s of Keras' own layer as its documentation uses it: mapped over the same batches.
+
+    The same number of operations at the same magnitude. It draws once for a batch.
+    """
+    layer = keras.layers.RandAugment(value_range=(0, 255), num_ops=2, factor=MAGNITUDE / 30)
+    return _map_rate(bench, layer, bench.steps)
+
+
+def _map_rate(bench, function, steps):
+    images = tf.data.Dataset.from_tensors(bench.dataset.train.images[: bench.batch_size]).repeat()
+    mapped = images.map(function, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    return stream_rate(mapped, steps, bench.batch_size)
+
+
+MEASURES = {
+    "plain_keras": _plain_keras,
+    "rand_augment": _rand_augment,
+    "keras_rand_augment": _keras_rand_augment,
+}

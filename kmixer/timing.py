@@ -1,0 +1,28 @@
+"""Rates of what runs again and again."""
+
+import time
+
+WARMUP_STEPS = 5
+QUIET = {"verbose": 0, "shuffle": False}
+
+
+def seconds(action):
+    """Return how long `action()` takes."""
+    began = time.perf_counter()
+    action()
+    return time.perf_counter() - began
+
+
+def fit_rate(model, batches, steps, batch_size):
+    """Return the examples/s of `model.fit` over so many batches, after a few."""
+    model.fit(batches, steps_per_epoch=WARMUP_STEPS, epochs=1, **QUIET)
+    taken = seconds(lambda: model.fit(batches, steps_per_epoch=steps, epochs=1, **QUIET))
+    return steps * batch_size / taken
+
+
+def stream_rate(stream, steps, batch_size):
+    """Return the images/s of so many batches of a stream, after a few."""
+    batches = iter(stream)
+    for _ in range(WARMUP_STEPS):
+        next(batches)
+    return steps * batch_size / seconds(lambda: [next(batches) for _ in range(steps)])

@@ -1,0 +1,171 @@
+"""Starting from a run: its weights, another grid of patches, frozen and slower layers."""
+
+import shutil
+import signal
+
+import keras
+import numpy as np
+import pytest
+
+from kmixer import finetuning, runs, settings_io, training
+from kmixer.datasets import load_splits
+from kmixer.errors import InterruptedRunError, SettingsError
+from kmixer.models import MlpMixer
+from kmixer.optim import build_optimizer
+
+pytestmark = pytest.mark.backends
+
+MIXER = {
+    "patch_size": 2, "blocks": 3, "hidden_dim": 6, "tokens_mlp_dim": 5, "channels_mlp_dim": 7,
+}  # fmt: skip
+
+
+def build(*layers):
+    return settings_io.build(*layers[:-1], *map(settings_io.parse_assignment, layers[-1]))
+
+
+@pytest.fixture(scope="module")
+def source(image_folder, tmp_path_factory):
+    values = {
+        "data": {"name": str(image_folder), "batch_size": 16, "validation_size": 20},
+        "model": MIXER,
+        "training": {"epochs": 1, "jit": False},
+    }
+    return training.train(build(values, []), root=tmp_path_factory.mktemp("runs"), name="source")
+
+
+def start(source, *assignments, image_size=None):
+    """Settings of a fine-tuning of one epoch on the same small images."""
+    data = {"name": source.settings.data.name, "batch_size": 16, "validation_size": 20}
+    base = source.start_settings(image_size)
+    short = {"data": data, "training": {"epochs": 1, "jit": False}}
+    return build(base, short, assignments)
+
+
+def values(model):
+    return {w.path: keras.ops.convert_to_numpy(w) for w in model.weights}
+
+
+def test_everything_but_the_head_starts_from_the_run(source):
+    model = training.check_model(start(source), load_splits(start(source).data))
+    old, new = values(source.load_model()), values(model)
+    for path, value in new.items():
+        assert np.array_equal(value, old[path]) != path.startswith("head/"), path
+
+
+def test_another_grid_by_hand():
+    """One row of two tokens becomes one of four: each of the four stands for half of an old one."""
+    down, up = finetuning.resizing((1, 2), (1, 4))
+    assert np.allclose(up, [[1, 0], [0.75, 0.25], [0.25, 0.75], [0, 1]])
+    assert np.allclose(down.sum(axis=1), 1) and np.allclose(down[0], down[1, ::-1])
+    kernel = np.array([[1.0], [3.0]])  # (2 tokens, 1 hidden)
+    wider = finetuning.on_new_grid("token_mixing/hidden/kernel", kernel, down, up)
+    assert wider.shape == (4, 1) and wider.sum() == pytest.approx(4)
+    out = finetuning.on_new_grid("token_mixing/output/kernel", kernel.T, down, up)
+    assert np.allclose(out, [[1, 1.5, 2.5, 3]])
+    bias = finetuning.on_new_grid("token_mixing/output/bias", kernel[:, 0], down, up)
+    assert np.allclose(bias, [1, 1.5, 2.5, 3])
+
+
+def test_a_larger_image_of_one_colour_gives_the_same_answer(source):
+    """Tokens that are all alike are mixed alike on every grid: nothing is lost in the resizing."""
+    small = source.load_model()
+    settings = start(source, "model.dropout=0", image_size=16)
+    large = training.check_model(settings, load_splits(settings.data))
+    assert large.get_layer("mixer_block_0").input.shape[1] == 64
+    for layer in ("stem", "pre_head_layer_norm"):
+        for ours, theirs in zip(
+            large.get_layer(layer).weights, small.get_layer(layer).weights, strict=True
+        ):
+            assert np.array_equal(ours, theirs)
+    mixing = [w for w in small.get_layer("mixer_block_0").weights if "token_mixing" in w.path]
+    assert [w.shape[0] for w in mixing if "output/bias" in w.path] == [16]
+    grey = np.full((1, 8, 8, 1), 90, np.uint8)
+    features = [
+        keras.Model(model.input, model.get_layer("mixer_block_0").output)(grey)
+        for model in (_constant_bias(small), _constant_bias(large))
+    ]
+    few, many = (keras.ops.convert_to_numpy(f)[0] for f in features)
+    assert np.allclose(many, np.broadcast_to(few[0], many.shape), atol=1e-4)
+
+
+def _constant_bias(model):
+    """Make the block treat all places alike, as an untrained one's biases do."""
+    for weight in model.get_layer("mixer_block_0").weights:
+        if weight.path.endswith("token_mixing/output/kernel"):
+            mean = keras.ops.convert_to_numpy(weight).mean(axis=1, keepdims=True)
+            weight.assign(np.broadcast_to(mean, weight.shape))
+        if weight.path.endswith("token_mixing/output/bias"):
+            weight.assign(np.zeros(weight.shape))
+    return model
+
+
+def test_frozen_layers_stay_and_others_move(source, tmp_path):
+    settings = start(source, "finetune.freeze=[stem,blocks.0-1]", "optimizer.learning_rate=0.1")
+    tuned = training.train(settings, root=tmp_path)
+    old, new = values(source.load_model()), values(tuned.load_model())
+    moved = {
+        path.split("/")[0] for path, value in new.items() if not np.array_equal(value, old[path])
+    }
+    assert moved == {"mixer_block_2", "pre_head_layer_norm", "head"}
+
+
+def test_shares_of_the_learning_rate_by_hand():
+    shares = finetuning.learning_rate_shares(MlpMixer((8, 8, 1), 2, **MIXER), 0.5)
+    by_layer = {path.split("/")[0]: share for path, share in shares.items()}
+    assert by_layer == {
+        "head": 1, "pre_head_layer_norm": 1, "mixer_block_2": 0.5, "mixer_block_1": 0.25,
+        "mixer_block_0": 0.125, "stem": 0.125,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam", "muon"])
+def test_each_weight_learns_with_its_share(name):
+    settings = settings_io.build({"optimizer": {"name": name}, "schedule": {"name": "constant"}})
+    steps = []
+    for share in (1.0, 0.25):
+        variables = [
+            keras.Variable(np.ones((4, 4)), dtype="float32", name=n) for n in ("first", "second")
+        ]
+        shares = {variables[0].path: 1.0, variables[1].path: share}
+        optimizer = build_optimizer(settings, 10, shares)
+        gradient = np.random.default_rng(0).random((4, 4)).astype("float32")
+        optimizer.build(variables)
+        optimizer.apply([keras.ops.convert_to_tensor(gradient)] * 2, variables)
+        steps.append([1 - keras.ops.convert_to_numpy(v) for v in variables])
+    assert np.allclose(steps[0][0], steps[1][0]) and np.allclose(steps[0][0], steps[0][1])
+    assert np.allclose(steps[1][1], 0.25 * steps[0][1], rtol=1e-3)
+
+
+def test_a_fine_tuning_is_resumed_without_the_run_it_started_from(source, tmp_path):
+    class StopInTheSecondEpoch(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 1:
+                signal.raise_signal(signal.SIGTERM)
+
+    copied = runs.load_run(shutil.copytree(source.folder, tmp_path / "copied"))
+    settings = start(copied, "finetune.freeze=[stem]", "training.epochs=2", "optimizer.name=sgd")
+    whole = training.train(settings, root=tmp_path, name="whole")
+    with pytest.raises(InterruptedRunError):
+        training.train(settings, root=tmp_path, name="cut", watchers=[StopInTheSecondEpoch()])
+    shutil.rmtree(copied.folder)
+    resumed = training.resume(runs.load_run(tmp_path / "cut"))
+    ours, theirs = values(resumed.load_model()), values(whole.load_model())
+    assert all(np.array_equal(ours[path], theirs[path]) for path in theirs)
+
+
+@pytest.mark.parametrize(
+    ("assignment", "message"),
+    [
+        ("finetune.freeze=[blocks.0-3]", r"received 'blocks.0-3', expected blocks.0-2 or one of stem"),
+        ("finetune.freeze=[stm]", "received 'stm', expected blocks.0-2 or one of stem, mixer"),
+        ("finetune.freeze=[stem,blocks.0-2,pre_head_layer_norm,head]", "nothing is left to train"),
+        ("model.blocks=4", "has no weights mixer_block_3/"),
+        ("model.hidden_dim=4", "stem/kernel has the shape"),
+        ("finetune.run=nowhere", "nowhere: not a run folder"),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_writes_nothing(source, tmp_path, assignment, message):
+    with pytest.raises((SettingsError, runs.RunError), match=message):
+        training.train(start(source, assignment), root=tmp_path)
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,53 @@
+"""JAX and PyTorch train where TensorFlow is not installed."""
+
+import json
+import os
+from importlib.util import find_spec
+
+import pytest
+
+SMALL = (
+    "--epochs", 1, "--batch-size", 16, "--set", "data.validation_size=20", "--patch-size", 4,
+    "--blocks", 1, "--hidden-dim", 8, "--set", "augment.horizontal_flip=0.5",
+)  # fmt: skip
+
+
+@pytest.fixture
+def hidden(tmp_path):
+    """An environment in which `import tensorflow` fails as where there is none."""
+    folder = tmp_path / "hidden"
+    folder.mkdir()
+    absent = 'raise ModuleNotFoundError("No module named \'tensorflow\'", name="tensorflow")\n'
+    (folder / "tensorflow.py").write_text(absent)
+    paths = [str(folder), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {"PYTHONPATH": os.pathsep.join(paths)}
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+@pytest.mark.parametrize("place", ["host", "accelerator"])
+def test_a_training_and_its_evaluation(kmixer_cli, hidden, image_folder, tmp_path, backend, place):
+    if not find_spec(backend):
+        pytest.skip(f"{backend} is not installed")
+    trained = kmixer_cli(
+        "train", image_folder, "--backend", backend, "--json", *SMALL, "--set",
+        f"augment.on={place}", "--out", tmp_path / "run", env=hidden,
+    )  # fmt: skip
+    assert trained.returncode == 0, trained.stderr
+    assert json.loads(trained.stdout)["epochs"] == 1
+    measured = kmixer_cli("evaluate", tmp_path / "run", "--json", env=hidden)
+    assert measured.returncode == 0, measured.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("train", "tfds:mnist", "--backend", "jax"), "tensorflow is not installed; install it"),
+        (("train", "fmnist", "--set", "training.tensorboard=true", "--backend", "jax"), "tensor"),
+    ],
+)
+def test_what_needs_it_says_so_in_one_line(kmixer_cli, hidden, tmp_path, arguments, message):
+    if not find_spec("jax"):
+        pytest.skip("jax is not installed")
+    done = kmixer_cli(*arguments, env=hidden, cwd=tmp_path)
+    assert done.returncode in (1, 2)
+    assert message in done.stderr and len(done.stderr.strip().splitlines()) == 1
