@@ -16,7 +16,8 @@ BLOCKS = MixerBlock | ShiftBlock
 def load_weights(settings, model):
     """Put the weights of the run that `settings.finetune` names into a fresh model.
 
-    Every layer but the head starts from the run's. Where the grid of patches is another, the
+    Every layer but the head starts from the run's; the head starts at zero (the paper's code, too):
+    a random one would send the first steps' gradients, mostly noise, through what was learnt. Where the grid of patches is another, the
     weights over tokens are interpolated (docs/adr/0013): the model then starts as one that resizes
     its tokens to the run's grid, mixes them there, and resizes them back.
 
@@ -29,7 +30,9 @@ def load_weights(settings, model):
     there = {weight.path: weight for weight in source.weights}
     resize = resizing(_grid(source, run.settings), _grid(model, settings))
     for weight in model.weights:
-        if not weight.path.startswith("head/"):
+        if weight.path.startswith("head/"):
+            weight.assign(keras.ops.zeros_like(weight))
+        else:
             _copy(run, there.get(weight.path), weight, resize)
 
 
