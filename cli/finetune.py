@@ -40,7 +40,7 @@ def finetune(
     """
     from kmixer.runs import load_run
 
-    from .train import command_line, load_settings, show, start
+    from .train import load_settings, train_and_show
 
     flags = {
         "finetune.freeze": freeze and freeze.split(","),
@@ -52,13 +52,4 @@ def finetune(
     }
     base = load_run(run).start_settings(image_size)
     preset, settings = load_settings(dataset, preset, config, flags, assignments, base)
-    start(settings.training.backend)
-    from kmixer import training
-
-    def fit(watcher):
-        return training.train(
-            settings, preset=preset, command=command_line(), name=name, out=out,
-            watchers=[watcher], announce=watcher.announce,
-        )  # fmt: skip
-
-    show(fit, Terminal(quiet, as_json))
+    train_and_show(preset, settings, name, out, Terminal(quiet, as_json))

@@ -90,16 +90,7 @@ def train(
     """
     flags = {FLAGS[key]: value for key, value in locals().items() if key in FLAGS}
     preset, settings = load_settings(dataset, preset, config, flags, assignments)
-    start(settings.training.backend)
-    from kmixer import training
-
-    def fit(watcher):
-        return training.train(
-            settings, preset=preset, command=command_line(), name=name, out=out,
-            watchers=[watcher], announce=watcher.announce,
-        )  # fmt: skip
-
-    show(fit, Terminal(quiet, as_json))
+    train_and_show(preset, settings, name, out, Terminal(quiet, as_json))
 
 
 def resume(
@@ -121,6 +112,20 @@ def resume(
         return training.resume(opened, watchers=[watcher], announce=watcher.announce)
 
     show(fit, Terminal(quiet, as_json))
+
+
+def train_and_show(preset, settings, name, out, terminal):
+    """Train a new run with these settings; see `show`."""
+    start(settings.training.backend)
+    from kmixer import training
+
+    def fit(watcher):
+        return training.train(
+            settings, preset=preset, command=command_line(), name=name, out=out,
+            watchers=[watcher], announce=watcher.announce,
+        )  # fmt: skip
+
+    show(fit, terminal)
 
 
 def show(fit, terminal):

@@ -16,10 +16,11 @@ BLOCKS = MixerBlock | ShiftBlock
 def load_weights(settings, model):
     """Put the weights of the run that `settings.finetune` names into a fresh model.
 
-    Every layer but the head starts from the run's; the head starts at zero (the paper's code, too):
-    a random one would send the first steps' gradients, mostly noise, through what was learnt. Where the grid of patches is another, the
-    weights over tokens are interpolated (docs/adr/0013): the model then starts as one that resizes
-    its tokens to the run's grid, mixes them there, and resizes them back.
+    Every layer but the head starts from the run's. The head starts at zero, as in the paper's
+    code: a random one would send gradients that are mostly noise through what was learnt. Where the
+    grid of patches is another, the weights over tokens are interpolated (docs/adr/0013): the model
+    then starts as one that resizes its tokens to the run's grid, mixes them there, and resizes them
+    back.
 
     Raises:
         RunError: the run cannot be read.
@@ -31,7 +32,7 @@ def load_weights(settings, model):
     resize = resizing(_grid(source, run.settings), _grid(model, settings))
     for weight in model.weights:
         if weight.path.startswith("head/"):
-            weight.assign(keras.ops.zeros_like(weight))
+            weight.assign(np.zeros(weight.shape))
         else:
             _copy(run, there.get(weight.path), weight, resize)
 

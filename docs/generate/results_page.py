@@ -4,6 +4,8 @@ import json
 from itertools import groupby
 from statistics import mean, median, stdev
 
+from fine_tuning import fine_tuning
+
 from kmixer.runs import load_run
 
 # What the reports say, in per cent: test accuracy at the best and the last epoch, train accuracy, and
@@ -26,8 +28,8 @@ def results_page(folder):
     """Return docs/results.md.
 
     Args:
-        folder: holds the text files of a run in each folder, those of tries in `tries/`, the notes on
-            misses in `NOTES.md`, and the output of `kmixer benchmark --json` in `benchmark*.json`.
+        folder: holds the text files of a run in each folder, those of tries in `tries/` and of
+            fine-tunings in `fine-tuning/`, the notes on misses in `NOTES.md`, and the output of `kmixer benchmark --json` in `benchmark*.json`.
     """
     runs = _runs(folder)
     tries = _runs(folder / "tries")
@@ -39,7 +41,7 @@ def results_page(folder):
         " reports chose their best epoch on the test set. In brackets behind a mean: ours less the"
         " report's.", "",
         *_systems_table(runs), "", *_speed_record(runs), *_flip_averaging(runs),
-        *_misses(runs, folder / "NOTES.md"),
+        *_misses(runs, folder / "NOTES.md"), *fine_tuning(folder / "fine-tuning", _against),
     ]  # fmt: skip
     if tries:
         lines += ["", "## What else was tried", ""]
@@ -132,7 +134,7 @@ def _system(run):
 def _systems_table(runs):
     columns = (
         "system", "backend", "seeds", "test % best epoch (mean ± sd)", "test % last epoch",
-        "train % last", "train loss last", "reported", "epochs", "seconds", "examples/s",
+        "train % last", "train loss last", "reported", "epochs", "seconds", "per epoch", "examples/s",
         "trainable parameters", "MFLOPs", "first step s", "peak GiB",
     )  # fmt: skip
     lines = [f"| {' | '.join(columns)} |", "| --- " * len(columns) + "|"]
@@ -146,21 +148,22 @@ def _result_row(system, backend, group):
     reported = REPORTED.get(system, (None,) * 4)
     best, last = ([100 * m[w]["test"]["accuracy"] for m in metrics] for w in ("best", "last"))
     train = [100 * m["last"]["train"]["accuracy"] for m in metrics]
+    seconds = median(m["seconds"] for m in metrics)
     first = [m["seconds_to_first_step"] for m in metrics if m["seconds_to_first_step"]]
     memory = [m["peak_memory_bytes"] / 2**30 for m in metrics if m["peak_memory_bytes"]]
     cells = (
         f"`{system}`", backend, ", ".join(sorted(str(r.settings.training.seed) for r in group)),
         _against(best, reported[0]), _against(last, reported[1]), _against(train, reported[2]),
         f"{mean(m['last']['train']['loss'] for m in metrics):.3f}", _reported(*reported),
-        metrics[0]["epochs"], f"{median(m['seconds'] for m in metrics):.0f}",
+        metrics[0]["epochs"], f"{seconds:.0f}", f"{seconds / metrics[0]['epochs']:.0f}",
         f"{median(m['examples_per_second'] for m in metrics):,.0f}",
         f"{metrics[0]['trainable_parameters']:,}", f"{metrics[0]['flops'] / 1e6:.1f}",
-        f"{max(first, default=0):.1f}", f"{max(memory, default=0):.2f}",
+        f"{max(first):.1f}" if first else "–", f"{max(memory):.2f}" if memory else "–",
     )  # fmt: skip
     return f"| {' | '.join(map(str, cells))} |"
 
 
-def _against(figures, reported):
+def _against(figures, reported=None):
     """Return mean, spread and the difference from a report's figure."""
     spread = f" ± {stdev(figures):.2f}" if len(figures) > 1 else ""
     difference = "" if reported is None else f" ({mean(figures) - reported:+.2f})"
