@@ -9,7 +9,9 @@ from .terminal import Backend, DataDir, Json, Quiet, Set, Terminal
 
 def benchmark(
     dataset: Annotated[str, typer.Argument(help="As for train.")] = "fmnist",
-    preset: Annotated[str, typer.Option(help="Which model and augmentation.")] = "fmnist-pyramid",
+    preset: Annotated[
+        str | None, typer.Option(help="Which model and augmentation; default: as for train.")
+    ] = None,
     steps: Annotated[int, typer.Option(min=10, help="Training steps per measurement.")] = 60,
     rounds: Annotated[int, typer.Option(min=1, help="Measure so often, give medians.")] = 1,
     backend: Backend = None,
@@ -20,7 +22,7 @@ def benchmark(
 ):
     """Measure how fast this machine trains, and what that is compared to what it could.
 
-    Example: kmixer benchmark fmnist --rounds 3
+    Example: kmixer benchmark fmnist --preset fmnist-pyramid --rounds 3
     """
     from .train import load_settings, start
 
@@ -38,14 +40,14 @@ def benchmark(
 
 # What is shown, in this order, where it was measured.
 RATES = {
-    "step": "(a) bare train step, examples/s",
+    "step": "(a) bare train step, the same batch, examples/s",
     "step_other_jit": "(a) with jit the other way, examples/s",
     "train": "(b) kmixer train, whole epoch, examples/s",
     "plain_keras": "(c) plain Keras, augmenting single images, examples/s",
     "on_host": "(d) augmenting on the host, examples/s",
     "on_accelerator": "(e) images resident and augmented in the step, examples/s",
     "pipeline": "input pipeline alone, images/s",
-    "rand_augment": "RandAugment, draws for each image, images/s",
+    "rand_augment": "input pipeline with RandAugment alone, images/s",
     "keras_rand_augment": "keras.layers.RandAugment, images/s",
     "matmul_gflops": "float32 matrix product, NumPy, GFLOP/s",
     "backend_matmul_gflops": "the same on the backend, GFLOP/s",

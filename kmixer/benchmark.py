@@ -10,10 +10,11 @@ from statistics import median
 import keras
 import numpy as np
 
-from . import augment, feed, pipeline, provenance, training
+from . import feed, pipeline, provenance, training
+from .augment import AugmentationPipeline, RandAugment, augmentation
 from .datasets import load_splits
 from .models import count_flops
-from .timing import fit_rate, seconds, stream_rate
+from .timing import RAND_AUGMENT_MAGNITUDE, fit_rate, seconds, stream_rate
 
 MATMUL_SIDE = 2048
 
@@ -70,6 +71,7 @@ def benchmark(settings, *, steps=60, rounds=1, progress=None):
     """
     dataset = load_splits(settings.data)
     bench = Bench(training.resolve(settings, dataset), dataset, steps)
+    flops = _training_flops(bench.model(bench.settings.training.jit))
     measures = _measures()
     samples = {name: [] for name in measures}
     for done in range(rounds * len(measures)):
@@ -77,7 +79,7 @@ def benchmark(settings, *, steps=60, rounds=1, progress=None):
         samples[name].append(measures[name](bench))
         if progress:
             progress(done + 1, rounds * len(measures))
-    return _report(bench, {name: median(values) for name, values in samples.items()})
+    return _report(bench, flops, {name: median(values) for name, values in samples.items()})
 
 
 def _measures():
@@ -92,8 +94,7 @@ def _measures():
     return measures
 
 
-def _report(bench, rates):
-    flops = _training_flops(bench.model(bench.settings.training.jit))
+def _report(bench, flops, rates):
     derived = {"step_gflops": round(rates["step"] * flops / 1e9, 1)}
     figures = rates | derived
     return derived | {
@@ -115,10 +116,10 @@ def _report(bench, rates):
 
 
 def _training_flops(model):
-    """Forward, gradient of the weights, gradient of the inputs; the stem's inputs need none."""
-    stem = model.get_layer("stem")
-    positions = np.prod(stem.output.shape[1:-1])
-    return int(3 * count_flops(model) - 2 * positions * np.prod(stem.kernel.shape))
+    """Forward, gradient of the weights, gradient of the inputs; the first layer's need none."""
+    first = next(layer for layer in model.layers if hasattr(layer, "kernel"))
+    positions = np.prod(first.output.shape[1:-1])
+    return int(3 * count_flops(model) - 2 * positions * np.prod(first.kernel.shape))
 
 
 def _matmul(bench):
@@ -135,8 +136,8 @@ def _backend_matmul(bench):
 
 def _matmul_rate(multiply):
     multiply()
-    seconds = [seconds(multiply) for _ in range(15)]
-    return 2 * MATMUL_SIDE**3 / median(seconds) / 1e9
+    taken = [seconds(multiply) for _ in range(15)]
+    return 2 * MATMUL_SIDE**3 / median(taken) / 1e9
 
 
 def _step(bench):
@@ -148,7 +149,7 @@ def _other_jit(bench):
 
 
 def _step_rate(bench, jit):
-    """Examples/s of the bare train step: one resident batch again and again, no callbacks."""
+    """Examples/s of the bare train step: one batch again and again, no callbacks."""
     split = bench.dataset.train
     images = split.images[: bench.batch_size]
     labels = np.eye(bench.classes, dtype=np.float32)[split.labels[: bench.batch_size]]
@@ -173,10 +174,10 @@ class _EpochClock(keras.callbacks.Callback):
 
 def _train(bench):
     """The whole of `kmixer train`: two epochs, the second timed with validation and files."""
-    short = {"epochs": 2, "early_stopping": None}
-    settings = bench.settings.model_copy(
-        update={"training": bench.settings.training.model_copy(update=short)}
-    )
+    values = bench.settings.model_dump()
+    values["training"] |= {"epochs": 2, "early_stopping": None}
+    values["schedule"] |= {"warmup_epochs": 0.0} if "warmup_epochs" in values["schedule"] else {}
+    settings = type(bench.settings).model_validate(values)
     clock = _EpochClock()
     with tempfile.TemporaryDirectory() as folder:
         training.train(settings, root=folder, watchers=[clock])
@@ -186,10 +187,19 @@ def _train(bench):
 
 def _pipeline(bench):
     """Images/s of the input pipeline alone."""
+    return _host_rate(bench, augmentation(bench.settings.augment))
+
+
+def _rand_augment(bench):
+    """Images/s of the input pipeline with nothing but RandAugment, draws for each image."""
+    layer = RandAugment(num_ops=2, magnitude=RAND_AUGMENT_MAGNITUDE)
+    return _host_rate(bench, AugmentationPipeline([layer]))
+
+
+def _host_rate(bench, augment):
     stream = pipeline.training_batches(
-        bench.dataset.train, bench.classes, bench.batch_size, 0,
-        augment=augment.augmentation(bench.settings.augment),
-    )  # fmt: skip
+        bench.dataset.train, bench.classes, bench.batch_size, 0, augment=augment
+    )
     return stream_rate(stream, 10 * bench.steps, bench.batch_size)
 
 
@@ -209,6 +219,7 @@ _MEASURES = {
     "matmul_gflops": _matmul,
     "backend_matmul_gflops": _backend_matmul,
     "pipeline": _pipeline,
+    "rand_augment": _rand_augment,
     "step": _step,
     "train": _train,
     "on_host": partial(_feed_rate, "host"),

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import keras
+import numpy as np
 
 from . import backend, feed
 from .architecture import with_patch_size
@@ -13,7 +14,6 @@ from .errors import SettingsError
 def resolve(settings, dataset):
     """Return the settings with everything filled in that depends on the data and the machine."""
     height, width, channels = dataset.image_shape
-    mean, std = _statistics(dataset.train.images)
     settings = with_patch_size(settings, min(height, width))
     data, model, training = settings.data, settings.model, settings.training
     values = settings.model_dump()
@@ -23,9 +23,10 @@ def resolve(settings, dataset):
         "dir": data.dir and str(Path(data.dir).expanduser().resolve()),
         "image_size": data.image_size or (height if height == width else None),
         "validation_size": len(dataset.validation),
-        "mean": data.mean or mean,
-        "std": data.std or std,
     }
+    if not (data.mean and data.std):
+        mean, std = _statistics(dataset.train.images)
+        values["data"] |= {"mean": data.mean or mean, "std": data.std or std}
     values["augment"]["on"] = feed.place(settings, dataset)
     name = keras.backend.backend()
     if name == "torch" and training.steps_per_execution != 1:
@@ -47,7 +48,14 @@ def resolve(settings, dataset):
 
 def _statistics(images):
     """Return mean and standard deviation per channel of pixels/255, rounded to four places."""
-    pixels = images.reshape(-1, images.shape[-1])
-    mean = pixels.mean(axis=0, dtype="float64") / 255
-    std = pixels.std(axis=0, dtype="float64") / 255
+    counts = sum(_level_counts(images[at : at + 1000]) for at in range(0, len(images), 1000))
+    levels = np.arange(256) / 255
+    mean = counts @ levels / counts.sum(axis=1)
+    std = np.sqrt(counts @ levels**2 / counts.sum(axis=1) - mean**2)
     return [round(float(m), 4) for m in mean], [max(round(float(s), 4), 1e-4) for s in std]
+
+
+def _level_counts(images):
+    """Return how often each grey level occurs in each channel, `(channels, 256)`."""
+    channels = np.moveaxis(images, -1, 0)
+    return np.stack([np.bincount(channel.ravel(), minlength=256) for channel in channels])

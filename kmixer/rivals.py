@@ -3,11 +3,8 @@
 import keras
 import tensorflow as tf
 
-from .augment import RandAugment
-from .timing import fit_rate, stream_rate
+from .timing import RAND_AUGMENT_MAGNITUDE, fit_rate, stream_rate
 from .training import check_model
-
-MAGNITUDE = 9  # of 30
 
 
 def _plain_keras(bench):
@@ -31,33 +28,20 @@ def _plain_keras(bench):
     return fit_rate(model, batches.prefetch(tf.data.AUTOTUNE), bench.steps, bench.batch_size)
 
 
-def _rand_augment(bench):
-    """Images/s of our RandAugment as the pipeline runs it: whole batches, draws for each image."""
-    layer = RandAugment(num_ops=2, magnitude=MAGNITUDE)
-
-    def augmented(images):
-        return layer.transform(images, tf.random.uniform((bench.batch_size, layer.draws)))
-
-    return _map_rate(bench, augmented, 10 * bench.steps)
-
-
 def _keras_rand_augment(bench):
-    """Images/s of Keras' own layer as its documentation uses it: mapped over the same batches.
+    """Images/s of Keras' own layer as its documentation uses it: mapped over batches.
 
     The same number of operations at the same magnitude. It draws once for a batch.
     """
-    layer = keras.layers.RandAugment(value_range=(0, 255), num_ops=2, factor=MAGNITUDE / 30)
-    return _map_rate(bench, layer, bench.steps)
-
-
-def _map_rate(bench, function, steps):
+    layer = keras.layers.RandAugment(
+        value_range=(0, 255), num_ops=2, factor=RAND_AUGMENT_MAGNITUDE / 30
+    )
     images = tf.data.Dataset.from_tensors(bench.dataset.train.images[: bench.batch_size]).repeat()
-    mapped = images.map(function, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
-    return stream_rate(mapped, steps, bench.batch_size)
+    mapped = images.map(layer, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    return stream_rate(mapped, bench.steps, bench.batch_size)
 
 
 MEASURES = {
     "plain_keras": _plain_keras,
-    "rand_augment": _rand_augment,
     "keras_rand_augment": _keras_rand_augment,
 }

@@ -14,6 +14,7 @@ from . import (
     feed,
     figures,
     finetuning,
+    pipeline,
     provenance,
 )
 from .architecture import build_model
@@ -148,6 +149,7 @@ def _fit(run, dataset, watchers, announce):
                 verbose=0,
             )
         finally:  # an interrupted or diverged run has its picture too
+            pipeline.close(batches)
             if write.rows:
                 _draw(run, write.rows)
         _heed(request, f"all epochs are saved; go on with: kmixer resume {run.folder}")

@@ -6,6 +6,7 @@ import pytest
 from keras import ops
 from PIL import Image
 
+from kmixer.augment import RandomTranslation
 from kmixer.errors import SettingsError
 from kmixer.layers import (
     Dropout,
@@ -267,6 +268,16 @@ def test_resizing_is_pillows_to_a_grey_level(size, resize, crop):
     left, top = (width - crop) // 2, (height - crop) // 2
     expected = np.asarray(resized.crop((left, top, left + crop, top + crop)), float)
     assert np.abs(made - expected).max() <= 1.01  # Pillow rounds twice
+
+
+def test_a_shifted_crop_is_a_crop_elsewhere_of_the_resized_image():
+    pixels = np.random.default_rng(0).integers(0, 256, (1, 32, 32, 3), dtype=np.uint8)
+    shift = RandomTranslation(0.0625, fill_mode="nearest")  # by at most 2 of 32 pixels
+    whole = ops.convert_to_numpy(ResizeCrop(256)(pixels))
+    for draws, top, left in (((0, 0.99), 32, 0), ((0.5, 0.5), 16, 16), ((0.3, 0.7), 24, 8)):
+        shifted = shift.transform(pixels, np.array([draws], np.float32))
+        crop = ops.convert_to_numpy(ResizeCrop(256, 224)(shifted))
+        assert np.allclose(crop, whole[:, top : top + 224, left : left + 224], atol=1e-2)
 
 
 def test_a_crop_larger_than_the_image_is_refused():

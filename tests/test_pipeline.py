@@ -144,6 +144,11 @@ def test_threads_stop_with_the_training_that_they_feed(split):
     assert not any(thread.name.startswith(threads.NAME) for thread in threading.enumerate())
 
 
+def test_an_epoch_without_batches_is_refused(split):
+    with pytest.raises(ValueError, match="received 0 images an epoch, expected 1 to 50"):
+        pipeline.training_batches(split, 5, 51, 3)
+
+
 def test_a_fault_in_a_thread_reaches_the_training(split):
     class Faulty(RandomHorizontalFlip):
         def transform(self, images, draws):

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import threading
 
 import keras
 import numpy as np
@@ -11,6 +12,7 @@ from kmixer import provenance, runs, settings_io, training
 from kmixer.callbacks import build_callbacks
 from kmixer.config import Settings
 from kmixer.errors import DivergedError, InterruptedRunError, RunError, SettingsError
+from kmixer.pipeline import threads
 
 pytestmark = pytest.mark.backends
 
@@ -138,6 +140,7 @@ def test_divergence_stops_with_code_3_and_keeps_the_last_good_weights(tiny, tmp_
     run = runs.load_run(tmp_path / "run")
     assert len(run.history) == 1 and (run.folder / "curves.png").is_file()
     assert all(np.isfinite(w).all() for w in weights(run))
+    assert not any(thread.name.startswith(threads.NAME) for thread in threading.enumerate())
 
 
 @pytest.mark.parametrize(
@@ -176,7 +179,7 @@ def test_several_steps_at_once_train_or_are_refused(tiny, tmp_path):
 
 def test_augmentation_on_the_accelerator_and_on_the_host_train_alike(tiny, tmp_path):
     crop = "augment.random_resized_crop.scale=[0.5,1]"
-    host = training.train(build(tiny, crop), root=tmp_path)
+    host = training.train(build(tiny, crop, "augment.on=host"), root=tmp_path)
     device = training.train(build(tiny, crop, "augment.on=accelerator"), root=tmp_path)
     for ours, theirs in zip(history(device), history(host), strict=True):
         assert ours == pytest.approx(theirs, abs=0.02)

@@ -29,7 +29,8 @@ def results_page(folder):
 
     Args:
         folder: holds the text files of a run in each folder, those of tries in `tries/` and of
-            fine-tunings in `fine-tuning/`, the notes on misses in `NOTES.md`, and the output of `kmixer benchmark --json` in `benchmark*.json`.
+            fine-tunings in `fine-tuning/`, the notes on misses in `NOTES.md`, and the output of
+            `kmixer benchmark --json` in `benchmark*.json`.
     """
     runs = _runs(folder)
     tries = _runs(folder / "tries")
@@ -195,38 +196,39 @@ def _provenance_row(run):
     return f"| {run.folder.name} | `{info['command']}` | {info['git_commit']} | {info['device']} | {named} |"
 
 
+# What the page says of each measurement, in this order, where it was made.
+RATES = {
+    "step": "(a) bare train step, the same batch: {:,.0f} examples/s",
+    "step_other_jit": "(a) with the other jit setting: {:,.0f} examples/s",
+    "train": "(b) the whole of `kmixer train`: {:,.0f} examples/s",
+    "plain_keras": "(c) plain Keras, augmenting single images: {:,.0f} examples/s",
+    "pipeline": "input pipeline alone: {:,.0f} images/s",
+    "on_host": "(d) augmenting on the host: {:,.0f} examples/s",
+    "on_accelerator": "(e) images resident, augmented in the step: {:,.0f} examples/s",
+    "rand_augment": "input pipeline with RandAugment alone: {:,.0f} images/s",
+    "keras_rand_augment": "`keras.layers.RandAugment` mapped over batches: {:,.0f} images/s",
+    "matmul_gflops": "float32 matrix product of 2048², NumPy's BLAS: {:,.0f} GFLOP/s",
+    "backend_matmul_gflops": "the same on the backend: {:,.0f} GFLOP/s",
+    "step_gflops": "(a) in FLOPs: {:,.0f} GFLOP/s",
+}
+RATIOS = {
+    "train_over_step": "(b) / (a), to reach 0.85",
+    "train_over_plain_keras": "(b) / (c), to reach 1.5",
+    "step_over_matmul": "(a) / matrix product of NumPy's BLAS, to reach 0.7",
+    "step_over_backend_matmul": "(a) / matrix product of the backend",
+    "pipeline_over_train": "pipeline / (b), to reach 20",
+    "accelerator_over_host": "(e) / (d), on a GPU to reach 5",
+    "rand_augment_over_keras": "RandAugment / Keras' own, to reach 5",
+}
+
+
 def _benchmark(report):
-    rates, ratios = report["rates"], report["ratios"]
-    rows = [
-        ("(a) bare train step, resident batch", f"{rates['step']:,.0f} examples/s"),
-        ("(a) with the other jit setting", f"{rates.get('step_other_jit', 0):,.0f} examples/s"),
-        ("(b) the whole of `kmixer train`", f"{rates['train']:,.0f} examples/s"),
-        ("(c) plain Keras, augmenting single images", f"{rates['plain_keras']:,.0f} examples/s"),
-        ("input pipeline alone", f"{rates['pipeline']:,.0f} images/s"),
-        ("float32 matrix product of 2048², NumPy's BLAS", f"{rates['matmul_gflops']:,.0f} GFLOP/s"),
-        ("the same on the backend", f"{rates['backend_matmul_gflops']:,.0f} GFLOP/s"),
-        ("(a) in FLOPs", f"{report['step_gflops']:,.0f} GFLOP/s"),
-        ("(b) / (a), to reach 0.85", ratios["train_over_step"]),
-        ("(b) / (c), to reach 1.5", ratios["train_over_plain_keras"]),
-        ("(a) / matrix product of NumPy's BLAS, to reach 0.7", ratios["step_over_matmul"]),
-        ("(a) / matrix product of the backend", ratios["step_over_backend_matmul"]),
-        ("pipeline / (b), to reach 20", ratios["pipeline_over_train"]),
-    ]
-    if "rand_augment" in rates:
-        rows += [
-            ("(d) augmenting on the host", f"{rates['on_host']:,.0f} examples/s"),
-            (
-                "(e) images resident, augmented in the step",
-                f"{rates['on_accelerator']:,.0f} examples/s",
-            ),
-            ("(e) / (d)", ratios["accelerator_over_host"]),
-            ("RandAugment alone", f"{rates['rand_augment']:,.0f} images/s"),
-            ("`keras.layers.RandAugment` alone", f"{rates['keras_rand_augment']:,.0f} images/s"),
-            ("RandAugment / Keras' own, to reach 5", ratios["rand_augment_over_keras"]),
-        ]
+    rates, ratios = report["rates"] | {"step_gflops": report["step_gflops"]}, report["ratios"]
+    rows = [text.format(rates[name]).split(": ") for name, text in RATES.items() if name in rates]
+    rows += [(text, ratios[name]) for name, text in RATIOS.items() if name in ratios]
     title = (
-        f"## Speed: `kmixer benchmark fmnist --rounds 3`, pyramid Mixer, {report['backend']},"
-        f" {report['precision']}, jit {'on' if report['jit'] else 'off'}"
+        f"## Speed: `kmixer benchmark fmnist --preset fmnist-pyramid --rounds 3`,"
+        f" {report['backend']}, {report['precision']}, jit {'on' if report['jit'] else 'off'}"
     )
     place = f"Medians; {report['device']}, commit {report['git_commit']}."
     return [title, "", place, "", "| measured | figure |", "| --- | --- |",

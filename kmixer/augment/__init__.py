@@ -37,7 +37,7 @@ def augmentation(settings):
     if crop:
         layers.append(RandomResizedCrop(crop.scale, crop.ratio))
     if settings.translation:
-        layers.append(RandomTranslation(settings.translation))
+        layers.append(RandomTranslation(settings.translation, settings.fill_mode))
     if settings.horizontal_flip:
         layers.append(RandomHorizontalFlip(settings.horizontal_flip))
     if drawn:

@@ -55,10 +55,10 @@ class ImageAugmentation(keras.layers.Layer):
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.built = True
 
-    def __call__(self, images, draws=None, training=True, **kwargs):
+    def __call__(self, images, draws=None, **kwargs):
         if not _in_foreign_tensorflow(images):
-            return super().__call__(images, draws=draws, training=training, **kwargs)
-        if not training:
+            return super().__call__(images, draws=draws, **kwargs)
+        if not kwargs.get("training", True):
             return images
         if draws is None:
             import tensorflow as tf

@@ -109,26 +109,35 @@ def _crop_positions(xp, start, length, size):
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class RandomTranslation(ImageAugmentation):
-    """Shift by whole pixels in each direction; what comes in from outside is black.
+    """Shift by whole pixels in each direction.
 
     Args:
         factor: largest shift as a share of the side, in [0, 1); both signs are drawn alike.
+        fill_mode: what comes in from outside: `"constant"`, black; or `"nearest"`, the border's
+            pixels again.
     """
 
     draws = 2
 
-    def __init__(self, factor=0.1, **kwargs):
+    def __init__(self, factor=0.1, fill_mode="constant", **kwargs):
         super().__init__(**kwargs)
-        self.factor = factor
+        self.factor, self.fill_mode = factor, fill_mode
 
     def transform(self, images, draws):
         xp = namespace(images)
         _, height, width, _ = images.shape
         rows, columns = (
-            xp.arange(0, size, dtype="float32") - self._shift(xp, draws[:, axis], size)[:, None]
-            for axis, size in enumerate((height, width))
+            self._positions(xp, draws[:, axis], size) for axis, size in enumerate((height, width))
         )
         return resample(images, rows, columns)
+
+    def _positions(self, xp, uniform, size):
+        """Return where each row, or column, `(batch, size)` is read."""
+        shift = self._shift(xp, uniform, size)[:, None]
+        positions = xp.arange(0, size, dtype="float32") - shift
+        if self.fill_mode == "constant":
+            return positions  # those outside read as 0
+        return xp.minimum(xp.maximum(positions, 0.0), size - 1.0)
 
     def _shift(self, xp, uniform, size):
         """Return a whole number of pixels, uniform over -most … most."""
@@ -136,7 +145,7 @@ class RandomTranslation(ImageAugmentation):
         return xp.floor(uniform * (2 * most + 1)) - most
 
     def get_config(self):
-        return super().get_config() | {"factor": self.factor}
+        return super().get_config() | {"factor": self.factor, "fill_mode": self.fill_mode}
 
 
 @keras.saving.register_keras_serializable(PACKAGE)

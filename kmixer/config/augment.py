@@ -67,6 +67,9 @@ class AugmentSettings(Section):
     )
     random_resized_crop: RandomResizedCropSettings | None = None
     translation: Share = Field(0.0, description="largest shift, share of the side")
+    fill_mode: Literal["constant", "nearest"] = Field(
+        "constant", description="beyond the border of a shifted image: black, or the border again"
+    )
     horizontal_flip: Probability = 0.0
     rand_augment: RandAugmentSettings | None = None
     random_erasing: RandomErasingSettings | None = None

@@ -18,7 +18,8 @@ class DataSettings(Section):
     )
     crop_size: Count | None = Field(
         None,
-        description="side of the centre that it keeps; null: all; augment.translation moves it",
+        description="side of the centre that it keeps; null: all; augment.translation with"
+        " fill_mode nearest moves it by whole pixels of the images as they are",
     )
     validation_size: Count | OpenShare | None = Field(
         None, description="images or share cut from the training set; null: a twelfth"

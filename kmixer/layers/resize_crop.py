@@ -10,7 +10,8 @@ class ResizeCrop(keras.layers.Layer):
     """Resize the smaller side, then crop the centre: the paper's "resmall-crop" for evaluation.
 
     Bilinear with half-pixel centres, and antialiased where it shrinks, as Pillow does it. Random
-    crops for training come from shifting the images by whole pixels beforehand (RandomTranslation).
+    crops for training come from shifting the images beforehand, by whole pixels and with the border
+    repeated (RandomTranslation with `fill_mode="nearest"`): the crop moves over the resized image.
 
     Args:
         resize_size: pixels of the smaller side; default: as it is.

@@ -1,8 +1,7 @@
 """Images in memory → batches: by tf.data under TensorFlow, by NumPy and threads elsewhere.
 
-Order, augmentation and labels are decided in `plan.py`, the same for both; `tf_data.py` is the one
-home of TensorFlow outside the data sources. Whole batches at once, uint8 until the model takes
-over, no Python per image.
+Order, augmentation and labels are decided in `plan.py`, the same for both. Whole batches at once,
+uint8 until the model takes over, no Python per image.
 """
 
 import itertools
@@ -13,7 +12,7 @@ import numpy as np
 from .plan import EvaluationPlan, TrainingPlan, even_batch_size
 
 __all__ = [
-    "as_arrays", "evaluation_batches", "even_batch_size", "repeated", "training_batches",
+    "as_arrays", "close", "evaluation_batches", "even_batch_size", "repeated", "training_batches",
 ]  # fmt: skip
 
 
@@ -61,6 +60,12 @@ def as_arrays(stream, steps):
     """Return the first `steps` batches, or all, as NumPy arrays in nested tuples as they came."""
     batches = itertools.islice(iter(stream), steps)
     return [keras.tree.map_structure(np.asarray, batch) for batch in batches]
+
+
+def close(stream):
+    """Stop what makes a stream's batches ahead of time: `fit` never comes to its end."""
+    if hasattr(stream, "close"):  # tf.data stops by itself
+        stream.close()
 
 
 def _home():

@@ -27,6 +27,9 @@ class TrainingPlan:
             draws of the augmentation instead of pixels.
         label_smoothing: share of the label spread over all classes.
         first_epoch: to begin with, counted from 0.
+
+    Raises:
+        ValueError: an epoch is empty, or has more images than there are.
     """
 
     split: Split
@@ -38,6 +41,11 @@ class TrainingPlan:
     resident: bool = False
     label_smoothing: float = 0.0
     first_epoch: int = 0
+
+    def __post_init__(self):
+        used = self.steps * self.batch_size
+        if not 0 < used <= len(self.split):  # an epoch of no batches would never end
+            raise ValueError(f"received {used} images an epoch, expected 1 to {len(self.split)}")
 
     def epoch(self, epoch):
         """Return an epoch's image indices, int32 `(steps, batch)`, and `(steps, batch, draws)`."""

@@ -7,9 +7,11 @@ MOST_EPOCHS = 1_000_000
 
 def training_batches(plan):
     """Return the endless `tf.data.Dataset` of a `TrainingPlan`."""
-    draws = plan.augment.draws
+    draws, images = plan.augment.draws, plan.split.images
     with tf.device("CPU"):
-        images, labels = tf.constant(plan.split.images), tf.constant(plan.split.labels)
+        labels = tf.constant(plan.split.labels)
+        if not plan.resident:
+            images = tf.constant(images)
 
     def epoch_batches(epoch):
         order, uniforms = tf.numpy_function(plan.epoch, [epoch], [tf.int32, tf.float32])

@@ -2,14 +2,15 @@
 
 import itertools
 import math
+import os
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 
 import keras
 import numpy as np
 
-WORKERS = 2
-AHEAD = 8  # batches made before they are asked for
+WORKERS = max(2, (os.cpu_count() or 2) - 1)
+AHEAD = 4 * WORKERS  # batches made before they are asked for
 NAME = "kmixer-batches"
 
 
