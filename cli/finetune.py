@@ -36,14 +36,14 @@ def finetune(
 ):
     """Train a run's model on another data set, with a new head.
 
-    Example: kmixer finetune saved_models/fmnist-1 ./photos --freeze stem --layer-decay 0.75
+    Example: kmixer finetune saved_models/photos-1 ./flowers --freeze stem --layer-decay 0.75
     """
     from kmixer.runs import load_run
 
     from .train import load_settings, train_and_show
 
     flags = {
-        "finetune.freeze": freeze and freeze.split(","),
+        "finetune.freeze": freeze and [name.strip() for name in freeze.split(",") if name.strip()],
         "finetune.layer_decay": layer_decay,
         "training.epochs": epochs,
         "training.backend": backend,

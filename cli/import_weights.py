@@ -29,7 +29,7 @@ def import_weights(
 
     Example: kmixer import-weights Mixer-B_16.npz --size b16
     """
-    from .train import start
+    from .train import command_line, start
 
     start(backend)
     from kmixer import pretrained
@@ -37,7 +37,7 @@ def import_weights(
     terminal = Terminal(quiet, as_json)
     run = pretrained.import_weights(
         file, size, labels=labels, mean=mean, std=std, out=out,
-        command=f"kmixer import-weights {file.name} --size {size}",
+        command=command_line(),
     )  # fmt: skip
     _print(terminal, run)
     terminal.result({"run": str(run.folder)} | run.info["imported"])

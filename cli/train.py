@@ -142,7 +142,7 @@ def show(fit, terminal):
 
 
 def load_settings(dataset, preset, config, flags, assignments, base=None):
-    """Lay defaults < base < preset < file < flags over each other.
+    """Lay defaults < preset < file < base < flags over each other.
 
     Args:
         dataset: names the data, and the preset of the same name where neither preset nor file is
@@ -151,7 +151,7 @@ def load_settings(dataset, preset, config, flags, assignments, base=None):
         config: a YAML file, or None.
         flags: values (None where not given) by path.
         assignments: `path=value` texts.
-        base: nested settings, such as those of a run to start from.
+        base: nested settings that only flags change: those of the run to start from.
 
     Returns:
         (the preset's name or None, `Settings`).
@@ -161,9 +161,9 @@ def load_settings(dataset, preset, config, flags, assignments, base=None):
 
     if preset is None and config is None and dataset in settings_io.preset_names():
         preset = dataset
-    layers = [base] if base else []
-    layers += [settings_io.read_preset(preset)] if preset else []
+    layers = [settings_io.read_preset(preset)] if preset else []
     layers += [settings_io.read_file(config)] if config else []
+    layers += [base] if base else []
     given = {path: value for path, value in flags.items() if value is not None}
     if "training.backend" in given:  # what was measured for another backend says nothing here
         layers += [settings_io.nested("training.jit", None)]

@@ -4,7 +4,7 @@ from contextlib import contextmanager
 
 import keras
 
-from .layers import ResidentImages
+from .layers import ResidentImages, patch_grid
 from .models import Cnn, Mlp, MlpMixer, ShiftMlp, default_patch_size
 
 PIXELS = ("mean", "std", "resize_size", "crop_size")
@@ -46,6 +46,20 @@ def with_patch_size(settings, side):
         return settings
     chosen = model.model_copy(update={"patch_size": default_patch_size(side)})
     return settings.model_copy(update={"model": chosen})
+
+
+def token_grid(model, settings):
+    """Return (rows, columns) of a Mixer's tokens; None where no weight depends on them.
+
+    Args:
+        model: the Keras model.
+        settings: the `Settings` that it was built from.
+    """
+    chosen = settings.model
+    if chosen.name != "mixer":
+        return None
+    pixels = model.get_layer("normalise").output.shape[1:3]  # after resizing and cropping
+    return patch_grid(pixels, chosen.patch_size, chosen.patch_stride or chosen.patch_size)
 
 
 def put_before(images, augmentation, model, precision):

@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from . import atomic
+from .errors import SettingsError
 
 STYLES = ("-", "--", ":", "-.")  # of each ten runs in one picture
 MOST_UNITS = 64  # of a kernel
@@ -14,7 +15,16 @@ LONGEST = 56  # characters of a run's name in a legend
 
 
 def save(figure, path):
-    """Write a figure as PNG."""
+    """Write a figure in the format of the path's suffix, such as `.png`.
+
+    Raises:
+        SettingsError: Matplotlib has no such format.
+    """
+    formats = figure.canvas.get_supported_filetypes()
+    if path.suffix.lstrip(".") not in formats:
+        raise SettingsError(
+            f"{path}: received {path.suffix!r}, expected one of {', '.join(formats)}"
+        )
     with atomic.replacing(path) as temporary:
         figure.savefig(temporary, dpi=120)
 

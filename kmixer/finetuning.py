@@ -6,8 +6,9 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from .architecture import token_grid
 from .errors import SettingsError
-from .layers import MixerBlock, ShiftBlock, patch_grid, resize_weights
+from .layers import MixerBlock, ShiftBlock, resize_weights
 from .runs import load_run
 
 BLOCKS = MixerBlock | ShiftBlock
@@ -29,7 +30,7 @@ def load_weights(settings, model):
     run = load_run(Path(settings.finetune.run))
     source = run.load_model()
     there = {weight.path: weight for weight in source.weights}
-    resize = resizing(_grid(source, run.settings), _grid(model, settings))
+    resize = resizing(token_grid(source, run.settings), token_grid(model, settings))
     for weight in model.weights:
         if weight.path.startswith("head/"):
             weight.assign(np.zeros(weight.shape))
@@ -37,17 +38,29 @@ def load_weights(settings, model):
             _copy(run, there.get(weight.path), weight, resize)
 
 
+def check_channels(settings, channels):
+    """Refuse images whose channels are not those of the run to start from.
+
+    Raises:
+        SettingsError: see above.
+    """
+    known = len(settings.data.mean)
+    if known != channels:
+        raise SettingsError(
+            f"{settings.data.name}: received images of {channels} channels (1: grey, 3: colour),"
+            f" expected {known}, as {settings.finetune.run} knows them"
+        )
+
+
 def freeze(settings, model):
     """Freeze the layers that `finetune.freeze` names: `stem`, `blocks.0-5`, or a layer's name.
 
     Raises:
-        SettingsError: there is no such layer, or nothing would be left to train.
+        SettingsError: there is no such layer, or it is the head.
     """
     for name in settings.finetune.freeze:
         for layer in _named(model, name):
             layer.trainable = False
-    if not model.trainable_weights:
-        raise SettingsError("finetune.freeze: nothing is left to train")
 
 
 def learning_rate_shares(model, decay):
@@ -104,24 +117,19 @@ def on_new_grid(path, value, down, up):
 def _named(model, name):
     blocks = [layer for layer in model.layers if isinstance(layer, BLOCKS)]
     layers = {layer.name: [layer] for layer in model.layers if layer.weights}
+    del layers["head"]  # it starts at zero: frozen, it would let no gradient through
     span = re.fullmatch(r"blocks\.(\d+)(?:-(\d+))?", name)
-    if span and int(span[2] or span[1]) < len(blocks):
-        return blocks[int(span[1]) : int(span[2] or span[1]) + 1]
+    if span:
+        first, last = int(span[1]), int(span[2] or span[1])
+        if first <= last < len(blocks):
+            return blocks[first : last + 1]
     if name not in layers:
+        spans = [f"blocks.0-{len(blocks) - 1}"] if blocks else []
         raise SettingsError(
-            f"finetune.freeze: received {name!r}, expected blocks.0-{len(blocks) - 1} or one of"
-            f" {', '.join(layers)}"
+            f"finetune.freeze: received {name!r}, expected {', '.join([*spans, *layers])}; the head"
+            " starts afresh"
         )
     return layers[name]
-
-
-def _grid(model, settings):
-    """Return (rows, columns) of a Mixer's tokens; None where no weight depends on them."""
-    chosen = settings.model
-    if chosen.name != "mixer":
-        return None
-    images = model.get_layer("normalise").output.shape[1:3]
-    return patch_grid(images, chosen.patch_size, chosen.patch_stride or chosen.patch_size)
 
 
 def _copy(run, source, weight, resize):

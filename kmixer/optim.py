@@ -5,6 +5,7 @@ from collections import defaultdict
 import keras
 
 NOT_DECAYED = ("bias", "gamma", "beta")
+WEIGHT_DECAYS = ("weight_decay", "adam_weight_decay")  # Muon has one for each of its halves
 NOT_FOR_MUON = ("(^|/)stem/", "(^|/)head/")
 
 
@@ -37,20 +38,34 @@ def build_optimizer(settings, steps_per_epoch, shares=None):
 
 
 def _scale_by_path(optimizer, shares):
-    """Let each weight learn with its share of the learning rate; weight decay keeps all of it.
+    """Let each weight learn, and decay, with its share of the learning rate.
 
-    Keras has one rate for all weights, but updates any list of them with the rate it is given.
+    Keras has one rate for all weights, but updates any list of them with the rate it is given, and
+    decays any list of them with the factor that it has then.
     """
-    update = optimizer._backend_update_step
+    update, decay = optimizer._backend_update_step, optimizer._apply_weight_decay
+    whole = {name: factor for name in WEIGHT_DECAYS if (factor := getattr(optimizer, name, None))}
+
+    def alike(pairs):
+        groups = defaultdict(list)
+        for *values, variable in pairs:
+            groups[shares[variable.path]].append((*values, variable))
+        return groups.items()
 
     def update_by_share(grads, trainable_variables, learning_rate):
-        pairs = defaultdict(list)
-        for gradient, variable in zip(grads, trainable_variables, strict=True):
-            pairs[shares[variable.path]].append((gradient, variable))
-        for share, alike in pairs.items():
-            update(*zip(*alike, strict=True), learning_rate * share)
+        for share, group in alike(zip(grads, trainable_variables, strict=True)):
+            update(*zip(*group, strict=True), learning_rate * share)
+
+    def decay_by_share(variables):
+        for share, group in alike(zip(variables)):
+            for name, factor in whole.items():
+                setattr(optimizer, name, factor * share)
+            decay([variable for (variable,) in group])
+        for name, factor in whole.items():
+            setattr(optimizer, name, factor)
 
     optimizer._backend_update_step = update_by_share
+    optimizer._apply_weight_decay = decay_by_share
 
 
 def _add_l2(optimizer, share):

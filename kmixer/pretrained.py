@@ -7,6 +7,7 @@ from hashlib import file_digest
 from pathlib import Path
 
 import keras
+import ml_dtypes  # NumPy knows bfloat16 only after it
 import numpy as np
 
 from . import provenance, settings_io
@@ -105,11 +106,15 @@ def _npz(path):
     if not zipfile.is_zipfile(path):
         raise ValueError("damaged, or no .npz file")
     with np.load(path, allow_pickle=False) as file:
-        return {name: np.asarray(file[name]) for name in file.files}
+        return {name: _bfloat16(np.asarray(file[name])) for name in file.files}
+
+
+def _bfloat16(array):
+    """Return what NumPy stores of bfloat16, two nameless bytes, as bfloat16."""
+    return array.view(ml_dtypes.bfloat16) if array.dtype.str == "|V2" else array
 
 
 def _safetensors(path):
-    import ml_dtypes  # noqa: F401  NumPy knows bfloat16 only after it
     from safetensors.numpy import load_file
 
     return load_file(path)

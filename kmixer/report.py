@@ -7,8 +7,9 @@ import keras
 import numpy as np
 
 from . import atomic, comparison, evaluation, figures, settings_io
+from .architecture import token_grid
 from .errors import KmixerError
-from .layers import MixerBlock, patch_grid
+from .layers import MixerBlock
 
 TEMPLATE = "report.html"
 MOST_CONFUSED = 8
@@ -81,7 +82,7 @@ def _section(name, run, datasets):
         section["problem"] = "what follows was measured on other images than the run had"
     mixing = {
         title: figures.as_svg(figures.token_mixing(kernel, grid, title))
-        for title, kernel, grid in _token_mixing(model, run.settings.model)
+        for title, kernel, grid in _token_mixing(model, run.settings)
     }
     return section | {"measured": _measured(model, dataset), "token_mixing": mixing}
 
@@ -119,8 +120,7 @@ def _confused(matrix, classes):
 def _token_mixing(model, settings):
     """Yield title, first kernel and patch grid of each Mixer block's token mixing."""
     for number, block in enumerate((la for la in model.layers if isinstance(la, MixerBlock)), 1):
-        side = model.input_shape[1:3]
-        grid = patch_grid(side, settings.patch_size, settings.patch_stride or settings.patch_size)
+        grid = token_grid(model, settings)
         kernel = keras.ops.convert_to_numpy(block.token_mixing.hidden.kernel)
         shown = min(kernel.shape[1], figures.MOST_UNITS)
         yield f"Block {number}: {shown} of {kernel.shape[1]} units", kernel, grid

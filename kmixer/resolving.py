@@ -5,7 +5,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from . import backend, feed
+from . import backend, feed, finetuning
 from .architecture import with_patch_size
 from .datasets import SHORT_NAMES
 from .errors import SettingsError
@@ -37,6 +37,7 @@ def resolve(settings, dataset):
     jit = model.name in backend.JIT[name] if training.jit is None else training.jit
     values["training"] |= {"backend": name, "jit": jit}
     if settings.finetune:
+        finetuning.check_channels(settings, channels)
         values["finetune"]["run"] = str(Path(settings.finetune.run).resolve())
     for key in ("mean", "std"):
         if len(values["data"][key]) != channels:
@@ -50,8 +51,9 @@ def _statistics(images):
     """Return mean and standard deviation per channel of pixels/255, rounded to four places."""
     counts = sum(_level_counts(images[at : at + 1000]) for at in range(0, len(images), 1000))
     levels = np.arange(256) / 255
-    mean = counts @ levels / counts.sum(axis=1)
-    std = np.sqrt(counts @ levels**2 / counts.sum(axis=1) - mean**2)
+    shares = counts / counts.sum(axis=1, keepdims=True)
+    mean = shares @ levels
+    std = np.sqrt(np.sum(shares * (levels - mean[:, None]) ** 2, axis=1))
     return [round(float(m), 4) for m in mean], [max(round(float(s), 4), 1e-4) for s in std]
 
 

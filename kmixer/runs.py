@@ -89,8 +89,9 @@ class Run:
         """
         values = self.settings.model_dump(mode="json")
         data = {key: values["data"][key] for key in ("mean", "std", "resize_size", "crop_size")}
+        data["resize_size"] = data["resize_size"] or min(self.info["input_shape"][:2])
         if image_size or not data["crop_size"]:
-            side = image_size or data["resize_size"] or min(self.info["input_shape"][:2])
+            side = image_size or data["resize_size"]
             data |= {"resize_size": side, "crop_size": side}
         return {"data": data, "model": values["model"], "finetune": {"run": str(self.folder)}}
 

@@ -134,12 +134,6 @@ def pictures(side, count=2):
     return np.random.default_rng(1).integers(0, 256, (count, side, side, 3), dtype=np.uint8)
 
 
-def difference(run, expected, images):
-    logits = run.load_model().predict(images, verbose=0)
-    assert logits.dtype == np.float32
-    return np.abs(logits - expected).max()
-
-
 def imported(tmp_path, arrays=None, name="w.npz", **options):
     path = write(tmp_path / name, official("tiny") if arrays is None else arrays)
     return pretrained.import_weights(path, "tiny", root=tmp_path / "runs", **options)

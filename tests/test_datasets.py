@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from kmixer import datasets
+from kmixer.config.data import DataSettings
 from kmixer.datasets import fashion_mnist
 from kmixer.datasets.duplicates import find_duplicates
 from kmixer.datasets.idx import read_idx
@@ -312,6 +313,10 @@ def test_some_training_images_of_each_class():
     few = whole.with_train_per_class(50, seed=3)
     assert np.bincount(few.train.labels).tolist() == [50] * 3
     assert len(few.validation) == len(whole.validation)
+    chosen = {"classes": ["Bag", "Trouser", "Coat"], "train_per_class": 50, "split_seed": 3}
+    loaded = datasets.load_splits(DataSettings(name="fmnist", **chosen))
+    cut = datasets.load("fmnist").with_classes(chosen["classes"]).with_validation(None, 3)
+    assert np.array_equal(loaded.train.images, cut.with_train_per_class(50, 3).train.images)
     again, other = (whole.with_train_per_class(50, seed=seed) for seed in (3, 4))
     assert np.array_equal(few.train.images, again.train.images)
     assert not np.array_equal(few.train.images, other.train.images)

@@ -57,8 +57,8 @@ def test_the_tolerance_tells_epsilon_and_activation_apart():
 
 @pytest.mark.parametrize(
     ("name", "dtype"),
-    [("w.npz", "float16"), ("w.npz", "float64"), ("w.safetensors", "float16"),
-     ("w.safetensors", "bfloat16")],
+    [("w.npz", "float16"), ("w.npz", "bfloat16"), ("w.npz", "float64"),
+     ("w.safetensors", "float16"), ("w.safetensors", "bfloat16")],
 )  # fmt: skip
 def test_other_floats_are_read_as_what_they_are(tmp_path, name, dtype):
     import ml_dtypes

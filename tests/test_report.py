@@ -26,7 +26,8 @@ def runs(image_folder, tmp_path_factory):
     }  # fmt: skip
     for name, model in models.items():
         settings = settings_io.build(
-            {"data": {"name": str(image_folder), "batch_size": 16, "validation_size": 20},
+            {"data": {"name": str(image_folder), "batch_size": 16, "validation_size": 20,
+                      "resize_size": 12, "crop_size": 12},  # nine patches, not four
              "model": model, "training": {"epochs": 2, "jit": False}}
         )  # fmt: skip
         training.train(settings, root=root, name=name)
