@@ -1,5 +1,4 @@
 import gzip
-import os
 import shutil
 import socket
 import time
@@ -7,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from kmixer import datasets
 from kmixer.config.data import DataSettings
@@ -98,132 +96,6 @@ def test_damaged_or_foreign_fashion_mnist_is_refused(tmp_path):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(DataError, match=message):
             fashion_mnist.load(tmp_path)
-
-
-def test_image_folder(image_folder):
-    loaded = datasets.load(str(image_folder))
-    assert loaded.class_names == ("above", "below")
-    assert loaded.train.images.shape == (120, 8, 8, 1)
-    assert len(loaded.test) == 40
-    assert loaded.train.images[loaded.train.labels == 0][:, :4].mean() > 100
-
-
-def _save(path, array=None, size=(8, 8), **options):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    image = Image.new("RGB", size, (10, 20, 30)) if array is None else Image.fromarray(array)
-    image.save(path, **options)
-
-
-def _flat(root, count=10):
-    for label in ("a", "b"):
-        for index in range(count):
-            _save(root / label / f"{index}.png")
-
-
-def test_flat_folder_is_split_by_a_stratified_seeded_rule(tmp_path):
-    _flat(tmp_path, 20)
-    first, second = datasets.load(str(tmp_path)), datasets.load(str(tmp_path))
-    assert len(first.test) == 6 and np.bincount(first.test.labels).tolist() == [3, 3]
-    assert np.array_equal(first.test.images, second.test.images)
-    assert "drawn as test set" in " ".join(first.notes)
-
-
-def test_other_kinds_of_images_are_converted(tmp_path):
-    _flat(tmp_path)
-    Image.new("CMYK", (8, 8), (0, 0, 0, 255)).save(tmp_path / "a" / "cmyk.jpg")
-    Image.new("RGBA", (8, 8), (255, 255, 255, 0)).save(tmp_path / "a" / "alpha.png")
-    _save(tmp_path / "a" / "sixteen.png", np.full((8, 8), 65_535, np.uint16))
-    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
-    frames[0].save(tmp_path / "a" / "moving.gif", save_all=True, append_images=frames[1:])
-    loaded = datasets.load(str(tmp_path))
-    assert loaded.image_shape == (8, 8, 3)
-    assert len(loaded.train) + len(loaded.test) == 24
-    assert "1 animated images, first frame used" in " ".join(loaded.notes)
-
-
-def test_sixteen_bit_and_transparent_pixels(tmp_path):
-    from kmixer.datasets.decode import decode
-
-    _save(tmp_path / "sixteen.png", np.full((4, 4), 0x8080, np.uint16))
-    assert (decode(tmp_path / "sixteen.png", 4, grey=True) == 0x80).all()
-    Image.new("RGBA", (4, 4), (255, 255, 255, 0)).save(tmp_path / "clear.png")
-    assert (decode(tmp_path / "clear.png", 4, grey=False) == 0).all()
-
-
-def test_exif_orientation_is_applied(tmp_path):
-    from kmixer.datasets.decode import decode
-
-    pixels = np.zeros((4, 4), np.uint8)
-    pixels[0] = 255
-    exif = Image.Exif()
-    exif[0x0112] = 6  # to be shown turned a quarter clockwise: the top row becomes the right column
-    Image.fromarray(pixels).save(tmp_path / "turned.png", exif=exif)
-    assert decode(tmp_path / "turned.png", 4, grey=True)[:, 3, 0].tolist() == [255] * 4
-
-
-def test_bad_files_are_skipped_counted_and_left_alone(tmp_path):
-    _flat(tmp_path)
-    whole = (tmp_path / "a" / "0.png").read_bytes()
-    (tmp_path / "a" / "cut.png").write_bytes(whole[:50])
-    (tmp_path / "a" / "words.png").write_text("no image")
-    (tmp_path / "a" / "notes.txt").write_text("no image either")
-    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
-    loaded = datasets.load(str(tmp_path))
-    notes = " ".join(loaded.notes)
-    assert len(loaded.train) + len(loaded.test) == 20
-    assert "1 files skipped (no image suffix)" in notes
-    assert "skipped (unreadable or damaged)" in notes
-    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
-
-
-@pytest.mark.parametrize(
-    ("build", "message"),
-    [
-        (lambda root: None, "no class folders"),
-        (lambda root: _save(root / "a" / "0.png"), "one class only"),
-        (lambda root: (_flat(root), (root / "c").mkdir()), "no readable images"),
-        (lambda root: (_flat(root / "train"), _save(root / "test" / "c" / "0.png")), "differ"),
-    ],
-)
-def test_a_folder_nobody_can_learn_from_is_refused(tmp_path, build, message):
-    build(tmp_path)
-    with pytest.raises(DataError, match=message):
-        datasets.load(str(tmp_path))
-
-
-@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may read everything")
-def test_unreadable_folder_is_refused(tmp_path):
-    _flat(tmp_path)
-    (tmp_path / "a").chmod(0)
-    with pytest.raises(DataError, match="cannot be read"):
-        datasets.load(str(tmp_path))
-
-
-def test_images_of_different_sizes_are_brought_to_the_median(tmp_path):
-    _flat(tmp_path)
-    _save(tmp_path / "a" / "wide.png", size=(40, 20))
-    assert datasets.load(str(tmp_path)).image_shape == (8, 8, 3)
-    assert datasets.load(str(tmp_path), image_size=12).image_shape == (12, 12, 3)
-
-
-def test_train_and_val_folders_are_training_and_test(tmp_path):
-    _flat(tmp_path / "train")
-    _flat(tmp_path / "val", 5)
-    loaded = datasets.load(str(tmp_path))
-    assert loaded.class_names == ("a", "b") and len(loaded.train) == 20 and len(loaded.test) == 10
-    assert "val/ is the test set" in " ".join(loaded.notes)
-
-
-def test_sixteen_bit_and_float_images_are_scaled_to_eight_bits(tmp_path):
-    from kmixer.datasets.decode import decode
-
-    for name, pixels, expected in (
-        ("a.tif", np.full((4, 4), 0.7, np.float32), 178),
-        ("b.tif", np.full((4, 4), 200, np.int32), 200),
-        ("c.png", np.full((4, 4), 200, np.uint16), 0),
-    ):
-        _save(tmp_path / name, pixels)
-        assert (decode(tmp_path / name, 4, grey=True) == expected).all(), name
 
 
 def test_unknown_names_are_answered_with_the_nearest():

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from kmixer import provenance, resolving, runs, settings_io, training
+from kmixer import provenance, runs, settings_io, training
 from kmixer.callbacks import build_callbacks
 from kmixer.config import Settings
 from kmixer.errors import DivergedError, InterruptedRunError, RunError, SettingsError
@@ -265,19 +265,6 @@ def test_soft_labels_are_named(tiny):
     assert build(tiny).soft_labels is None
     both = build(tiny, "augment.mixup.alpha=1", "training.label_smoothing=0.1")
     assert both.soft_labels == "mixed and smoothed labels"
-
-
-def test_the_statistics_of_images_of_one_level():
-    """They are that level and the least spread there is, for each of the 256."""
-    images = np.arange(256, dtype=np.uint8)[None, None, None] * np.ones((73, 8, 8, 1), np.uint8)
-    mean, std = resolving._statistics(images)
-    assert mean == [round(level / 255, 4) for level in range(256)] and std == [1e-4] * 256
-
-
-def test_the_statistics_by_hand():
-    images = np.array([0, 255, 255, 0, 51], np.uint8).reshape(5, 1, 1, 1)
-    mean, std = resolving._statistics(images)
-    assert mean == [0.44] and std == [0.4630]
 
 
 @pytest.mark.parametrize(
