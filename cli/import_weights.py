@@ -1,11 +1,14 @@
 """`kmixer import-weights`."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from .terminal import Backend, Json, Quiet, Terminal
+
+MINUS_ONE_TO_ONE = 0.5  # the mean and the std that make -1..1 of 0..1
 
 
 def import_weights(
@@ -16,8 +19,12 @@ def import_weights(
     labels: Annotated[
         Path | None, typer.Option(help="Class names, one a line; default: class 0, class 1, …")
     ] = None,
-    mean: Annotated[float, typer.Option(help="Of pixels/255; timm's miil weights have 0.")] = 0.5,
-    std: Annotated[float, typer.Option(help="Of pixels/255; timm's miil weights have 1.")] = 0.5,
+    mean: Annotated[
+        float, typer.Option(help="Of pixels/255; timm's miil weights have 0.")
+    ] = MINUS_ONE_TO_ONE,
+    std: Annotated[
+        float, typer.Option(help="Of pixels/255; timm's miil weights have 1.")
+    ] = MINUS_ONE_TO_ONE,
     out: Annotated[
         Path | None, typer.Option(help="The run folder; default saved_models/mixer-SIZE-1, -2, …")
     ] = None,
@@ -29,7 +36,7 @@ def import_weights(
 
     Example: kmixer import-weights Mixer-B_16.npz --size b16
     """
-    from .train import command_line, start
+    from .train import start
 
     start(backend)
     from kmixer import pretrained
@@ -37,10 +44,19 @@ def import_weights(
     terminal = Terminal(quiet, as_json)
     run = pretrained.import_weights(
         file, size, labels=labels, mean=mean, std=std, out=out,
-        command=command_line(),
+        command=_command(file, size, labels, mean, std),
     )  # fmt: skip
     _print(terminal, run)
     terminal.result({"run": str(run.folder)} | run.info["imported"])
+
+
+def _command(file, size, labels, mean, std):
+    """Return the command without the files' folders, which say nothing elsewhere."""
+    words = ["kmixer", "import-weights", file.name, "--size", size]
+    words += ["--labels", labels.name] if labels else []
+    for flag, value in (("--mean", mean), ("--std", std)):
+        words += [flag, f"{value:g}"] if value != MINUS_ONE_TO_ONE else []
+    return shlex.join(words)
 
 
 def _print(terminal, run):
