@@ -18,7 +18,8 @@ def fine_tuning(folder, mean_of):
         folder: holds the text files of a run in each folder, and `NOTES.md` with what to say first.
         mean_of: writes figures as their mean and spread.
     """
-    runs = sorted((load_run(p.parent) for p in folder.glob("*/metrics.json")), key=_group)
+    paths = sorted(folder.glob("*/metrics.json"))
+    runs = sorted((load_run(path.parent) for path in paths), key=_group)
     if not runs:
         return []
     lines = ["", "## Fine-tuning", "", (folder / "NOTES.md").read_text().strip(), ""]

@@ -138,7 +138,8 @@ def _misses(runs, notes):
 
 
 def _runs(folder):
-    return sorted((load_run(p.parent) for p in folder.glob("*/metrics.json")), key=_system)
+    paths = sorted(folder.glob("*/metrics.json"))
+    return sorted((load_run(path.parent) for path in paths), key=_system)
 
 
 def _system(run):
