@@ -21,7 +21,7 @@ def save(figure, path):
         SettingsError: Matplotlib has no such format.
     """
     formats = figure.canvas.get_supported_filetypes()
-    if path.suffix.lstrip(".") not in formats:
+    if path.suffix.lstrip(".").lower() not in formats:
         raise SettingsError(
             f"{path}: received {path.suffix!r}, expected one of {', '.join(formats)}"
         )

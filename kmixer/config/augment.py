@@ -7,17 +7,21 @@ from pydantic import Field, model_validator
 from .fields import Count, Positive, Probability, Section, Share
 
 
-class RandomResizedCropSettings(Section):
-    """Crop a random area of a random aspect ratio, resize it to the image's size."""
-
-    scale: tuple[Positive, Positive] = Field((0.08, 1.0), description="share of the area")
-    ratio: tuple[Positive, Positive] = Field((0.75, 4 / 3), description="width / height")
+class RectangleSettings(Section):
+    """What those that draw a rectangle by `scale` and `ratio` have in common."""
 
     @model_validator(mode="after")
     def _ordered(self):
         _check_range("scale", self.scale, most=1.0)
         _check_range("ratio", self.ratio)
         return self
+
+
+class RandomResizedCropSettings(RectangleSettings):
+    """Crop a random area of a random aspect ratio, resize it to the image's size."""
+
+    scale: tuple[Positive, Positive] = Field((0.08, 1.0), description="share of the area")
+    ratio: tuple[Positive, Positive] = Field((0.75, 4 / 3), description="width / height")
 
 
 class RandAugmentSettings(Section):
@@ -29,18 +33,12 @@ class RandAugmentSettings(Section):
     )
 
 
-class RandomErasingSettings(Section):
+class RandomErasingSettings(RectangleSettings):
     """Overwrite a random rectangle with black."""
 
     probability: Probability = 0.5
     scale: tuple[Positive, Positive] = Field((0.02, 0.33), description="share of the area")
     ratio: tuple[Positive, Positive] = Field((0.3, 3.3), description="width / height")
-
-    @model_validator(mode="after")
-    def _ordered(self):
-        _check_range("scale", self.scale, most=1.0)
-        _check_range("ratio", self.ratio)
-        return self
 
 
 class MixUpSettings(Section):
