@@ -12,8 +12,12 @@ def benchmark(
     preset: Annotated[
         str | None, typer.Option(help="Which model and augmentation; default: as for train.")
     ] = None,
-    steps: Annotated[int, typer.Option(min=10, help="Training steps per measurement.")] = 60,
+    steps: Annotated[int, typer.Option(min=1, help="Training steps per measurement.")] = 60,
     rounds: Annotated[int, typer.Option(min=1, help="Measure so often, give medians.")] = 1,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(help="Measure only this: step, train, pipeline, …; may be repeated."),
+    ] = None,
     backend: Backend = None,
     data_dir: DataDir = None,
     assignments: Set = None,
@@ -24,7 +28,7 @@ def benchmark(
 
     Example: kmixer benchmark fmnist --preset fmnist-pyramid --rounds 3
     """
-    from .train import load_settings, start
+    from .train import command_line, load_settings, start
 
     flags = {"data.dir": data_dir, "training.backend": backend}
     _, settings = load_settings(dataset, preset, None, flags, assignments)
@@ -33,7 +37,8 @@ def benchmark(
 
     terminal = Terminal(quiet, as_json)
     with terminal.bar("measuring") as progress:
-        report = measure(settings, steps=steps, rounds=rounds, progress=progress)
+        report = measure(settings, steps=steps, rounds=rounds, only=only or (), progress=progress)
+    report = {"command": command_line()} | report
     _print(terminal, report)
     terminal.result(report)
 
@@ -52,6 +57,7 @@ RATES = {
     "matmul_gflops": "float32 matrix product, NumPy, GFLOP/s",
     "backend_matmul_gflops": "the same on the backend, GFLOP/s",
     "step_gflops": "(a) in GFLOP/s",
+    "epoch_seconds": "an epoch, seconds",
 }
 RATIOS = {
     "train_over_step": "(b) / (a)",
@@ -65,7 +71,7 @@ RATIOS = {
 
 
 def _print(terminal, report):
-    rates, ratios = report["rates"] | {"step_gflops": report["step_gflops"]}, report["ratios"]
+    rates, ratios = report | report["rates"], report["ratios"]
     rows = [[text, f"{rates[name]:,.0f}"] for name, text in RATES.items() if name in rates]
     rows += [[text, f"{ratios[name]:,.2f}"] for name, text in RATIOS.items() if name in ratios]
     jit = "jit" if report["jit"] else "no jit"

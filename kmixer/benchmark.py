@@ -13,6 +13,7 @@ import numpy as np
 from . import feed, pipeline, provenance, training
 from .augment import AugmentationPipeline, RandAugment, augmentation
 from .datasets import load_splits
+from .errors import SettingsError, nearest
 from .models import count_flops
 from .timing import RAND_AUGMENT_MAGNITUDE, fit_rate, seconds, stream_rate
 
@@ -57,32 +58,37 @@ class Bench:
         return model
 
 
-def benchmark(settings, *, steps=60, rounds=1, progress=None):
+def benchmark(settings, *, steps=60, rounds=1, only=(), progress=None):
     """Measure training speed.
 
     Args:
         settings: `Settings`.
         steps: training steps per measurement.
         rounds: how often everything is measured; medians are returned.
+        only: names of the rates to measure; default all. A large model takes hours for some.
         progress: called with (done, total) measurements.
 
     Returns:
-        A JSON-able dict: rates in examples/s and GFLOP/s, and the ratios between them.
+        A JSON-able dict: rates in examples/s and GFLOP/s, the ratios between them, and the seconds
+        of an epoch by the rate of the whole training, or else of its bare step.
+
+    Raises:
+        SettingsError: `only` names what is not measured.
     """
+    measures = _measures(only)
     dataset = load_splits(settings.data)
     bench = Bench(training.resolve(settings, dataset), dataset, steps)
-    flops = _training_flops(bench.model(bench.settings.training.jit))
-    measures = _measures()
+    model = bench.model(bench.settings.training.jit)
     samples = {name: [] for name in measures}
     for done in range(rounds * len(measures)):
         name = list(measures)[done % len(measures)]
         samples[name].append(measures[name](bench))
         if progress:
             progress(done + 1, rounds * len(measures))
-    return _report(bench, flops, {name: median(values) for name, values in samples.items()})
+    return _report(bench, model, {name: median(values) for name, values in samples.items()})
 
 
-def _measures():
+def _measures(only):
     """Return what can be measured with what is installed, by name: `Bench` → rate."""
     measures = dict(_MEASURES)
     if keras.backend.backend() == "tensorflow":
@@ -91,14 +97,23 @@ def _measures():
         from . import rivals
 
         measures |= rivals.MEASURES
-    return measures
+    for name in only:
+        if name not in measures:
+            raise SettingsError(f"--only: received {name!r}{nearest(name, measures)}")
+    return {name: measures[name] for name in only or measures}
 
 
-def _report(bench, flops, rates):
-    derived = {"step_gflops": round(rates["step"] * flops / 1e9, 1)}
+def _report(bench, model, rates):
+    flops = _training_flops(model)
+    derived = {}
+    if "step" in rates:
+        derived["step_gflops"] = round(rates["step"] * flops / 1e9, 1)
+    if rate := rates.get("train", rates.get("step")):
+        derived["epoch_seconds"] = round(len(bench.dataset.train) / rate, 1)
     figures = rates | derived
     return derived | {
         "dataset": bench.dataset.name,
+        "parameters": model.count_params(),
         "backend": bench.settings.training.backend,
         "jit": bench.settings.training.jit,
         "precision": bench.settings.training.precision,

@@ -1,6 +1,9 @@
 """The benchmark, on images so few that it takes seconds."""
 
+import pytest
+
 from kmixer import benchmark, settings_io
+from kmixer.errors import SettingsError
 
 # The names of what is reported without TensorFlow: what others' code does is measured with it.
 OWN = {
@@ -22,3 +25,15 @@ def test_every_rate_is_measured(tiny, monkeypatch):
     )
     assert done[-1][0] == done[-1][1] == len(report["rates"]) and set(report["ratios"]) == OWN
     assert all(rate > 0 for rate in report["rates"].values())
+
+
+def test_one_rate_alone_is_measured_and_gives_the_seconds_of_an_epoch(tiny):
+    report = benchmark.benchmark(settings_io.build(tiny), steps=1, only=("step",))
+    assert set(report["rates"]) == {"step"} and report["ratios"] == {}
+    # 100 images are left for training
+    assert report["epoch_seconds"] == pytest.approx(100 / report["rates"]["step"], abs=0.06)
+
+
+def test_a_rate_that_is_not_measured_is_refused(tiny):
+    with pytest.raises(SettingsError, match="--only: received 'stepp'"):
+        benchmark.benchmark(settings_io.build(tiny), only=("stepp",))

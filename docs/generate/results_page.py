@@ -4,6 +4,7 @@ import json
 from itertools import groupby
 from statistics import mean, median, stdev
 
+from benchmarks import benchmarks
 from fine_tuning import fine_tuning
 
 from kmixer.runs import load_run
@@ -60,8 +61,7 @@ def results_page(folder):
         lines += ["| --- " * 6 + "|", *map(_try_row, tries)]
     lines += ["", "## How each was run", "", "| run | command | commit | device | versions |"]
     lines += ["| --- " * 5 + "|", *map(_provenance_row, runs)]
-    for path in sorted(folder.glob("benchmark*.json")):
-        lines += ["", *_benchmark(json.loads(path.read_text()))]
+    lines += benchmarks(folder)
     return "\n".join(lines) + "\n"
 
 
@@ -212,42 +212,3 @@ def _provenance_row(run):
     used = ("python", "keras", run.settings.training.backend)
     named = ", ".join(f"{name} {versions[name]}" for name in used)
     return f"| {run.folder.name} | `{info['command']}` | {info['git_commit']} | {info['device']} | {named} |"
-
-
-# What the page says of each measurement, in this order, where it was made.
-RATES = {
-    "step": "(a) bare train step, the same batch: {:,.0f} examples/s",
-    "step_other_jit": "(a) with the other jit setting: {:,.0f} examples/s",
-    "train": "(b) the whole of `kmixer train`: {:,.0f} examples/s",
-    "plain_keras": "(c) plain Keras, augmenting single images: {:,.0f} examples/s",
-    "pipeline": "input pipeline alone: {:,.0f} images/s",
-    "on_host": "(d) augmenting on the host: {:,.0f} examples/s",
-    "on_accelerator": "(e) images resident, augmented in the step: {:,.0f} examples/s",
-    "rand_augment": "input pipeline with RandAugment alone: {:,.0f} images/s",
-    "keras_rand_augment": "`keras.layers.RandAugment` mapped over batches: {:,.0f} images/s",
-    "matmul_gflops": "float32 matrix product of 2048², NumPy's BLAS: {:,.0f} GFLOP/s",
-    "backend_matmul_gflops": "the same on the backend: {:,.0f} GFLOP/s",
-    "step_gflops": "(a) in FLOPs: {:,.0f} GFLOP/s",
-}
-RATIOS = {
-    "train_over_step": "(b) / (a), to reach 0.85",
-    "train_over_plain_keras": "(b) / (c), to reach 1.5",
-    "step_over_matmul": "(a) / matrix product of NumPy's BLAS, to reach 0.7",
-    "step_over_backend_matmul": "(a) / matrix product of the backend",
-    "pipeline_over_train": "pipeline / (b), to reach 20",
-    "accelerator_over_host": "(e) / (d), on a GPU to reach 5",
-    "rand_augment_over_keras": "RandAugment / Keras' own, to reach 5",
-}
-
-
-def _benchmark(report):
-    rates, ratios = report["rates"] | {"step_gflops": report["step_gflops"]}, report["ratios"]
-    rows = [text.format(rates[name]).split(": ") for name, text in RATES.items() if name in rates]
-    rows += [(text, ratios[name]) for name, text in RATIOS.items() if name in ratios]
-    title = (
-        f"## Speed: `kmixer benchmark fmnist --preset fmnist-pyramid --rounds 3`,"
-        f" {report['backend']}, {report['precision']}, jit {'on' if report['jit'] else 'off'}"
-    )
-    place = f"Medians; {report['device']}, commit {report['git_commit']}."
-    return [title, "", place, "", "| measured | figure |", "| --- | --- |",
-            *(f"| {name} | {figure} |" for name, figure in rows)]  # fmt: skip

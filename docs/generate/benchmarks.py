@@ -1,0 +1,73 @@
+"""The results page's sections on speed, from what `kmixer benchmark --json` printed."""
+
+import json
+
+# What the page says of each measurement, in this order, where it was made.
+RATES = {
+    "step": "(a) bare train step, the same batch: {:,.0f} examples/s",
+    "step_other_jit": "(a) with the other jit setting: {:,.0f} examples/s",
+    "train": "(b) the whole of `kmixer train`: {:,.0f} examples/s",
+    "plain_keras": "(c) plain Keras, augmenting single images: {:,.0f} examples/s",
+    "pipeline": "input pipeline alone: {:,.0f} images/s",
+    "on_host": "(d) augmenting on the host: {:,.0f} examples/s",
+    "on_accelerator": "(e) images resident, augmented in the step: {:,.0f} examples/s",
+    "rand_augment": "input pipeline with RandAugment alone: {:,.0f} images/s",
+    "keras_rand_augment": "`keras.layers.RandAugment` mapped over batches: {:,.0f} images/s",
+    "matmul_gflops": "float32 matrix product of 2048², NumPy's BLAS: {:,.0f} GFLOP/s",
+    "backend_matmul_gflops": "the same on the backend: {:,.0f} GFLOP/s",
+    "step_gflops": "(a) in FLOPs: {:,.0f} GFLOP/s",
+    "epoch_seconds": "an epoch: {:,.1f} s",
+}
+RATIOS = {
+    "train_over_step": "(b) / (a), to reach 0.85",
+    "train_over_plain_keras": "(b) / (c), to reach 1.5",
+    "step_over_matmul": "(a) / matrix product of NumPy's BLAS, to reach 0.7",
+    "step_over_backend_matmul": "(a) / matrix product of the backend",
+    "pipeline_over_train": "pipeline / (b), to reach 20",
+    "accelerator_over_host": "(e) / (d), on a GPU to reach 5",
+    "rand_augment_over_keras": "RandAugment / Keras' own, to reach 5",
+}
+
+
+def benchmarks(folder):
+    """Return the lines of a section for each whole measurement, and of one for the steps alone.
+
+    Args:
+        folder: holds the outputs in `benchmark*.json`.
+    """
+    reports = [json.loads(path.read_text()) for path in sorted(folder.glob("benchmark*.json"))]
+    whole = [report for report in reports if "train" in report["rates"]]
+    steps = [report for report in reports if "train" not in report["rates"]]
+    lines = [line for report in whole for line in _whole(report)]
+    return lines + (_steps(steps) if steps else [])
+
+
+def _whole(report):
+    rates, ratios = report | report["rates"], report["ratios"]
+    rows = [text.format(rates[name]).split(": ") for name, text in RATES.items() if name in rates]
+    rows += [(text, ratios[name]) for name, text in RATIOS.items() if name in ratios]
+    place = f"Medians; {_setting(report)}, {report['device']}, commit {report['git_commit']}."
+    return ["", f"## Speed: `{report['command']}`", "", place, "", "| measured | figure |",
+            "| --- | --- |", *(f"| {name} | {figure} |" for name, figure in rows)]  # fmt: skip
+
+
+def _steps(reports):
+    lines = [
+        "", "## Speed: what an epoch would take", "",
+        "By the rate of the bare train step, for models whose epochs take too long to be measured"
+        " whole.", "",
+        "| command | parameters | examples/s | GFLOP/s | minutes an epoch | on |",
+        "| --- " * 6 + "|",
+    ]  # fmt: skip
+    for report in reports:
+        lines.append(
+            f"| `{report['command']}` | {report['parameters']:,} | {report['rates']['step']:,.1f}"
+            f" | {report['step_gflops']:,.0f} | {report['epoch_seconds'] / 60:,.1f}"
+            f" | {_setting(report)}, {report['device']}, commit {report['git_commit']} |"
+        )
+    return lines
+
+
+def _setting(report):
+    jit = "jit on" if report["jit"] else "jit off"
+    return f"{report['backend']}, {report['precision']}, {jit}"
