@@ -14,6 +14,7 @@ from . import (
     finetune,
     import_weights,
     models,
+    predict,
     presets,
     report,
     sweep,
@@ -36,6 +37,7 @@ app.command("compare")(compare.compare)
 app.command("report")(report.report)
 app.command("sweep")(sweep.sweep)
 app.command("evaluate")(evaluate.evaluate)
+app.command("predict")(predict.predict)
 app.command("import-weights")(import_weights.import_weights)
 app.command("models")(models.models)
 app.command("presets")(presets.presets)

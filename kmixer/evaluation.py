@@ -8,7 +8,7 @@ import numpy as np
 from . import atomic, figures
 from .datasets import load_splits
 from .errors import DataError
-from .pipeline import even_batch_size
+from .prediction import probabilities
 
 CALIBRATION_BINS = 15
 MOST_MISTAKES = 40
@@ -112,18 +112,10 @@ def predict(model, split, flip_averaging=False):
         split: a `Split`.
         flip_averaging: average the probabilities of each image and of its mirror image.
     """
-    probabilities = _probabilities(model, split.images)
+    said = probabilities(model, split.images)
     if flip_averaging:
-        mirrored = _probabilities(model, split.images[:, :, ::-1])
-        probabilities = (probabilities + mirrored) / 2
-    return Predictions(probabilities, split.labels)
-
-
-def _probabilities(model, images):
-    size = even_batch_size(len(images))
-    logits = model.predict(images, batch_size=size, verbose=0).astype(np.float64)
-    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return exponentials / exponentials.sum(axis=1, keepdims=True)
+        said = (said + probabilities(model, split.images[:, :, ::-1])) / 2
+    return Predictions(said, split.labels)
 
 
 def measure_splits(model, dataset):

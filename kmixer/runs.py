@@ -13,16 +13,17 @@ import csv
 import io
 import json
 import math
-import os
-import re
-import zipfile
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from . import atomic, settings_io
 from .config import Settings
 from .errors import RunError, SettingsError
+from .folders import claim, number
 from .metrics import read_metrics
+from .model_file import read_weights
+from .prediction import as_pixels, probabilities
 
 FORMAT = 1
 COLUMNS = (
@@ -138,17 +139,43 @@ class Run:
         Raises:
             RunError: model.keras is missing, damaged, or of another model.
         """
-        path = self.folder / "model.keras"
-        if not zipfile.is_zipfile(path):
-            reason = "damaged" if path.exists() else "missing; has the first epoch ended?"
-            raise RunError(f"{path}: {reason}")
         model = self.build_model()
-        try:
-            model.load_weights(path)
-        except Exception as error:  # h5py, zipfile and Keras raise eight different kinds here
-            reason = " ".join(str(error).split())[:200]
-            raise RunError(f"{path}: its weights cannot be read: {reason}") from error
+        read_weights(self.folder / "model.keras", model)
         return model
+
+    def check_finished(self):
+        """Refuse a run whose training has not come to its end.
+
+        Raises:
+            RunError: it is not finished; the message says how to go on.
+        """
+        if not self.finished and not self.imported:
+            raise RunError(
+                f"{self.folder}: its training is not finished; go on with:"
+                f" kmixer resume {self.folder}"
+            )
+
+    def predict(self, images):
+        """Return the probabilities that the best weights give; the model is loaded once.
+
+        Args:
+            images: uint8 `(n, height, width, channels)` of the size trained on, one such image, or
+                paths of image files, which are resized and cropped as in training.
+
+        Returns:
+            float64 `(n, classes)`, in the order of `class_names`; each row sums to 1.
+
+        Raises:
+            RunError: the run is not finished, or its weights cannot be read.
+            DataError: the images are of another shape, or a file cannot be read.
+        """
+        pixels = as_pixels(images, self.info["input_shape"])
+        return probabilities(self._model, pixels)
+
+    @cached_property
+    def _model(self):
+        self.check_finished()
+        return self.load_model()
 
     def _read(self, name):
         try:
@@ -174,43 +201,11 @@ def create_run(settings, info, class_names, *, root, stem, name=None, out=None):
     Raises:
         RunError: the folder is taken or cannot be made.
     """
-    folder = _claim(Path(out) if out else Path(root) / name) if out or name else _number(root, stem)
+    folder = claim(Path(out) if out else Path(root) / name) if out or name else number(root, stem)
     run = Run(folder, settings, {"format": FORMAT} | info)
     atomic.write_text(folder / "labels.txt", "".join(f"{label}\n" for label in class_names))
     run.write_config()
     return run
-
-
-def _number(root, stem):
-    """Claim the first free `<stem>-<n>`; mkdir decides between two that come at once."""
-    stem = re.sub(r"[^\w.-]+", "-", stem).strip("-") or "run"
-    number = 1
-    while True:
-        folder = Path(root) / f"{stem}-{number}"
-        try:
-            _make(folder)
-            return folder
-        except FileExistsError:
-            number += 1
-
-
-def _claim(folder):
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise RunError(f"{folder}: already there; choose another --name or --out")
-    if not folder.exists():
-        _make(folder)
-    return folder
-
-
-def _make(folder):
-    """Make a folder and its parents; a FileExistsError says that the folder itself was there."""
-    atomic.make_folder(folder.parent)
-    try:
-        os.mkdir(folder)
-    except FileExistsError:
-        raise
-    except OSError as error:
-        raise RunError(f"{folder}: cannot be made: {error.strerror}") from None
 
 
 def load_run(folder):

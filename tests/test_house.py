@@ -17,9 +17,10 @@ CLI = sorted((ROOT / "cli").rglob("*.py"))
 RANKS = [
     {"errors", "sampling", "provenance", "quietly", "layouts", "timing"},
     {"atomic"},
-    {"signals", "metrics", "config", "backend", "datasets", "layers"},
+    {"signals", "metrics", "folders", "config", "backend", "datasets", "layers"},
     {"settings_io", "models", "augment", "optim", "figures"},
-    {"architecture", "pipeline", "showcase", "diagram"},
+    {"architecture", "pipeline", "showcase", "diagram", "model_file"},
+    {"prediction"},
     {"runs", "catalogue", "feed"},
     {"checkpoint", "evaluation", "comparison", "pretrained", "finetuning"},
     {"callbacks", "sweep", "report", "resolving"},

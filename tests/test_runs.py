@@ -1,6 +1,7 @@
 import json
 import os
 import threading
+import zipfile
 
 import numpy as np
 import pytest
@@ -88,6 +89,23 @@ def test_what_is_no_run_folder_is_refused(copy, change, message):
         runs.load_run(copy)
 
 
+def _rewritten(folder, **members):
+    """Write model.keras anew with some members changed, left out (None) or added."""
+    path = folder / "model.keras"
+    with zipfile.ZipFile(path) as archive:
+        content = {name: archive.read(name) for name in archive.namelist()} | members
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in content.items():
+            if data is not None:
+                archive.writestr(name, data)
+
+
+def _flip_a_byte(folder):
+    content = bytearray((folder / "model.keras").read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    (folder / "model.keras").write_bytes(content)
+
+
 def _other_shape(folder):
     values = yaml.safe_load((folder / "config.yaml").read_text())
     values["model"]["hidden_dim"] = 6
@@ -100,6 +118,12 @@ def _other_shape(folder):
         (lambda f: (f / "model.keras").unlink(), "missing"),
         (lambda f: (f / "model.keras").write_bytes(b""), "damaged"),
         (lambda f: os.truncate(f / "model.keras", 3000), "damaged"),
+        (lambda f: (f / "model.keras").write_bytes(b"no zip file"), "no .keras file"),
+        (_flip_a_byte, "damaged"),
+        (lambda f: _rewritten(f, **{"model.weights.h5": None}), "no .keras file: it holds"),
+        (lambda f: _rewritten(f, **{"extra.py": b"print()"}), "no .keras file: it holds"),
+        (lambda f: _rewritten(f, **{"model.weights.h5": bytes(10**8)}), "would unpack to 1"),
+        (lambda f: _rewritten(f, **{"model.weights.h5": b"no h5"}), "weights cannot be read"),
         (_other_shape, "weights cannot be read"),
     ],
 )

@@ -64,11 +64,12 @@ def decode(path, size, grey):
 
     Args:
         path: the file; only its first frame is read.
-        size: side in pixels; the image is scaled to cover it, then cropped to its centre.
+        size: (height, width) in pixels; the image is scaled to cover it, then cropped to its
+            centre.
         grey: one channel instead of three.
 
     Returns:
-        uint8 `(size, size, 1 or 3)`.
+        uint8 `(height, width, 1 or 3)`.
 
     Raises:
         DataError: the file cannot be read or is damaged.
@@ -76,9 +77,9 @@ def decode(path, size, grey):
     with open_image(path) as image, _refusing_damage(path):
         upright = ImageOps.exif_transpose(image)
         flat = _eight_bit(upright).convert("L" if grey else "RGB")
-    if flat.size != (size, size):
-        flat = ImageOps.fit(flat, (size, size), Image.Resampling.BILINEAR)
-    return np.asarray(flat, np.uint8).reshape(size, size, -1)
+    if flat.size != size[::-1]:
+        flat = ImageOps.fit(flat, size[::-1], Image.Resampling.BILINEAR)
+    return np.asarray(flat, np.uint8).reshape(*size, -1)
 
 
 def _eight_bit(image):

@@ -156,7 +156,7 @@ def _decode(listing, size, grey, progress):
 
     def one(index):
         try:
-            images[index] = decode(listing.paths[index], size, grey)
+            images[index] = decode(listing.paths[index], (size, size), grey)
         except DataError:
             good[index] = False
 

@@ -1,0 +1,122 @@
+"""`kmixer predict` and `Run.predict`: which files, which pixels, which classes."""
+
+import csv
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import kmixer
+from kmixer import prediction
+from kmixer.errors import DataError, RunError
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Three good images in a folder, larger than the run's, and one that is none."""
+    folder = tmp_path / "photos"
+    (folder / "more").mkdir(parents=True)
+    bright = np.full((16, 16), 40, np.uint8)
+    bright[:8] = 200
+    Image.fromarray(bright).save(folder / "above.png")
+    Image.fromarray(bright[::-1]).convert("RGB").save(folder / "below.jpg")
+    Image.fromarray(bright).convert("CMYK").save(folder / "more" / "printed.tif")
+    (folder / "damaged.png").write_bytes(b"\x89PNG\r\n")
+    (folder / "notes.txt").write_text("no image")
+    return folder
+
+
+def test_files_folders_and_patterns_are_found_once_and_in_order(photos):
+    names = [path.name for path in prediction.find_images([photos / "below.jpg", photos])]
+    assert names == ["below.jpg", "above.png", "damaged.png", "printed.tif"]
+    matched = prediction.find_images([f"{photos}/**/*.ti?", f"{photos}/mor*"])
+    assert [path.name for path in matched] == ["printed.tif"]
+    with pytest.raises(DataError, match=r"\*\.gif: no image file"):
+        prediction.find_images([f"{photos}/*.gif"])
+
+
+def test_answers_come_in_order_and_tell_which_file_is_bad(photos):
+    files = prediction.find_images([photos])
+
+    def mean_pixel(pixels):
+        return pixels.reshape(len(pixels), -1)[:, :2] / 255
+
+    said = list(prediction.answers(mean_pixel, files, (8, 8, 1)))
+    assert [answer.error is None for answer in said] == [True, True, False, True]
+    assert said[0].top(("a", "b"), 1) == [("a", pytest.approx(200 / 255, abs=0.01))]
+    with pytest.raises(DataError, match="damaged"):
+        list(prediction.answers(mean_pixel, files, (8, 8, 1), strict=True))
+
+
+def test_many_files_are_answered_in_batches_without_losing_one(photos, monkeypatch):
+    monkeypatch.setattr(prediction, "BATCH", 2)
+    files = [photos / "above.png", photos / "damaged.png", photos / "below.jpg"] * 3
+    sizes = []
+
+    def model(pixels):
+        sizes.append(len(pixels))
+        return pixels[:, 0, 0, :]
+
+    said = list(prediction.answers(model, files, (8, 8, 1)))
+    assert [answer.path for answer in said] == files and sum(sizes) == 6 and max(sizes) <= 2
+    assert [a.probabilities[0] > 100 for a in said if not a.error] == [True, False] * 3
+
+
+def test_inverting_swaps_black_and_white(photos):
+    (pixels,), (swapped,) = (
+        prediction.read_images([photos / "above.png"], (8, 8, 1), invert)
+        for invert in (False, True)
+    )
+    assert (pixels.astype(int) + swapped == 255).all() and pixels[0, 0, 0] == 200
+
+
+def test_a_run_predicts_from_python(trained_run, image_folder, photos):
+    run = kmixer.load_run(trained_run.folder)
+    files = sorted((image_folder / "test" / "above").iterdir())[:3]
+    from_files = run.predict(files)
+    pixels = np.stack([np.asarray(Image.open(file))[..., None] for file in files])
+    np.testing.assert_array_equal(run.predict(pixels), from_files)
+    np.testing.assert_allclose(run.predict(pixels[0])[0], from_files[0], rtol=1e-5)
+    np.testing.assert_allclose(from_files.sum(axis=1), 1)
+    assert (from_files.argmax(axis=1) == run.class_names.index("above")).all()
+    assert run.predict(str(photos / "below.jpg")).argmax() == run.class_names.index("below")
+
+
+@pytest.mark.parametrize(
+    "images",
+    [np.zeros((2, 9, 8, 1), np.uint8), np.zeros((2, 8, 8, 1)), np.zeros((0, 8, 8, 1), np.uint8)],
+)
+def test_pixels_of_another_kind_are_refused(trained_run, images):
+    with pytest.raises(DataError, match=r"expected uint8 \(n, 8, 8, 1\) or paths"):
+        trained_run.predict(images)
+
+
+def test_an_unfinished_run_is_refused_and_the_way_on_is_told(trained_run, tmp_path):
+    copy = shutil.copytree(trained_run.folder, tmp_path / "begun")
+    (copy / "metrics.json").unlink()
+    with pytest.raises(RunError, match=f"not finished; go on with: kmixer resume {copy}"):
+        kmixer.load_run(copy).predict(np.zeros((1, 8, 8, 1), np.uint8))
+
+
+def test_the_command_tells_classes_and_counts_what_it_could_not_read(
+    kmixer_cli, trained_run, photos, tmp_path
+):
+    table = tmp_path / "said.csv"
+    done = kmixer_cli("predict", trained_run.folder, photos, "--top", 1, "--json", "--csv", table)
+    assert done.returncode == 1
+    assert "damaged.png" in done.stderr and "1 of 4 files could not be read" in done.stderr
+    told = json.loads(done.stdout)
+    named = {image["file"].rsplit("/")[-1]: image["classes"][0] for image in told["images"]}
+    assert named["above.png"]["class"] == named["printed.tif"]["class"] == "above"
+    assert named["below.jpg"]["class"] == "below" and len(told["failed"]) == 1
+    rows = list(csv.DictReader(table.open()))
+    assert [row["class_1"] for row in rows] == ["above", "below", "above"]
+    assert float(rows[0]["probability_1"]) == named["above.png"]["probability"]
+
+
+def test_the_command_stops_at_a_bad_file_when_told_to(kmixer_cli, trained_run, photos):
+    done = kmixer_cli("predict", trained_run.folder, photos / "damaged.png", "--strict")
+    assert done.returncode == 1 and len(done.stderr.strip().splitlines()) == 1
+    assert done.stdout == ""
