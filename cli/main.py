@@ -11,6 +11,7 @@ from . import (
     compare,
     data,
     evaluate,
+    export,
     finetune,
     import_weights,
     models,
@@ -37,6 +38,7 @@ app.command("compare")(compare.compare)
 app.command("report")(report.report)
 app.command("sweep")(sweep.sweep)
 app.command("evaluate")(evaluate.evaluate)
+app.command("export")(export.export)
 app.command("predict")(predict.predict)
 app.command("import-weights")(import_weights.import_weights)
 app.command("models")(models.models)

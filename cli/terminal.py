@@ -74,6 +74,24 @@ class Terminal:
         """Return a context manager that yields a function of (done, total) behind a bar."""
         return _bar(self.console, description)
 
+    def status(self):
+        """Return a context manager that yields a function of what is being done, shown live."""
+        return _status(self.console)
+
+
+def _status(console):
+    from contextlib import contextmanager
+
+    @contextmanager
+    def showing():
+        if not console.is_terminal:
+            yield lambda doing: None
+            return
+        with console.status("") as status:
+            yield status.update
+
+    return showing()
+
 
 def _bar(console, description):
     from contextlib import contextmanager

@@ -1,7 +1,9 @@
 """Files that are either whole or not there."""
 
 import os
+import shutil
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 
 from .errors import RunError
@@ -25,6 +27,57 @@ def replacing(path):
         raise RunError(f"{path}: cannot be written: {error.strerror or error}") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_folder(folder, mark):
+    """Yield a new folder beside `folder`; on success it takes its place, else it is removed.
+
+    Args:
+        folder: where it is to be.
+        mark: a file that a folder of the same kind holds; only such a one is replaced.
+
+    Raises:
+        RunError: something else is there, or the disk does not allow it; `folder` is as it was.
+    """
+    folder = Path(folder)
+    if folder.exists() and not (folder / mark).is_file():
+        raise RunError(f"{folder}: already there, and it holds no {mark}; choose another --out")
+    make_folder(folder.parent)
+    temporary, old = (
+        folder.with_name(f".{folder.name}.{os.getpid()}.{kind}") for kind in ("tmp", "old")
+    )
+    try:
+        temporary.mkdir()
+        yield temporary
+        for path in temporary.rglob("*"):
+            if path.is_file():
+                _sync(path, os.O_RDWR)
+        if folder.exists():
+            os.replace(folder, old)
+        os.replace(temporary, folder)
+        _sync(folder.parent, os.O_RDONLY)
+    except OSError as error:
+        raise RunError(f"{folder}: cannot be written: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def checksums(folder, only=None):
+    """Return bytes and SHA-256 of each file below a folder, by its path there.
+
+    Args:
+        folder: where they lie.
+        only: the paths to look at; default all.
+    """
+    paths = sorted(path for path in Path(folder).rglob("*") if path.is_file())
+    named = {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
+    return {
+        name: {"bytes": len(content), "sha256": sha256(content).hexdigest()}
+        for name, content in named.items()
+        if only is None or name in only
+    }
 
 
 def write_text(path, text):

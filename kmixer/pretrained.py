@@ -10,8 +10,9 @@ import keras
 import ml_dtypes  # NumPy knows bfloat16 only after it
 import numpy as np
 
-from . import provenance, settings_io
+from . import atomic, provenance, settings_io
 from .architecture import build_model
+from .card import run_card
 from .errors import DataError
 from .layouts import LAYOUTS
 from .models import SIZES, mixer_size, size_key
@@ -66,6 +67,7 @@ def import_weights(path, size, *, labels=None, mean=0.5, std=0.5, root="saved_mo
     info = _info(command, shape) | {"imported": imported}
     run = create_run(settings, info, class_names, root=root, stem=f"mixer-{size}", out=out)
     run.save_model(model)
+    atomic.write_text(run.folder / "README.md", run_card(run))
     return run
 
 

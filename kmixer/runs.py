@@ -7,13 +7,15 @@ model.keras      the weights that were best on the validation split
 checkpoint.npz   weights, optimizer and counters after the last whole epoch, to resume from
 metrics.json     figures at the end; its presence says that the run is finished
 *.png            curves, confusion matrix
+README.md        the model card
+export/          what `kmixer export` wrote
 """
 
 import csv
 import io
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -142,6 +144,11 @@ class Run:
         model = self.build_model()
         read_weights(self.folder / "model.keras", model)
         return model
+
+    def in_float32(self):
+        """Return the run as one whose model computes in float32, whatever it was trained in."""
+        training = self.settings.training.model_copy(update={"precision": "float32"})
+        return replace(self, settings=self.settings.model_copy(update={"training": training}))
 
     def check_finished(self):
         """Refuse a run whose training has not come to its end.

@@ -40,3 +40,24 @@ def stop_requests():
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def terminations_as_errors():
+    """Let SIGTERM and SIGHUP end what runs with an error, so that what is half done is removed.
+
+    Raises:
+        InterruptedRunError: one of them came.
+    """
+
+    def stop(number, frame):
+        raise InterruptedRunError("interrupted; nothing half-written was kept", number)
+
+    present = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    caught = [number for number in present if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, stop) for number in caught}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

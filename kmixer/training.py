@@ -7,6 +7,7 @@ import keras
 
 from . import (
     STARTED,
+    atomic,
     backend,
     callbacks,
     checkpoint,
@@ -18,6 +19,7 @@ from . import (
     provenance,
 )
 from .architecture import build_model
+from .card import run_card
 from .datasets import load_splits
 from .errors import InterruptedRunError, RunError, SettingsError
 from .models import count_flops
@@ -224,6 +226,7 @@ def _finish(run, model, dataset, write):
     matrix = figures.confusion_matrix(best.confusion_matrix, dataset.class_names)
     figures.save(matrix, run.folder / "confusion_matrix.png")
     run.write_metrics(metrics)
+    atomic.write_text(run.folder / "README.md", run_card(run))
 
 
 def _train(row):

@@ -87,6 +87,7 @@ def test_the_run_says_where_it_comes_from(tmp_path):
     run = runs.load_run(imported(tmp_path).folder)
     assert run.folder.name == "mixer-tiny-1" and run.imported and not run.finished
     assert sorted(p.name for p in run.folder.iterdir()) == [
+        "README.md",
         "config.yaml",
         "labels.txt",
         "model.keras",

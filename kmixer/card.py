@@ -1,0 +1,101 @@
+"""Model cards: what a model is and how to use it, as the Hugging Face Hub reads them."""
+
+from pathlib import Path
+
+from .artefacts import model_bytes
+
+TEMPLATE = "card.md"
+
+# How to use a file, in its folder; `images` stands for any uint8 images of the model's size.
+USES = {
+    "run": """import kmixer
+
+run = kmixer.load_run(".")
+probabilities = run.predict(images)
+print(run.class_names[probabilities[0].argmax()])""",
+    "saved_model": """import tensorflow as tf
+
+labels = open("labels.txt", encoding="utf-8").read().splitlines()
+model = tf.saved_model.load(".").signatures["serving_default"]
+probabilities = model(images=tf.constant(images))["probabilities"].numpy()
+print(labels[probabilities[0].argmax()])""",
+    "tflite": """from ai_edge_litert.interpreter import Interpreter  # or tensorflow.lite's
+
+labels = open("labels.txt", encoding="utf-8").read().splitlines()
+model = Interpreter("model.tflite").get_signature_runner()
+probabilities = model(images=images)["probabilities"]
+print(labels[probabilities[0].argmax()])""",
+    "onnx": """import onnxruntime
+
+labels = open("labels.txt", encoding="utf-8").read().splitlines()
+model = onnxruntime.InferenceSession("model.onnx")
+probabilities = model.run(["probabilities"], {"images": images})[0]
+print(labels[probabilities[0].argmax()])""",
+    "openvino": """import openvino
+
+labels = open("labels.txt", encoding="utf-8").read().splitlines()
+model = openvino.Core().compile_model("model.xml", "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+probabilities = model([images])["probabilities"]
+print(labels[probabilities[0].argmax()])""",
+    "torch": """import torch
+
+labels = open("labels.txt", encoding="utf-8").read().splitlines()
+model = torch.export.load("model.pt2").module()
+probabilities = model(torch.from_numpy(images)).detach().numpy()
+print(labels[probabilities[0].argmax()])""",
+}
+LIBRARIES = {"run": "keras", "saved_model": "tf-keras", "tflite": "tflite", "onnx": "onnx",
+             "openvino": "openvino", "torch": "pytorch"}  # fmt: skip
+
+
+def run_card(run):
+    """Return the card of a run, as Markdown.
+
+    Args:
+        run: a `Run`, finished or imported.
+    """
+    return _render(run, "run")
+
+
+def export_card(run, manifest):
+    """Return the card of an export, as Markdown.
+
+    Args:
+        run: the `Run` that it comes from.
+        manifest: what its manifest will hold; its size and proof are told.
+    """
+    return _render(run, manifest["format"], manifest)
+
+
+def _render(run, kind, manifest=None):
+    from jinja2 import Environment, StrictUndefined
+
+    source = Path(__file__).with_name(TEMPLATE).read_text(encoding="utf-8")
+    environment = Environment(
+        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+    )
+    environment.filters["percent"] = lambda share: f"{100 * share:.2f} %"
+    shape = run.info["input_shape"]
+    return environment.from_string(source).render(
+        run=run,
+        name=run.folder.resolve().name,
+        data=run.info["dataset"] or "images that the weights' authors chose",
+        metrics=run.metrics if run.finished else None,
+        best=run.metrics["best"]["test"] if run.finished else None,
+        settings=run.settings,
+        shape="×".join(map(str, shape)),
+        size=f"{shape[0]}×{shape[1]}",
+        colour="grey" if shape[2] == 1 else "colour",
+        manifest=manifest,
+        use=USES[kind],
+        library=LIBRARIES[kind],
+        quoted=_quoted,
+        size_of=model_bytes,
+    )
+
+
+def _quoted(text):
+    """Return a text as YAML holds it on one line."""
+    import json
+
+    return json.dumps(str(text), ensure_ascii=False)

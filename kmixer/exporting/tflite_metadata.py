@@ -1,0 +1,108 @@
+"""TensorFlow Lite's metadata: what goes in, what comes out, and the class names in the file.
+
+Written by hand after `metadata_schema.fbs` of TensorFlow Lite Support (identifier M001): of the
+libraries that write it none installs beside TensorFlow today. Names stand for the places of fields
+in the schema's tables.
+"""
+
+import zipfile
+
+import flatbuffers
+from tensorflow.lite.python import schema_py_generated as schema
+
+BUFFER, IDENTIFIER, PARSER_VERSION = b"TFLITE_METADATA", b"M001", "1.0.0"
+LABELS = "labels.txt"
+AXIS_LABELS = 2  # AssociatedFileType.TENSOR_AXIS_LABELS
+IMAGE_PROPERTIES, NORMALIZATION_OPTIONS = 2, 1  # members of their unions
+COLOR_SPACES = {3: 1, 1: 2}  # channels → RGB, GRAYSCALE
+
+
+def describe(model, run):
+    """Put the metadata into a model.
+
+    Args:
+        model: the `ModelT` of an unpacked file.
+        run: the `Run` it comes from.
+    """
+    buffer = schema.BufferT()
+    buffer.data = _metadata(run)
+    model.buffers.append(buffer)
+    entry = schema.MetadataT()
+    entry.name, entry.buffer = BUFFER, len(model.buffers) - 1
+    model.metadata = [*(model.metadata or []), entry]
+
+
+def append_labels(path, class_names):
+    """Append the class names as a file, as a zip archive's tail: any zip reader finds them."""
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(zipfile.ZipInfo(LABELS), "".join(f"{name}\n" for name in class_names))
+
+
+def _metadata(run):
+    """Return the bytes of a ModelMetadata."""
+    builder = flatbuffers.Builder(1024)
+    graph = _table(
+        builder,
+        8,
+        {2: _vector(builder, [_images(builder, run)]), 3: _vector(builder, [_said(builder)])},
+    )  # SubGraphMetadata: input_tensor_metadata, output_tensor_metadata
+    root = _table(builder, 8, {
+        0: builder.CreateString(f"kmixer {run.folder.name}"),
+        1: builder.CreateString(f"Image classifier of {len(run.class_names)} classes"),
+        3: _vector(builder, [graph]),
+        7: builder.CreateString(PARSER_VERSION),
+    })  # ModelMetadata: name, description, subgraph_metadata, min_parser_version  # fmt: skip
+    builder.Finish(root, IDENTIFIER)
+    return builder.Output()
+
+
+def _images(builder, run):
+    channels = run.info["input_shape"][2]
+    properties = _table(builder, 2, {}, {0: COLOR_SPACES[channels]})
+    content = _table(builder, 3, {1: properties}, {0: IMAGE_PROPERTIES})
+    as_they_are = _table(builder, 2, {0: _floats(builder, [0.0]), 1: _floats(builder, [1.0])})
+    unit = _table(builder, 2, {1: as_they_are}, {0: NORMALIZATION_OPTIONS})
+    return _table(builder, 7, {
+        0: builder.CreateString("images"),
+        1: builder.CreateString("uint8 pixels, 0 to 255; normalised inside"),
+        3: content,
+        4: _vector(builder, [unit]),
+        5: _table(builder, 2, {0: _floats(builder, [255.0]), 1: _floats(builder, [0.0])}),
+    })  # TensorMetadata: name, description, content, process_units, stats (max, min)  # fmt: skip
+
+
+def _said(builder):
+    labels = _table(builder, 5, {
+        0: builder.CreateString(LABELS),
+        1: builder.CreateString("Class names, in the order of the probabilities"),
+    }, {2: AXIS_LABELS})  # AssociatedFile: name, description, type  # fmt: skip
+    return _table(builder, 7, {
+        0: builder.CreateString("probabilities"),
+        1: builder.CreateString("Probability of each class"),
+        5: _table(builder, 2, {0: _floats(builder, [1.0]), 1: _floats(builder, [0.0])}),
+        6: _vector(builder, [labels]),
+    })  # TensorMetadata: name, description, stats, associated_files  # fmt: skip
+
+
+def _table(builder, fields, offsets, bytes_=None):
+    """Write a table: `offsets` and `bytes_` are its fields' values by place."""
+    builder.StartObject(fields)
+    for place, offset in offsets.items():
+        builder.PrependUOffsetTRelativeSlot(place, offset, 0)
+    for place, value in (bytes_ or {}).items():
+        builder.PrependInt8Slot(place, value, 0)
+    return builder.EndObject()
+
+
+def _vector(builder, offsets):
+    builder.StartVector(4, len(offsets), 4)
+    for offset in reversed(offsets):
+        builder.PrependUOffsetTRelative(offset)
+    return builder.EndVector()
+
+
+def _floats(builder, values):
+    builder.StartVector(4, len(values), 4)
+    for value in reversed(values):
+        builder.PrependFloat32(value)
+    return builder.EndVector()

@@ -1,0 +1,85 @@
+"""Keras → ONNX, through TensorFlow's graph."""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from . import graph
+
+OPSET = 18
+
+
+def write(model, run, folder, quantize, representative):
+    """Write `model.onnx`; images of any size.
+
+    Args:
+        model: see `saved_model.write`.
+        run: see `saved_model.write`.
+        folder: see `saved_model.write`.
+        quantize: `"none"`, `"float16"`, `"dynamic"` or `"int8"`.
+        representative: for `"int8"`, uint8 training images.
+    """
+    import tf2onnx
+
+    function = graph.any_size(model, tuple(run.info["input_shape"]))
+    path = folder / "model.onnx"
+    with tempfile.TemporaryDirectory() as temporary:
+        plain = str(Path(temporary) / "plain.onnx") if quantize != "none" else str(path)
+        tf2onnx.convert.from_function(
+            function, input_signature=function.input_signature, opset=OPSET, output_path=plain
+        )
+        if quantize != "none":
+            _QUANTIZE[quantize](plain, str(path), representative)
+
+
+def _resizing(path):
+    """Return the names of the nodes that fit images to the model's size; they stay in float32."""
+    import onnx
+
+    nodes = onnx.load(path).graph.node
+    return [node.name for node in nodes if f"{graph.RESIZE}/" in node.name]
+
+
+def _float16(plain, path, representative):
+    import onnx
+    from onnxruntime.transformers.float16 import convert_float_to_float16
+
+    model = convert_float_to_float16(
+        onnx.load(plain), keep_io_types=True, node_block_list=_resizing(plain)
+    )
+    # Where two operations need the same cast, the conversion writes it twice under one name.
+    once = list({node.output[0]: node for node in reversed(model.graph.node)}.values())[::-1]
+    del model.graph.node[:]
+    model.graph.node.extend(once)
+    for number, node in enumerate(model.graph.node):
+        node.name = f"node_{number}"
+    onnx.save(model, path)
+
+
+def _dynamic(plain, path, representative):
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    quantize_dynamic(plain, path, weight_type=QuantType.QInt8)
+
+
+def _int8(plain, path, representative):
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quantize_static
+
+    class Representative(CalibrationDataReader):
+        """The representative images, one at a time."""
+
+        def __init__(self):
+            self.images = iter(representative)
+
+        def get_next(self):
+            image = next(self.images, None)
+            return None if image is None else {"images": np.ascontiguousarray(image[None])}
+
+    quantize_static(
+        plain, path, Representative(), quant_format=QuantFormat.QDQ,
+        op_types_to_quantize=["MatMul", "Gemm", "Conv"], nodes_to_exclude=_resizing(plain),
+    )  # fmt: skip
+
+
+_QUANTIZE = {"float16": _float16, "dynamic": _dynamic, "int8": _int8}

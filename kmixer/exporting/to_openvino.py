@@ -1,0 +1,25 @@
+"""Keras → OpenVINO, through a SavedModel."""
+
+import tempfile
+
+from . import graph
+from .saved_model import save
+
+
+def write(model, run, folder, quantize, representative):
+    """Write `model.xml` and `model.bin`; images of the size trained on.
+
+    Args:
+        model: see `saved_model.write`.
+        run: see `saved_model.write`.
+        folder: see `saved_model.write`.
+        quantize: `"none"` or `"float16"` (weights).
+        representative: not used.
+    """
+    import openvino
+
+    function = graph.fixed_size(model, tuple(run.info["input_shape"]))
+    with tempfile.TemporaryDirectory() as temporary:
+        save(model, function, temporary)
+        converted = openvino.convert_model(temporary)
+        openvino.save_model(converted, folder / "model.xml", compress_to_fp16=quantize == "float16")

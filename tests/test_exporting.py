@@ -1,0 +1,274 @@
+"""What leaves the house: files that say what the Keras model says, or nothing."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from hashlib import sha256
+from importlib.util import find_spec
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from kmixer import evaluation, exporting, runs
+from kmixer.artefacts import load_artefact
+from kmixer.errors import RunError, SettingsError
+from kmixer.exporting import formats, verdict
+from kmixer.exporting.evidence import Evidence
+from kmixer.prediction import read_images
+
+tensorflow_only = pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="the conversions run in processes of their own"
+)
+pytestmark = tensorflow_only
+
+# The others are tried, each with every backend, in test_export_support.py too.
+QUICK = {("saved_model", "none"), ("tflite", "none"), ("tflite", "int8"), ("onnx", "none")}
+CELLS = [
+    pytest.param(
+        form.name, quantize, marks=[] if (form.name, quantize) in QUICK else pytest.mark.slow
+    )
+    for form in formats.FORMATS.values()
+    for quantize in form.quantizations
+    if quantize in ("none", "int8")
+]
+FLOAT = [cell for cell in CELLS if cell.values[1] == "none"]
+
+
+@pytest.fixture(scope="module")
+def evidence(trained_run):
+    return Evidence(trained_run, evaluation.load_data(trained_run))
+
+
+@pytest.fixture(scope="module")
+def exported(evidence, tmp_path_factory):
+    """A function that exports once and returns the `Artefact`."""
+    out, done = tmp_path_factory.mktemp("exports"), {}
+
+    def get(name, quantize="none"):
+        if missing := formats.missing_modules(formats.FORMATS[name]):
+            pytest.skip(f"not installed: {', '.join(missing)}")
+        if (name, quantize) not in done:
+            done[name, quantize] = exporting.export(evidence, name, quantize, out=out)
+        return done[name, quantize]
+
+    return get
+
+
+@pytest.mark.parametrize(("name", "quantize"), CELLS)
+def test_the_written_file_says_what_keras_says(exported, evidence, name, quantize):
+    artefact = load_artefact(exported(name, quantize).folder)
+    predict, _ = artefact.open()
+    said = predict(evidence.images)
+    assert said.dtype == np.float32 and said.shape == (40, 2)
+    atol = 1e-5 if quantize == "none" else 0.1
+    np.testing.assert_allclose(said, evidence.probabilities, atol=atol)
+    np.testing.assert_allclose(predict(evidence.images[:3]), said[:3], atol=atol)  # other batches
+    proof = artefact.manifest["proof"]
+    assert proof["images"] == 40 and proof["top1_agreement"] == 1.0
+    assert proof["largest_difference"] <= atol and proof["source"] == "halves, test"
+    assert (proof["test_accuracy"] is not None) == (quantize != "none")
+    assert all(value > 0 for value in proof["milliseconds_per_image"].values())
+
+
+@pytest.mark.parametrize(("name", "quantize"), CELLS)
+def test_the_manifest_and_the_labels_hold_what_they_say(exported, trained_run, name, quantize):
+    artefact = exported(name, quantize)
+    assert artefact.class_names == trained_run.class_names == ("above", "below")
+    assert (artefact.folder / "labels.txt").read_text() == "above\nbelow\n"
+    manifest = json.loads((artefact.folder / "manifest.json").read_text())
+    for path, file in manifest["files"].items():
+        content = (artefact.folder / path).read_bytes()
+        assert (len(content), sha256(content).hexdigest()) == (file["bytes"], file["sha256"])
+    on_disk = {
+        p.relative_to(artefact.folder).as_posix() for p in artefact.folder.rglob("*") if p.is_file()
+    }
+    assert on_disk == {*manifest["files"], "manifest.json"}
+    assert manifest["settings"]["model"]["hidden_dim"] == 8
+
+
+@pytest.mark.parametrize(("name", "quantize"), FLOAT)
+def test_the_cards_lines_run_without_kmixer_and_keras(exported, evidence, name, quantize, tmp_path):
+    artefact = exported(name, quantize)
+    card = (artefact.folder / "README.md").read_text()
+    code = re.search(r"```python\n(.*?)```", card, re.S).group(1)
+    assert len(code.strip().splitlines()) <= 6
+    np.save(tmp_path / "images.npy", evidence.images)
+    script = (
+        "import sys\nsys.modules['kmixer'] = sys.modules['keras'] = None  # not to be had\n"
+        f"import numpy\nimages = numpy.load({str(tmp_path / 'images.npy')!r})\n{code}\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd=artefact.folder,
+        check=False,
+    )  # fmt: skip
+    expected = artefact.class_names[evidence.probabilities[0].argmax()]
+    assert done.returncode == 0 and done.stdout.strip() == expected, done.stderr
+
+
+def test_the_runs_card_says_how_it_was_made_and_its_lines_run(trained_run, evidence):
+    card = (trained_run.folder / "README.md").read_text()
+    metrics = trained_run.metrics
+    assert f"| test | {100 * metrics['best']['test']['accuracy']:.2f} %" in card
+    assert (
+        "8×8 grey images into 2 classes" in card and f"{metrics['parameters']:,} parameters" in card
+    )
+    code = re.search(r"```python\n(.*?)```", card, re.S).group(1)
+    said = {"images": evidence.images}
+    exec(code.replace('"."', repr(str(trained_run.folder))), said)
+    np.testing.assert_allclose(said["probabilities"], evidence.probabilities, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["saved_model", "onnx"])
+def test_images_of_any_size_are_fitted_as_predict_does_it(exported, tmp_path, name):
+    predict, _ = exported(name).open()
+    generator = np.random.default_rng(0)
+    for size in [(16, 24), (31, 8), (5, 5), (200, 90)]:
+        coarse = Image.fromarray(generator.integers(0, 256, (4, 6), dtype=np.uint8))
+        image = coarse.resize(size[::-1], Image.Resampling.BICUBIC)
+        image.save(tmp_path / "image.png")
+        (fitted,) = read_images([tmp_path / "image.png"], (8, 8, 1))
+        by_size = predict(np.asarray(image)[None, :, :, None])
+        np.testing.assert_allclose(by_size, predict(fitted[None]), atol=0.02)  # a grey level
+
+
+def test_a_tflite_file_carries_its_labels_and_computes_in_integers(exported):
+    artefact = exported("tflite", "int8")
+    path = artefact.folder / "model.tflite"
+    assert zipfile.ZipFile(path).read("labels.txt") == b"above\nbelow\n"
+    assert b"TFLITE_METADATA" in path.read_bytes() and b"M001" in path.read_bytes()
+    interpreter = pytest.importorskip("ai_edge_litert.interpreter").Interpreter(str(path))
+    interpreter.allocate_tensors()
+    details = interpreter.get_input_details()[0]
+    assert details["dtype"] == np.uint8 and details["quantization"] == (
+        1.0,
+        0,
+    )  # pixels as they are
+    floats = [t["index"] for t in interpreter.get_tensor_details() if t["dtype"] == np.float32]
+    assert floats == [interpreter.get_output_details()[0]["index"]]  # the probabilities alone
+
+
+def test_a_float_file_that_differs_is_not_kept(evidence, tmp_path, monkeypatch):
+    monkeypatch.setattr(verdict, "TOLERANCE", -1.0)
+    with pytest.raises(RunError, match=r"tflite: differs .* on 40 images: largest difference"):
+        exporting.export(evidence, "tflite", out=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_quantised_file_that_loses_too_much_is_not_kept_and_the_old_one_is(
+    evidence, exported, tmp_path
+):
+    old = shutil.copytree(exported("tflite", "int8").folder, tmp_path / "tflite-int8")
+    with pytest.raises(
+        RunError, match=r"100\.00 % became 100\.00 %, 0\.00 points lost, at most -1"
+    ):
+        exporting.export(evidence, "tflite", "int8", out=tmp_path, max_drop=-1)
+    assert [path.name for path in tmp_path.iterdir()] == ["tflite-int8"]
+    assert load_artefact(old).manifest == exported("tflite", "int8").manifest
+
+
+def test_a_folder_that_is_no_export_is_not_replaced(evidence, tmp_path):
+    (tmp_path / "tflite").mkdir()
+    (tmp_path / "tflite" / "thesis.txt").write_text("mine")
+    with pytest.raises(RunError, match=r"already there, and it holds no manifest\.json"):
+        exporting.export(evidence, "tflite", out=tmp_path)
+    assert (tmp_path / "tflite" / "thesis.txt").read_text() == "mine"
+
+
+def test_a_failing_conversion_is_one_line_and_leaves_nothing(evidence, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "broken"))
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "sitecustomize.py").write_text(
+        "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
+    )
+    with pytest.raises(RunError, match="tflite: converting: ") as caught:
+        exporting.export(evidence, "tflite", out=tmp_path / "out")
+    assert "\n" not in str(caught.value) and list((tmp_path / "out").iterdir()) == []
+
+
+def test_weights_without_images_are_proved_on_others_and_not_calibrated(trained_run, tmp_path):
+    alone = Evidence(trained_run)
+    assert alone.images.shape == (256, 8, 8, 1) and alone.images.dtype == np.uint8
+    artefact = exporting.export(alone, "tflite", "dynamic", out=tmp_path)
+    proof = artefact.manifest["proof"]
+    assert proof["source"] == "Fashion-MNIST, scaled" and proof["test_accuracy"] is None
+    with pytest.raises(SettingsError, match="int8 is calibrated on training images"):
+        exporting.export(alone, "tflite", "int8", out=tmp_path)
+
+
+def test_agreement_and_difference_by_hand():
+    expected = np.array([[0.9, 0.1], [0.4, 0.6]])
+    found = verdict.compare(expected, np.array([[0.8, 0.2], [0.55, 0.45]]), (0.91, 0.905))
+    assert found.agreement == 0.5 and found.largest_difference == pytest.approx(0.15)
+    assert found.drop == pytest.approx(0.5)
+    verdict.check(found, "tflite-int8", "int8", 0.51)
+    with pytest.raises(RunError, match=r"91\.00 % became 90\.50 %"):
+        verdict.check(found, "tflite-int8", "int8", 0.49)
+    with pytest.raises(RunError, match=r"same first class 50\.00%"):
+        verdict.check(found, "onnx", "none", 0.5)
+
+
+def test_probabilities_that_are_no_numbers_are_refused():
+    expected = np.array([[0.9, 0.1]])
+    with pytest.raises(RunError, match="differs"):
+        verdict.check(verdict.compare(expected, expected * np.nan), "onnx", "none", 0.5)
+
+
+@pytest.mark.parametrize(
+    ("name", "quantize", "message"),
+    [
+        ("tflight", "none", "nearest: 'tflite'"),
+        ("tflite", "int4", "nearest: 'int8'"),
+        ("torch", "int8", "int8 is for tflite, onnx"),
+    ],
+)
+def test_wrong_names_are_refused_with_the_nearest(name, quantize, message):
+    with pytest.raises(SettingsError, match=message):
+        formats.find_format(name, quantize)
+
+
+def test_a_format_that_is_not_installed_names_the_extra(monkeypatch):
+    monkeypatch.setattr(
+        formats, "find_spec", lambda name: None if "vino" in name else find_spec(name)
+    )
+    with pytest.raises(
+        SettingsError,
+        match=r"openvino needs openvino; install with: pip install 'kmixer\[export\]'",
+    ):
+        formats.find_format("openvino")
+
+
+def test_the_command_exports_two_formats_from_an_unmoved_run(kmixer_cli, trained_run, tmp_path):
+    done = kmixer_cli(
+        "export", trained_run.folder, "--format", "saved_model", "--format", "tflite", "--json",
+        "--out", tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert [e["format"] for e in json.loads(done.stdout)["exports"]] == ["saved_model", "tflite"]
+    assert "proved on 40 images (halves, test)" in done.stderr
+    assert not {"export"} & {path.name for path in trained_run.folder.iterdir()}
+
+
+def test_the_command_refuses_what_is_not_finished(kmixer_cli, trained_run, tmp_path):
+    begun = shutil.copytree(trained_run.folder, tmp_path / "begun")
+    (begun / "metrics.json").unlink()
+    done = kmixer_cli("export", begun, "--format", "tflite")
+    assert done.returncode == 1 and "kmixer resume" in done.stderr
+    done = kmixer_cli("export", tmp_path, "--format", "tflite")
+    assert done.returncode == 1 and "not a run folder" in done.stderr
+    assert kmixer_cli("export", trained_run.folder).returncode == 2
+
+
+def test_the_list_tells_every_cell(kmixer_cli):
+    done = kmixer_cli("export", "--list", "--json")
+    assert json.loads(done.stdout)["cells"] == formats.support()
+    assert "saved_model" in done.stderr and "no int8: saved_model, openvino, torch" in done.stderr
+
+
+def test_a_run_still_opens_after_its_exports(exported, trained_run):
+    exported("tflite")
+    assert runs.load_run(trained_run.folder).finished
