@@ -18,6 +18,7 @@ from . import (
     predict,
     presets,
     report,
+    serve,
     sweep,
     train,
 )
@@ -40,6 +41,7 @@ app.command("sweep")(sweep.sweep)
 app.command("evaluate")(evaluate.evaluate)
 app.command("export")(export.export)
 app.command("predict")(predict.predict)
+app.command("serve")(serve.serve)
 app.command("import-weights")(import_weights.import_weights)
 app.command("models")(models.models)
 app.command("presets")(presets.presets)

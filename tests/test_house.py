@@ -35,7 +35,7 @@ RANKS = [
     {"card"},
     {"checkpoint", "evaluation", "comparison", "pretrained", "finetuning"},
     {"callbacks", "sweep", "report", "resolving", "exporting"},
-    {"training"},
+    {"training", "serving"},
     {"rivals"},
     {"benchmark"},
 ]

@@ -16,28 +16,32 @@ MAX_PIXELS = 64_000_000
 GREY_MODES = frozenset(("1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "F"))
 
 
-def open_image(path):
+def open_image(path, called=None, most=MAX_PIXELS):
     """Open an image file without decoding it.
+
+    Args:
+        path: the file, or its content as a binary stream.
+        called: what errors call it; default the path.
+        most: pixels that are read.
 
     Raises:
         DataError: it cannot be read, is none of `FORMATS`, or has too many pixels.
     """
+    called = called or path
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             image = Image.open(path, formats=FORMATS)
     except UnidentifiedImageError:
         raise DataError(
-            f"{path}: not an image in one of the formats {', '.join(FORMATS)}"
+            f"{called}: not an image in one of the formats {', '.join(FORMATS)}"
         ) from None
     except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
+        raise DataError(f"{called}: cannot be read: {error.strerror or error}") from None
     except Exception as error:
-        raise DataError(f"{path}: damaged image: {error}") from None
-    if image.width * image.height > MAX_PIXELS:
-        raise DataError(
-            f"{path}: {image.width}×{image.height} pixels, at most {MAX_PIXELS:,} are read"
-        )
+        raise DataError(f"{called}: damaged image: {error}") from None
+    if image.width * image.height > most:
+        raise DataError(f"{called}: {image.width}×{image.height} pixels, at most {most:,} are read")
     return image
 
 
@@ -51,22 +55,24 @@ def describe(path):
 
 
 @contextmanager
-def _refusing_damage(path):
+def _refusing_damage(called):
     """Turn whatever Pillow raises on a damaged file, which is almost anything, into a DataError."""
     try:
         yield
     except Exception as error:
-        raise DataError(f"{path}: damaged image: {error}") from None
+        raise DataError(f"{called}: damaged image: {error}") from None
 
 
-def decode(path, size, grey):
+def decode(path, size, grey, called=None, most=MAX_PIXELS):
     """Decode an image file: EXIF turned upright, transparency on black, resized and cropped.
 
     Args:
-        path: the file; only its first frame is read.
+        path: the file, or its content as a binary stream; only its first frame is read.
         size: (height, width) in pixels; the image is scaled to cover it, then cropped to its
             centre.
         grey: one channel instead of three.
+        called: what errors call it; default the path.
+        most: pixels that are read.
 
     Returns:
         uint8 `(height, width, 1 or 3)`.
@@ -74,7 +80,7 @@ def decode(path, size, grey):
     Raises:
         DataError: the file cannot be read or is damaged.
     """
-    with open_image(path) as image, _refusing_damage(path):
+    with open_image(path, called, most) as image, _refusing_damage(called or path):
         upright = ImageOps.exif_transpose(image)
         flat = _eight_bit(upright).convert("L" if grey else "RGB")
     if flat.size != size[::-1]:

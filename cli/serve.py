@@ -1,0 +1,55 @@
+"""`kmixer serve`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .terminal import Quiet, Terminal
+
+
+def serve(
+    run: Annotated[Path, typer.Argument(help="A run folder, or one that `export` wrote.")],
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any that is free.")] = 8501,
+    host: Annotated[
+        str, typer.Option(help="Whom to listen to; 0.0.0.0 lets the whole network in.")
+    ] = "127.0.0.1",
+    name: Annotated[
+        str | None, typer.Option(help="Under which it is served; default: the run's name.")
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="For the model; default: the runtime's choice.")
+    ] = None,
+    max_batch: Annotated[int, typer.Option(min=1, help="Images that are answered together.")] = 32,
+    batch_wait: Annotated[
+        float, typer.Option(min=0, help="Milliseconds to wait for more images.")
+    ] = 0,
+    queue: Annotated[
+        int, typer.Option(min=1, help="Images that may wait; beyond it the answer is 503.")
+    ] = 256,
+    max_body: Annotated[
+        int, typer.Option(min=1, help="Bytes of a request; beyond it the answer is 413.")
+    ] = 16_000_000,
+    quiet: Quiet = False,
+):
+    """Serve a model over HTTP: TensorFlow Serving's REST calls, and a page to try it.
+
+    It serves an exported file; a run that has none is exported to TFLite first.
+
+    Example: kmixer serve saved_models/fmnist-1
+    """
+    from kmixer import serving
+
+    terminal = Terminal(quiet)
+    artefact = serving.find_artefact(run, terminal.say)
+    called = name or artefact.manifest["run"]["name"]
+    app = serving.build_app(
+        artefact, called, threads=threads, max_batch=max_batch, wait=batch_wait / 1e3,
+        max_waiting=queue, max_body=max_body,
+    )  # fmt: skip
+    with serving.listening(host, port) as (socket, address):
+        terminal.say(f"model  {called}: {artefact.folder} on {app.state.served.runtime}")
+        terminal.say(f"page   {address}/")
+        terminal.say(f"REST   {address}/v1/models/{called}:predict")
+        terminal.say("Ctrl-C stops")
+        serving.run(app, socket)

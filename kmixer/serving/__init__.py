@@ -1,0 +1,95 @@
+"""An exported model behind HTTP: TensorFlow Serving's REST shape, and a page for people."""
+
+import socket
+import subprocess
+import sys
+from contextlib import contextmanager
+from importlib.util import find_spec
+
+from ..artefacts import MANIFEST, load_artefact
+from ..errors import RunError, SettingsError
+from ..exporting.formats import FORMATS, missing_modules
+
+__all__ = ["build_app", "find_artefact", "listening", "run"]
+
+# Which export of a run is served, if it has several: the fastest for single images first.
+PREFERRED = ("tflite", "onnx", "openvino", "saved_model", "torch")
+MODULES = ("fastapi", "uvicorn", "prometheus_client")
+SECONDS_TO_FINISH = 10  # what is being answered when the server is told to stop
+
+
+def find_artefact(folder, say=lambda line: None):
+    """Return the `Artefact` to serve: an export folder's, or of a run's exports the fastest.
+
+    Args:
+        folder: of an export or of a run; a run without an export is exported first, in a process
+            of its own, so that this one needs no Keras.
+        say: called with what is being done.
+
+    Raises:
+        SettingsError: what serves is not installed.
+        RunError: the folder is neither, or cannot be exported.
+    """
+    missing = [module for module in MODULES if find_spec(module) is None]
+    if missing:
+        raise SettingsError(
+            f"serving needs {', '.join(missing)}; install with: pip install 'kmixer[serve]'"
+        )
+    if (folder / MANIFEST).is_file():
+        return load_artefact(folder)
+    found = [
+        folder / "export" / name
+        for name in PREFERRED
+        if (folder / "export" / name / MANIFEST).is_file() and not missing_modules(FORMATS[name])
+    ]
+    if not found:
+        say(f"{folder} has no export yet; exporting it to TFLite")
+        _export(folder)
+        found = [folder / "export" / "tflite"]
+    return load_artefact(found[0])
+
+
+def _export(folder):
+    command = [sys.executable, "-m", "kmixer_cli", "export", str(folder), "--format", "tflite"]
+    done = subprocess.run([*command, "--quiet"], stderr=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        raise RunError(done.stderr.strip().removeprefix("kmixer: ") or "the export failed")
+
+
+@contextmanager
+def listening(host, port):
+    """Yield a socket that listens, and its address as one types it.
+
+    Raises:
+        RunError: the port is taken, or the host is none of this machine.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as opened:
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            opened.bind((host, port))
+            opened.listen(2048)
+        except OSError as error:
+            raise RunError(
+                f"{host}:{port}: {error.strerror}; choose another --port or --host"
+            ) from None
+        shown = f"[{host}]" if ":" in host else host
+        yield opened, f"http://{shown}:{opened.getsockname()[1]}"
+
+
+def build_app(*arguments, **options):
+    """See `kmixer.serving.app.build_app`."""
+    from .app import build_app as build
+
+    return build(*arguments, **options)
+
+
+def run(app, listener):
+    """Serve until SIGINT or SIGTERM; what is being answered is answered."""
+    import uvicorn
+
+    settings = uvicorn.Config(
+        app, log_level="warning", access_log=False, timeout_graceful_shutdown=SECONDS_TO_FINISH,
+        server_header=False,
+    )  # fmt: skip
+    uvicorn.Server(settings).run(sockets=[listener])

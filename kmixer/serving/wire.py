@@ -1,0 +1,115 @@
+"""TensorFlow Serving's REST bodies ↔ pixels and probabilities."""
+
+import base64
+import binascii
+import io
+import json
+
+import numpy as np
+
+from ..datasets.decode import decode
+from ..errors import DataError
+
+INPUT = "images"
+MAX_PIXELS = 16_000_000  # of a file, before it is decoded; many are decoded at once
+
+
+def read_body(body, shape):
+    """Return the images of a predict request.
+
+    Args:
+        body: bytes of a JSON object with `instances` (rows) or `inputs` (columns); an image is
+            `{"b64": …}`, a file in base64, or whole numbers 0..255 `(height, width, channels)`.
+        shape: (height, width, channels) that the model was trained on.
+
+    Returns:
+        (uint8 `(n, *shape)`, the key that the answer is to have).
+
+    Raises:
+        DataError: the body is none of this.
+    """
+    request = _json(body)
+    if not isinstance(request, dict):
+        raise DataError(f"expected a JSON object, received {_kind(request)}")
+    for key, answer in (("instances", "predictions"), ("inputs", "outputs")):
+        if key in request:
+            items = request[key]
+            if isinstance(items, dict) and set(items) == {INPUT}:
+                items = items[INPUT]
+            if not isinstance(items, list) or not items:
+                raise DataError(f"{key}: expected a list of one image or more")
+            return np.stack(
+                [_image(item, index, shape) for index, item in enumerate(items)]
+            ), answer
+    raise DataError(f"expected 'instances' or 'inputs', received {sorted(request)[:5]}")
+
+
+def read_file(content, shape, invert=False):
+    """Return an image file's bytes as uint8 `shape`, fitted as in training.
+
+    Raises:
+        DataError: it is no image that is read.
+    """
+    pixels = decode(
+        io.BytesIO(content), tuple(shape[:2]), grey=shape[2] == 1, called="image", most=MAX_PIXELS
+    )
+    return 255 - pixels if invert else pixels
+
+
+def as_png(pixels):
+    """Return pixels `(height, width, channels)` as a data URL."""
+    from PIL import Image
+
+    picture = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def _json(body):
+    try:
+        return json.loads(body, parse_constant=lambda name: _refuse(f"{name} is no JSON"))
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"not JSON: {error}") from None
+
+
+def _refuse(message):
+    raise ValueError(message)
+
+
+def _image(item, index, shape):
+    if isinstance(item, dict) and set(item) == {INPUT}:
+        item = item[INPUT]
+    where = f"instance {index}"
+    if isinstance(item, dict) and set(item) == {"b64"}:
+        try:
+            content = base64.b64decode(item["b64"], validate=True)
+        except (binascii.Error, TypeError, ValueError) as error:
+            raise DataError(f"{where}: b64: {error}") from None
+        try:
+            return read_file(content, shape)
+        except DataError as error:
+            raise DataError(f"{where}: {error}") from None
+    return _pixels(item, where, shape)
+
+
+def _pixels(item, where, shape):
+    wanted = "×".join(map(str, shape))
+    try:
+        pixels = np.array(item)
+    except (ValueError, RecursionError):
+        raise DataError(f"{where}: rows of unequal length, expected {wanted}") from None
+    if pixels.shape == tuple(shape[:2]) and shape[2] == 1:
+        pixels = pixels[..., None]
+    if pixels.shape != tuple(shape):
+        received = "×".join(map(str, pixels.shape)) or _kind(item)
+        raise DataError(f"{where}: received {received}, expected {wanted} or {{'b64': …}}")
+    if pixels.dtype.kind not in "iu" or pixels.min() < 0 or pixels.max() > 255:
+        raise DataError(f"{where}: expected whole numbers 0 to 255")
+    return pixels.astype(np.uint8)
+
+
+def _kind(value):
+    names = {dict: "an object", list: "a list", str: "text", bool: "a truth value",
+             type(None): "null"}  # fmt: skip
+    return names.get(type(value), "a number")
