@@ -1,6 +1,7 @@
 """Small data sets, small settings, and the command line as a user meets it."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -63,6 +64,37 @@ def trained_run(image_folder, tmp_path_factory):
     run = training.train(settings, root=tmp_path_factory.mktemp("trained"))
     assert run.metrics["best"]["test"]["accuracy"] == 1.0  # or the tests that ask it mean nothing
     return run
+
+
+@pytest.fixture(scope="session")
+def tflite_export(trained_run, tmp_path_factory):
+    """What `kmixer export --format tflite` wrote of `trained_run`."""
+    from kmixer import evaluation, exporting
+    from kmixer.exporting.evidence import Evidence
+
+    evidence = Evidence(trained_run, evaluation.load_data(trained_run))
+    return exporting.export(evidence, "tflite", out=tmp_path_factory.mktemp("tflite"))
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Headless Chromium with the screen of a phone."""
+    program = shutil.which("chromium") or shutil.which("chromium-browser")
+    driver = shutil.which("chromedriver")
+    if not program or not driver:
+        assert not os.environ.get("KMIXER_BROWSER"), "chromium and chromedriver are required"
+        pytest.skip("no chromium and chromedriver on this machine")
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = program
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
+        options.add_argument(argument)
+    screen = {"width": 390, "height": 844, "pixelRatio": 2.0}
+    options.add_experimental_option("mobileEmulation", {"deviceMetrics": screen})
+    chrome = webdriver.Chrome(options, webdriver.ChromeService(driver))
+    yield chrome
+    chrome.quit()
 
 
 @pytest.fixture

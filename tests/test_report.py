@@ -1,7 +1,6 @@
 """The HTML report, opened in a browser as its reader does."""
 
 import base64
-import os
 import re
 import shutil
 
@@ -136,27 +135,6 @@ def test_the_most_frequent_confusions_by_hand():
 def test_nothing_is_measured_for_a_file_that_cannot_be_written(runs, tmp_path):
     with pytest.raises(RunError, match="cannot be written"):
         report.write_report(runs, tmp_path / "absent" / "r.html", progress=pytest.fail)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """Headless Chromium with the screen of a phone."""
-    program = shutil.which("chromium") or shutil.which("chromium-browser")
-    driver = shutil.which("chromedriver")
-    if not program or not driver:
-        assert not os.environ.get("KMIXER_BROWSER"), "chromium and chromedriver are required"
-        pytest.skip("no chromium and chromedriver on this machine")
-    from selenium import webdriver
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = program
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
-        options.add_argument(argument)
-    screen = {"width": 390, "height": 844, "pixelRatio": 2.0}
-    options.add_experimental_option("mobileEmulation", {"deviceMetrics": screen})
-    chrome = webdriver.Chrome(options, webdriver.ChromeService(driver))
-    yield chrome
-    chrome.quit()
 
 
 @pytest.mark.parametrize("name", ["one.html", "two.html"])
