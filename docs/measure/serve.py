@@ -1,0 +1,184 @@
+"""Load a `kmixer serve` on the loopback address; write what was seen to docs/runs/serve.json.
+
+    python docs/measure/serve.py EXPORT_OR_RUN_FOLDER
+
+`wrk` tells requests/s and latency with 1, 8 and 32 clients; then come 20,000 checked requests, one
+in sixteen of them malformed, with the server's memory before and after. Both end by themselves.
+"""
+
+import base64
+import http.client
+import json
+import re
+import subprocess
+import sys
+import tempfile
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from kmixer.serving import find_artefact
+
+CLIENTS, SECONDS = (1, 8, 32), 10
+REQUESTS, CHECKED_CLIENTS, MALFORMED_EVERY = 20_000, 16, 16
+MALFORMED = (
+    b"{", b"[]", b'{"instances": []}', b'{"instances": [{"b64": "!"}]}', b'{"instances": [[[1], [2, 3]]]}',
+    b'{"instances": [{"b64": "aGFsbG8="}]}', b"\xff\xfe\x00", b'{"instances": [NaN]}',
+)  # fmt: skip
+
+
+class Server:
+    """`kmixer serve` as a process of its own, on a free port of the loopback address."""
+
+    def __init__(self, folder, *options):
+        command = [
+            sys.executable,
+            "-m",
+            "kmixer_cli",
+            "serve",
+            str(folder),
+            "--port",
+            "0",
+            *options,
+        ]
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, text=True, env=None, bufsize=1
+        )
+        for line in self.process.stdout:
+            if line.startswith("REST"):
+                self.port, self.path = re.search(r":(\d+)(/v1\S+)", line).groups()
+            if line.startswith("Ctrl-C"):
+                break
+
+    @property
+    def megabytes(self):
+        """Resident memory."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.search(r"VmRSS:\s+(\d+)", status).group(1)) / 1024
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.process.terminate()
+        self.process.wait(30)
+
+
+def bodies(artefact, count=64):
+    """Return request bodies of random images, half in base64, and the answers to expect."""
+    generator = np.random.default_rng(0)
+    images = generator.integers(0, 256, (count, *artefact.image_shape), dtype=np.uint8)
+    expected = artefact.open()[0](images)
+    return [
+        (json.dumps({"instances": [_instance(image, index)]}).encode(), answer)
+        for index, (image, answer) in enumerate(zip(images, expected, strict=True))
+    ]
+
+
+def _instance(image, index):
+    if index % 2:
+        return image.tolist()
+    file = BytesIO()
+    Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image).save(file, "PNG")
+    return {"b64": base64.b64encode(file.getvalue()).decode()}
+
+
+def checked(server, asked, requests=REQUESTS):
+    """Send requests, some malformed, and check every answer; return counts and memory."""
+    counts, lock, local = Counter(), threading.Lock(), threading.local()
+
+    def one(number):
+        if not hasattr(local, "connection"):
+            local.connection = http.client.HTTPConnection("127.0.0.1", int(server.port), timeout=60)
+        malformed = number % MALFORMED_EVERY == 0
+        body, expected = (
+            (MALFORMED[number // MALFORMED_EVERY % len(MALFORMED)], None)
+            if malformed
+            else asked[number % len(asked)]
+        )
+        local.connection.request("POST", server.path, body)
+        answer = local.connection.getresponse()
+        content = json.loads(answer.read())
+        with lock:
+            counts[_judge(answer.status, content, expected)] += 1
+
+    with ThreadPoolExecutor(CHECKED_CLIENTS) as pool:
+        list(pool.map(one, range(requests // 10)))
+        before = server.megabytes
+        list(pool.map(one, range(requests // 10, requests)))
+    return {"requests": requests, "counts": dict(counts), "megabytes_after_a_tenth": round(before, 1),
+            "megabytes_at_the_end": round(server.megabytes, 1)}  # fmt: skip
+
+
+def _judge(status, content, expected):
+    if status == 503:
+        return "busy (503)"
+    if expected is None:
+        return "malformed, refused (400)" if status == 400 and "error" in content else "wrong"
+    if status == 200 and np.allclose(content["predictions"], [expected], atol=1e-5):
+        return "right (200)"
+    return "wrong"
+
+
+def rates(server, asked, seconds=SECONDS):
+    """Return requests/s and latency percentiles by `wrk`, for each number of clients."""
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        body, script = Path(folder) / "body.json", Path(folder) / "post.lua"
+        body.write_bytes(asked[0][0])
+        script.write_text(
+            f'local file = io.open("{body}", "rb")\n'
+            'wrk.method, wrk.body = "POST", file:read("*all")\n'
+            'wrk.headers["Content-Type"] = "application/json"\n'
+        )
+        address = f"http://127.0.0.1:{server.port}{server.path}"
+        for clients in CLIENTS:
+            done = subprocess.run(
+                ["wrk", "-t1", f"-c{clients}", f"-d{seconds}s", "--latency", "-s", str(script), address],
+                capture_output=True, text=True, check=True,
+            )  # fmt: skip
+            found.append(_read_wrk(done.stdout) | {"clients": clients})
+    return found
+
+
+def _read_wrk(text):
+    units = {"us": 1e-3, "ms": 1.0, "s": 1e3}
+
+    def milliseconds(percent):
+        value, unit = re.search(rf"{percent}%\s+([\d.]+)(us|ms|s)", text).groups()
+        return round(float(value) * units[unit], 2)
+
+    errors = re.search(r"Non-2xx or 3xx responses: (\d+)", text)
+    return {
+        "requests_per_second": float(re.search(r"Requests/sec:\s+([\d.]+)", text).group(1)),
+        "p50_milliseconds": milliseconds(50),
+        "p99_milliseconds": milliseconds(99),
+        "other_than_200": int(errors.group(1)) if errors else 0,
+    }
+
+
+def main(folder):
+    """Measure the export of a folder and write docs/runs/serve.json."""
+    artefact = find_artefact(Path(folder), print)
+    asked = bodies(artefact)
+    with Server(artefact.folder) as server:
+        load = rates(server, asked)
+        checks = checked(server, asked)
+    manifest = artefact.manifest
+    report = {
+        "model": manifest["run"]["name"], "format": manifest["format"], "quantize": manifest["quantize"],
+        "runtime": manifest["proof"]["runtime"], "device": manifest["proof"]["device"],
+        "load": load, "checked": checks,
+    }  # fmt: skip
+    home = Path(__file__).parent.parent / "runs" / "serve.json"
+    home.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    print(json.dumps(report, indent=2))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
