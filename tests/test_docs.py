@@ -51,7 +51,7 @@ def test_the_readmes_python_example_runs(tmp_path, monkeypatch):
 
 
 def test_ci_and_readme_run_the_same_test_command():
-    command = "python3 -m venv .venv && .venv/bin/pip install -e '.[dev]' && .venv/bin/pytest"
+    command = "python3 -m venv .venv && .venv/bin/pip install -e '.[dev]' && .venv/bin/pytest -n 2 --dist loadfile\n"
     assert command in (ROOT / "README.md").read_text()
     assert "README.md" in (ROOT / ".ci" / "run").read_text()
 

@@ -272,3 +272,18 @@ def test_the_list_tells_every_cell(kmixer_cli):
 def test_a_run_still_opens_after_its_exports(exported, trained_run):
     exported("tflite")
     assert runs.load_run(trained_run.folder).finished
+
+
+@pytest.mark.slow
+def test_a_real_mixer_keeps_its_accuracy_in_integers_small_and_fast(kmixer_cli, tmp_path):
+    run = tmp_path / "run"
+    done = kmixer_cli("train", "fmnist", "--epochs", 2, "--out", run, timeout=600)
+    assert done.returncode == 0, done.stderr
+    for quantize in ("none", "int8"):  # int8 fails where half a point is lost
+        done = kmixer_cli("export", run, "--format", "tflite", "--quantize", quantize, timeout=300)
+        assert done.returncode == 0, done.stderr
+    whole, small = (load_artefact(run / "export" / name) for name in ("tflite", "tflite-int8"))
+    assert small.size <= 0.30 * whole.size
+    proof = whole.manifest["proof"]
+    alone = proof["milliseconds_per_image"]["1 thread"]
+    assert alone <= proof["keras_predict_milliseconds"] / 20

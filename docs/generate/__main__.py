@@ -1,4 +1,4 @@
-"""Write the generated pages: docs/settings.md from the settings, docs/results.md from docs/runs/.
+"""Write the generated pages: docs/settings.md from the settings, the others from docs/runs/.
 
     python docs/generate
 
@@ -7,11 +7,19 @@ The tests compare the pages with what this writes.
 
 from pathlib import Path
 
+from export_page import export_page
 from results_page import results_page
+from serve_page import serve_page
 from settings_page import settings_page
 
 DOCS = Path(__file__).parent.parent
-PAGES = {"settings.md": settings_page, "results.md": lambda: results_page(DOCS / "runs")}
+RUNS = DOCS / "runs"
+PAGES = {
+    "settings.md": settings_page,
+    "results.md": lambda: results_page(RUNS),
+    "export.md": lambda: export_page(RUNS / "exports"),
+    "serve.md": lambda: serve_page(RUNS / "serve.json"),
+}
 
 if __name__ == "__main__":
     for name, page in PAGES.items():
