@@ -11,15 +11,9 @@ from kmixer import atomic, runs, settings_io, training
 from kmixer.errors import RunError
 
 
-@pytest.fixture(scope="module")
-def folder(image_folder, tmp_path_factory):
-    settings = settings_io.build(
-        {"data": {"name": str(image_folder), "batch_size": 16, "validation_size": 20},
-         "model": {"patch_size": 4, "blocks": 1, "hidden_dim": 4, "tokens_mlp_dim": 2,
-                   "channels_mlp_dim": 4},
-         "training": {"epochs": 1, "jit": False}}
-    )  # fmt: skip
-    return training.train(settings, root=tmp_path_factory.mktemp("runs")).folder
+@pytest.fixture
+def folder(trained_run):
+    return trained_run.folder
 
 
 @pytest.fixture
@@ -151,4 +145,4 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
 
 
 def test_metrics_are_json(folder):
-    assert json.loads((folder / "metrics.json").read_text())["epochs"] == 1
+    assert json.loads((folder / "metrics.json").read_text())["epochs"] == 6

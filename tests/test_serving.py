@@ -3,15 +3,8 @@
 import base64
 import io
 import json
-import os
 import re
-import signal
-import subprocess
-import sys
 import threading
-import time
-import urllib.error
-import urllib.request
 
 import keras
 import numpy as np
@@ -26,7 +19,6 @@ pytest.importorskip("httpx")
 from starlette.testclient import TestClient
 
 from kmixer import serving
-from kmixer.errors import RunError, SettingsError
 from kmixer.serving.batcher import Batcher, QueueFullError
 
 PREDICT = "/v1/models/halves:predict"
@@ -224,130 +216,3 @@ def test_a_full_server_answers_503(tflite_export, pixels, monkeypatch):
         answer = opened.post(PREDICT, json={"instances": [pixels.tolist()]})
     assert answer.status_code == 503 and answer.headers["retry-after"] == "1"
     assert "256 images wait" in answer.json()["error"]
-
-
-class Server:
-    """`kmixer serve` as a process of its own, which cannot import Keras."""
-
-    def __init__(self, folder, *options):
-        code = (
-            "import sys; sys.modules['keras'] = None; from kmixer_cli.main import main;"
-            " main(sys.argv[1:])"
-        )
-        self.process = subprocess.Popen(
-            [sys.executable, "-u", "-c", code, "serve", str(folder), "--port", "0", *options],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        lines = []
-        while "Ctrl-C" not in "".join(lines[-1:]):
-            lines.append(self.process.stdout.readline())
-            assert lines[-1], self.process.stderr.read()
-        self.address = next(
-            line.split()[1].rstrip("/") for line in lines if line.startswith("page")
-        )
-
-    def post(self, path, content):
-        with urllib.request.urlopen(self.address + path, data=content, timeout=30) as answer:
-            return json.load(answer)
-
-    def stop(self, number=signal.SIGTERM):
-        self.process.send_signal(number)
-        return self.process.wait(30)
-
-
-@pytest.fixture(scope="module")
-def server(tflite_export):
-    running = Server(tflite_export.folder, "--name", "halves")
-    yield running
-    running.process.kill()
-
-
-def test_the_server_needs_no_keras_and_finishes_what_it_has_begun(tflite_export, image_file):
-    server = Server(
-        tflite_export.folder, "--name", "halves", "--batch-wait", "700", "--max-batch", "8"
-    )
-    said = []
-    asking = threading.Thread(
-        target=lambda: said.append(server.post("/classify", image_file.read_bytes()))
-    )
-    asking.start()
-    time.sleep(0.3)  # the request waits for others to join it
-    code = server.stop()
-    asking.join(10)
-    assert said and said[0]["classes"][0]["class"] == "below"
-    assert (
-        code in (0, -signal.SIGTERM, 143) and server.process.stderr.read().count("Traceback") == 0
-    )
-    with pytest.raises(urllib.error.URLError):
-        server.post("/classify", image_file.read_bytes())
-
-
-def test_a_port_that_is_taken_is_told_in_one_line(kmixer_cli, server, tflite_export):
-    port = server.address.rsplit(":")[-1]
-    done = kmixer_cli("serve", tflite_export.folder, "--port", port)
-    assert done.returncode == 1
-    assert done.stderr.strip() == (
-        f"kmixer: 127.0.0.1:{port}: Address already in use; choose another --port or --host"
-    )
-
-
-def test_a_run_without_an_export_is_exported_once(trained_run, tmp_path):
-    import shutil
-
-    copy, said = shutil.copytree(trained_run.folder, tmp_path / "copy"), []
-    artefact = serving.find_artefact(copy, said.append)
-    assert artefact.folder == copy / "export" / "tflite" and len(said) == 1
-    assert serving.find_artefact(copy, pytest.fail).folder == artefact.folder
-
-
-def test_what_cannot_be_served_is_one_line(tmp_path, monkeypatch):
-    with pytest.raises(RunError, match="not a run folder"):
-        serving.find_artefact(tmp_path)
-    monkeypatch.setattr(serving, "find_spec", lambda name: None)
-    with pytest.raises(SettingsError, match=r"pip install 'kmixer\[serve\]'"):
-        serving.find_artefact(tmp_path)
-
-
-@pytest.mark.skipif(os.name != "posix", reason="paths as Chromium on Linux takes them")
-def test_the_page_reads_a_real_image_and_a_drawing(browser, server, image_file, tmp_path):
-    from selenium.webdriver.common.by import By
-    from selenium.webdriver.common.keys import Keys
-    from selenium.webdriver.support.ui import WebDriverWait
-
-    browser.get(server.address + "/")
-    script, find = browser.execute_script, browser.find_element
-
-    def says(name):
-        first = "return document.querySelector('#said li')?.textContent || ''"
-        WebDriverWait(browser, 20).until(lambda _: script(first).startswith(name))
-
-    assert find(By.ID, "name").text == "halves" and "2 classes" in find(By.ID, "about").text
-    find(By.ID, "file").send_keys(str(image_file))
-    says("below")
-    seen = "const i = document.getElementById('seen'); return [i.naturalWidth, i.naturalHeight]"
-    assert script(seen) == [8, 8]
-    for name in ("above", "below"):  # black and white swapped, and back
-        find(By.CSS_SELECTOR, "label.check").click()
-        says(name)
-    pad = find(By.ID, "pad")  # by keyboard alone: strokes across the upper half
-    pad.send_keys(Keys.ARROW_UP * 14, " ")
-    for _ in range(3):
-        pad.send_keys(
-            Keys.ARROW_LEFT * 28, Keys.ARROW_DOWN * 2, Keys.ARROW_RIGHT * 28, Keys.ARROW_DOWN * 2
-        )
-    before = script(source := "return document.getElementById('seen').src")
-    pad.send_keys(Keys.ENTER)
-    WebDriverWait(browser, 20).until(lambda _: script(source) != before)
-    png = base64.b64decode(script(source).removeprefix("data:image/png;base64,"))
-    drawn = np.asarray(Image.open(io.BytesIO(png)))
-    assert drawn[:2].mean() > 180 and (drawn[5:] == 0).all()
-    assert script("return document.documentElement.scrollWidth") <= 390
-    names = script("return performance.getEntriesByType('resource').map(e => e.name)")
-    assert all(name.startswith((server.address, "data:")) for name in names)
-    if kept := os.environ.get("KMIXER_SCREENSHOT"):
-        browser.save_screenshot(kept)
-    bad = tmp_path / "bad.png"
-    bad.write_bytes(b"no image")
-    find(By.ID, "file").send_keys(str(bad))
-    WebDriverWait(browser, 20).until(lambda _: "not an image" in find(By.ID, "error").text)
-    assert [entry for entry in browser.get_log("browser") if "400" not in entry["message"]] == []
