@@ -70,7 +70,7 @@ def _tell(terminal, said, class_names, top, csv):
             None,
             ["file", *(f"{rank}." for rank in ranks)],
             [
-                [answer.path, *(f"{name} {percent(share)}" for name, share in classes)]
+                [_shown(answer.path), *(f"{name} {percent(share)}" for name, share in classes)]
                 for answer, classes in zip(good, tops, strict=True)
             ],
         )
@@ -80,19 +80,26 @@ def _tell(terminal, said, class_names, top, csv):
         {
             "images": [
                 {
-                    "file": str(answer.path),
+                    "file": _shown(answer.path),
                     "classes": [{"class": name, "probability": share} for name, share in classes],
                 }
                 for answer, classes in zip(good, tops, strict=True)
             ],
-            "failed": [{"file": str(answer.path), "error": answer.error} for answer in bad],
+            "failed": [{"file": _shown(answer.path), "error": answer.error} for answer in bad],
         }
     )
     for answer in bad:
-        typer.echo(f"kmixer: {answer.error}", err=True)
+        typer.echo(f"kmixer: {_shown(answer.error)}", err=True)
     if bad:
         typer.echo(f"kmixer: {len(bad)} of {len(said)} files could not be read", err=True)
         raise typer.Exit(1)
+
+
+def _shown(path):
+    """Return a path as text that can be printed, whatever bytes its name has."""
+    import os
+
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _as_csv(good, tops, ranks):
@@ -105,5 +112,5 @@ def _as_csv(good, tops, ranks):
         ["file", *(f"{what}_{rank}" for rank in ranks for what in ("class", "probability"))]
     )
     for answer, classes in zip(good, tops, strict=True):
-        writer.writerow([answer.path, *(cell for pair in classes for cell in pair)])
+        writer.writerow([_shown(answer.path), *(cell for pair in classes for cell in pair)])
     return text.getvalue()

@@ -22,10 +22,10 @@ def serve(
     ] = None,
     max_batch: Annotated[int, typer.Option(min=1, help="Images that are answered together.")] = 32,
     batch_wait: Annotated[
-        float, typer.Option(min=0, help="Milliseconds to wait for more images.")
+        float, typer.Option(min=0, max=1000, help="Milliseconds to wait for more images.")
     ] = 0,
     queue: Annotated[
-        int, typer.Option(min=1, help="Images that may wait; beyond it the answer is 503.")
+        int, typer.Option(min=1, help="Images, and requests, that may wait; beyond it: 503.")
     ] = 256,
     max_body: Annotated[
         int, typer.Option(min=1, help="Bytes of a request; beyond it the answer is 413.")
@@ -38,11 +38,13 @@ def serve(
 
     Example: kmixer serve saved_models/fmnist-1
     """
+    from urllib.parse import quote
+
     from kmixer import serving
 
     terminal = Terminal(quiet)
     artefact = serving.find_artefact(run, terminal.say)
-    called = name or artefact.manifest["run"]["name"]
+    called = serving.served_name(artefact, name)
     app = serving.build_app(
         artefact, called, threads=threads, max_batch=max_batch, wait=batch_wait / 1e3,
         max_waiting=queue, max_body=max_body,
@@ -50,6 +52,6 @@ def serve(
     with serving.listening(host, port) as (socket, address):
         terminal.say(f"model  {called}: {artefact.folder} on {app.state.served.runtime}")
         terminal.say(f"page   {address}/")
-        terminal.say(f"REST   {address}/v1/models/{called}:predict")
+        terminal.say(f"REST   {address}/v1/models/{quote(called)}:predict")
         terminal.say("Ctrl-C stops")
         serving.run(app, socket)

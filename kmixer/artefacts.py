@@ -2,14 +2,48 @@
 
 import json
 from dataclasses import dataclass
+from hashlib import file_digest
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
+from pydantic import BaseModel, PositiveInt, ValidationError
 
 from .errors import RunError
 
 MANIFEST = "manifest.json"
+
+
+class _Input(BaseModel):
+    trained_on: tuple[PositiveInt, PositiveInt, PositiveInt]
+
+
+class _Output(BaseModel):
+    shape: tuple[None, PositiveInt]
+
+
+class _Run(BaseModel):
+    name: str
+
+
+class _File(BaseModel):
+    bytes: int
+    sha256: str
+
+
+class _Manifest(BaseModel):
+    """What this module and the server rely on."""
+
+    format: Literal["saved_model", "tflite", "onnx", "openvino", "torch"]
+    quantize: Literal["none", "float16", "dynamic", "int8"]
+    file: str
+    class_names: list[str]
+    input: _Input
+    output: _Output
+    run: _Run
+    proof: dict
+    files: dict[str, _File]
 
 
 @dataclass(frozen=True)
@@ -40,9 +74,29 @@ class Artefact:
         return model_bytes(self.manifest)
 
     def open(self, threads=None):
-        """Open the file; see `open_file`."""
+        """Open the file, after it has been held against the manifest; see `open_file`.
+
+        Raises:
+            RunError: a file is missing or is not what was written, or the runtime refuses it.
+        """
+        for name, file in self.manifest["files"].items():
+            self._check(name, file)
         path = self.folder / self.manifest["file"]
-        return open_file(self.manifest["format"], path, threads)
+        try:
+            return open_file(self.manifest["format"], path, threads)
+        except Exception as error:  # each runtime has its own kinds
+            reason = " ".join(str(error).split())[:200]
+            raise RunError(f"{path}: cannot be opened: {type(error).__name__}: {reason}") from error
+
+    def _check(self, name, file):
+        path = self.folder / name
+        try:
+            with path.open("rb") as opened:
+                found = file_digest(opened, "sha256").hexdigest()
+        except OSError as error:
+            raise RunError(f"{path}: cannot be read: {error.strerror}") from None
+        if found != file["sha256"]:
+            raise RunError(f"{path}: damaged or changed: its SHA-256 is not the manifest's")
 
 
 def model_bytes(manifest):
@@ -55,17 +109,36 @@ def load_artefact(folder):
     """Read an export folder's manifest.
 
     Raises:
-        RunError: it is no export folder.
+        RunError: it is no export folder, or its manifest is damaged.
     """
     folder = Path(folder)
     try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        manifest["format"], manifest["file"], manifest["class_names"], manifest["input"]
+        text = (folder / MANIFEST).read_text(encoding="utf-8")
     except OSError as error:
         raise RunError(f"{folder}: not an export folder: {MANIFEST}: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{folder}: {MANIFEST} is damaged: {error!r}") from None
+    try:
+        manifest = json.loads(text)
+        checked = _Manifest.model_validate(manifest)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise RunError(f"{folder}: {MANIFEST} is damaged: {where}: {first['msg']}") from None
+    except ValueError as error:
+        raise RunError(f"{folder}: {MANIFEST} is damaged: {error}") from None
+    _check_consistent(folder, checked)
     return Artefact(folder, manifest)
+
+
+def _check_consistent(folder, manifest):
+    home = folder.resolve()
+    for name in (manifest.file, *manifest.files):
+        if not (home / name).resolve().is_relative_to(home):
+            raise RunError(f"{folder}: {MANIFEST} is damaged: {name} lies outside the folder")
+    if len(manifest.class_names) != manifest.output.shape[1]:
+        raise RunError(
+            f"{folder}: {MANIFEST} is damaged: {len(manifest.class_names)} class names for"
+            f" {manifest.output.shape[1]} probabilities"
+        )
 
 
 def open_file(form, path, threads=None):

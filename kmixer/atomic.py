@@ -60,6 +60,8 @@ def replacing_folder(folder, mark):
     except OSError as error:
         raise RunError(f"{folder}: cannot be written: {error.strerror or error}") from error
     finally:
+        if old.exists() and not folder.exists():  # stopped between the two renames
+            os.replace(old, folder)
         shutil.rmtree(temporary, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
 

@@ -78,10 +78,11 @@ def _render(run, kind, manifest=None):
     shape = run.info["input_shape"]
     return environment.from_string(source).render(
         run=run,
-        name=run.folder.resolve().name,
+        name=run.name,
         data=run.info["dataset"] or "images that the weights' authors chose",
         metrics=run.metrics if run.finished else None,
         best=run.metrics["best"]["test"] if run.finished else None,
+        accuracy=_accuracy(run, manifest),
         settings=run.settings,
         shape="×".join(map(str, shape)),
         size=f"{shape[0]}×{shape[1]}",
@@ -92,6 +93,14 @@ def _render(run, kind, manifest=None):
         quoted=_quoted,
         size_of=model_bytes,
     )
+
+
+def _accuracy(run, manifest):
+    """Return the test accuracy of what the card is of: a quantised file has its own."""
+    measured = manifest and manifest["proof"]["test_accuracy"]
+    if measured:
+        return measured["file"]
+    return run.metrics["best"]["test"]["accuracy"] if run.finished else None
 
 
 def _quoted(text):

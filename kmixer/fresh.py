@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -9,9 +10,11 @@ from pathlib import Path
 
 from .errors import RunError
 
+ON_PROCESSOR = {"CUDA_VISIBLE_DEVICES": ""}  # files are for any machine, and measured on this one's
+
 
 def run(module, job, *, backend=None, doing):
-    """Run `python -m MODULE JOB` to its end.
+    """Run `python -m MODULE JOB` to its end, on the processor.
 
     Args:
         module: the module's name; it reads the job from a JSON file.
@@ -28,7 +31,7 @@ def run(module, job, *, backend=None, doing):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "job.json"
         path.write_text(json.dumps(job), encoding="utf-8")
-        environment = os.environ | ({"KERAS_BACKEND": backend} if backend else {})
+        environment = os.environ | ON_PROCESSOR | ({"KERAS_BACKEND": backend} if backend else {})
         done = subprocess.run(
             [sys.executable, "-m", module, str(path)],
             capture_output=True, text=True, env=environment, check=False, errors="replace",
@@ -36,6 +39,8 @@ def run(module, job, *, backend=None, doing):
     if done.returncode:
         said = done.stderr.strip()
         reason = said.splitlines()[-1][:300] if said else f"exit code {done.returncode}"
+        if done.returncode < 0:
+            reason = f"killed by {signal.Signals(-done.returncode).name}; was there memory left?"
         raise RunError(f"{doing}: {reason}") from RuntimeError(said)
     lines = done.stdout.strip().splitlines()
     return json.loads(lines[-1]) if lines and lines[-1].startswith("{") else None

@@ -36,21 +36,27 @@ def _check(path, parameters):
             "damaged, or no .keras file" if path.exists() else "missing; has the first epoch ended?"
         )
         raise RunError(f"{path}: {reason}")
-    most = BYTES_PER_PARAMETER * parameters + HEADROOM
-    with zipfile.ZipFile(path) as archive:
-        names = {info.filename for info in archive.infolist()}
-        if names != MEMBERS:
-            raise RunError(
-                f"{path}: no .keras file: it holds {sorted(names)[:4]}, expected {sorted(MEMBERS)}"
-            )
-        if (size := sum(info.file_size for info in archive.infolist())) > most:
-            raise RunError(
-                f"{path}: it would unpack to {size:,} bytes, at most {most:,} are read for a model"
-                f" of {parameters:,} parameters"
-            )
-        try:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            _check_members(path, archive, parameters)
             damaged = archive.testzip()
-        except Exception as error:  # a flipped byte in a header raises several kinds
-            raise RunError(f"{path}: damaged: {error}") from None
-        if damaged:
-            raise RunError(f"{path}: damaged: {damaged} has a wrong checksum")
+    except RunError:
+        raise
+    except Exception as error:  # a flipped byte in a header raises several kinds
+        raise RunError(f"{path}: damaged: {error}") from None
+    if damaged:
+        raise RunError(f"{path}: damaged: {damaged} has a wrong checksum")
+
+
+def _check_members(path, archive, parameters):
+    members, most = archive.infolist(), BYTES_PER_PARAMETER * parameters + HEADROOM
+    names = {info.filename for info in members}
+    if names != MEMBERS:
+        raise RunError(
+            f"{path}: no .keras file: it holds {sorted(names)[:4]}, expected {sorted(MEMBERS)}"
+        )
+    if (size := sum(info.file_size for info in members)) > most:
+        raise RunError(
+            f"{path}: it would unpack to {size:,} bytes, at most {most:,} are read for a model"
+            f" of {parameters:,} parameters"
+        )

@@ -2,6 +2,7 @@
 
 import glob
 import os
+import stat
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -57,17 +58,25 @@ def find_images(patterns):
 
 def _matches(pattern):
     path = Path(pattern)
-    if path.is_dir():
-        walk = os.walk(path)
+    try:
+        is_folder, is_there = path.is_dir(), path.exists()
+    except OSError:  # such as a name that is too long
+        return [path]
+    if is_folder:
+        walk = os.walk(path, onerror=_refuse)
         return sorted(
             Path(root) / name for root, _, names in walk for name in names if is_image(name)
         )
-    if path.exists() or not glob.has_magic(pattern):
+    if is_there or not glob.has_magic(pattern):
         return [path]  # whatever is wrong with it is told where it is read
     matched = sorted(map(Path, glob.glob(pattern, recursive=True)))
     return [
         file for match in matched for file in (_matches(str(match)) if match.is_dir() else [match])
     ]
+
+
+def _refuse(error):
+    raise DataError(f"{error.filename}: cannot be read: {error.strerror}")
 
 
 def read_images(paths, shape, invert=False):
@@ -87,7 +96,11 @@ def read_images(paths, shape, invert=False):
 
 def _read(path, shape, invert):
     try:
-        pixels = decode(path, shape[:2], grey=shape[2] == 1)
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            return DataError(f"{path}: not a file")  # a pipe would be waited for
+        pixels = decode(path, tuple(shape[:2]), grey=shape[2] == 1)
+    except OSError as error:
+        return DataError(f"{path}: cannot be read: {error.strerror}")
     except DataError as error:
         return error
     return 255 - pixels if invert else pixels
@@ -128,9 +141,12 @@ def as_pixels(images, shape):
     """
     if isinstance(images, str | Path):
         images = [images]
-    if isinstance(images, list | tuple) and all(isinstance(item, str | Path) for item in images):
+    if isinstance(images, list | tuple) and images and isinstance(images[0], str | Path):
         return np.stack([_raising(item) for item in read_images(images, shape)])
-    pixels = np.asarray(images)
+    try:
+        pixels = np.asarray(images)
+    except ValueError as error:
+        raise DataError(f"images: {error}; expected uint8 (n, …) or paths") from None
     pixels = pixels[None] if pixels.shape == tuple(shape) else pixels
     if pixels.dtype != np.uint8 or pixels.shape[1:] != tuple(shape) or not len(pixels):
         wanted = ", ".join(map(str, shape))

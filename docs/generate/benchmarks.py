@@ -59,7 +59,7 @@ def _steps(reports):
         "| command | parameters | examples/s | GFLOP/s | minutes an epoch | on |",
         "| --- " * 6 + "|",
     ]  # fmt: skip
-    for report in reports:
+    for report in sorted(reports, key=lambda report: report["epoch_seconds"]):
         lines.append(
             f"| `{report['command']}` | {report['parameters']:,} | {report['rates']['step']:,.1f}"
             f" | {report['step_gflops']:,.0f} | {report['epoch_seconds'] / 60:,.1f}"

@@ -106,7 +106,7 @@ def _proof(found, runtime, seconds, evidence):
             threads: round(1e3 * value, 4) for threads, value in seconds.items()
         },
         "keras_predict_milliseconds": round(1e3 * evidence.predict_seconds, 3),
-        "device": provenance.device(),
+        "device": provenance.processor(),
     }
     measured = found.accuracy and {"keras": found.accuracy[0], "file": found.accuracy[1],
                                    "images": len(evidence.dataset.test)}  # fmt: skip
@@ -128,7 +128,7 @@ def _describe(staged, form, quantize, evidence, proof):
                   "trained_on": shape},
         "output": {"name": "probabilities", "dtype": "float32",
                    "shape": [None, len(run.class_names)]},
-        "run": {"name": run.folder.name} | run.info,
+        "run": {"name": run.name} | run.info,
         "settings": run.settings.model_dump(mode="json"),
         "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "versions": provenance.versions(),

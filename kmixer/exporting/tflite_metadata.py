@@ -47,7 +47,7 @@ def _metadata(run):
         {2: _vector(builder, [_images(builder, run)]), 3: _vector(builder, [_said(builder)])},
     )  # SubGraphMetadata: input_tensor_metadata, output_tensor_metadata
     root = _table(builder, 8, {
-        0: builder.CreateString(f"kmixer {run.folder.name}"),
+        0: builder.CreateString(f"kmixer {run.name}"),
         1: builder.CreateString(f"Image classifier of {len(run.class_names)} classes"),
         3: _vector(builder, [graph]),
         7: builder.CreateString(PARSER_VERSION),

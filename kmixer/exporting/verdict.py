@@ -7,6 +7,7 @@ import numpy as np
 from ..errors import RunError
 
 TOLERANCE = 1e-5  # of a float file's probabilities
+AGREEMENT = 0.9  # of a quantised file's first classes, where no labels tell its accuracy
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,8 @@ def check(verdict, name, quantize, max_drop):
     Raises:
         RunError: it differs by more than rounding, or has lost too much.
     """
+    if not np.isfinite(verdict.largest_difference):
+        raise RunError(f"{name}: gives answers that are no numbers; nothing was kept")
     if quantize == "none":
         if not (verdict.largest_difference <= TOLERANCE and verdict.agreement == 1.0):
             raise RunError(
@@ -60,7 +63,13 @@ def check(verdict, name, quantize, max_drop):
                 f" difference {verdict.largest_difference:.1e} (at most {TOLERANCE:.0e}),"
                 f" same first class {verdict.agreement:.2%}; nothing was kept"
             )
-    elif verdict.accuracy and not verdict.drop <= max_drop:
+    elif not verdict.accuracy:
+        if verdict.agreement < AGREEMENT:
+            raise RunError(
+                f"{name}: the same first class as Keras for {verdict.agreement:.2%} of"
+                f" {verdict.images} images, at least {AGREEMENT:.0%}; nothing was kept"
+            )
+    elif not verdict.drop <= max_drop:
         before, after = (f"{100 * share:.2f}" for share in verdict.accuracy)
         raise RunError(
             f"{name}: {before} % became {after} %, {verdict.drop:.2f} points lost, at most"

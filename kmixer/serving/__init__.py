@@ -1,5 +1,6 @@
 """An exported model behind HTTP: TensorFlow Serving's REST shape, and a page for people."""
 
+import re
 import socket
 import subprocess
 import sys
@@ -8,18 +9,20 @@ from importlib.util import find_spec
 
 from ..artefacts import MANIFEST, load_artefact
 from ..errors import RunError, SettingsError
-from ..exporting.formats import FORMATS, missing_modules
+from ..exporting.formats import FORMATS, QUANTIZATIONS, missing_modules
+from ..signals import terminations_as_errors
 
-__all__ = ["build_app", "find_artefact", "listening", "run"]
+__all__ = ["build_app", "find_artefact", "listening", "run", "served_name"]
 
-# Which export of a run is served, if it has several: the fastest for single images first.
+# Which export of a run is served, if it has several: formats that are fast for single images first,
+# and of one format the one that gives the model's own answers.
 PREFERRED = ("tflite", "onnx", "openvino", "saved_model", "torch")
 MODULES = ("fastapi", "uvicorn", "prometheus_client")
 SECONDS_TO_FINISH = 10  # what is being answered when the server is told to stop
 
 
 def find_artefact(folder, say=lambda line: None):
-    """Return the `Artefact` to serve: an export folder's, or of a run's exports the fastest.
+    """Return the `Artefact` to serve: an export folder's, or one of a run's by `PREFERRED`.
 
     Args:
         folder: of an export or of a run; a run without an export is exported first, in a process
@@ -37,23 +40,52 @@ def find_artefact(folder, say=lambda line: None):
         )
     if (folder / MANIFEST).is_file():
         return load_artefact(folder)
-    found = [
-        folder / "export" / name
-        for name in PREFERRED
-        if (folder / "export" / name / MANIFEST).is_file() and not missing_modules(FORMATS[name])
-    ]
+    found = _exports(folder)
     if not found:
-        say(f"{folder} has no export yet; exporting it to TFLite")
+        say(f"{folder} has no export that this machine can open; exporting it to TFLite")
         _export(folder)
-        found = [folder / "export" / "tflite"]
-    return load_artefact(found[0])
+        found = _exports(folder)
+    return found[0]
+
+
+def served_name(artefact, name=None):
+    """Return the name under which an artefact is served: `name`, or its run's, fit for an address.
+
+    Raises:
+        SettingsError: the name given is not.
+    """
+    if name is not None and not re.fullmatch(r"[\w.-]+", name):
+        raise SettingsError(
+            f"--name: received {name!r}, expected letters, digits, '.', '_' and '-'"
+        )
+    return name or re.sub(r"[^\w.-]+", "-", artefact.manifest["run"]["name"]) or "model"
+
+
+def _exports(folder):
+    """Return the `Artefact`s of a run that can be opened here, the preferred first."""
+    opened = [load_artefact(path.parent) for path in sorted(folder.glob(f"export/*/{MANIFEST}"))]
+    able = [a for a in opened if not missing_modules(FORMATS[a.manifest["format"]])]
+    return sorted(able, key=_preference)
+
+
+def _preference(artefact):
+    manifest = artefact.manifest
+    return PREFERRED.index(manifest["format"]), QUANTIZATIONS.index(manifest["quantize"])
 
 
 def _export(folder):
+    """Export a run in a process of its own, which is told to stop when this one is."""
     command = [sys.executable, "-m", "kmixer_cli", "export", str(folder), "--format", "tflite"]
-    done = subprocess.run([*command, "--quiet"], stderr=subprocess.PIPE, text=True, check=False)
-    if done.returncode:
-        raise RunError(done.stderr.strip().removeprefix("kmixer: ") or "the export failed")
+    child = subprocess.Popen([*command, "--quiet"], stderr=subprocess.PIPE, text=True)
+    try:
+        with terminations_as_errors():
+            _, said = child.communicate()
+    except BaseException:
+        child.terminate()  # it removes what is half done
+        child.communicate()
+        raise
+    if child.returncode:
+        raise RunError(said.strip().removeprefix("kmixer: ") or "the export failed")
 
 
 @contextmanager

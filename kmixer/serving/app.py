@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from importlib.resources import files
 
 from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -14,6 +15,7 @@ from starlette.exceptions import HTTPException
 from ..errors import DataError
 from . import wire
 from .batcher import Batcher, QueueFullError
+from .gate import Gate
 from .monitor import Monitor
 
 VERSION = "1"
@@ -42,16 +44,19 @@ def build_app(artefact, name, *, threads=None, max_batch=32, wait=0.0, max_waiti
         yield
         await run_in_threadpool(batcher.stop)
 
-    app = FastAPI(title="kmixer", docs_url=None, redoc_url=None, lifespan=lifespan)
-    app.state.served = Served(artefact, name, runtime, batcher, monitor, max_body)
+    app = FastAPI(
+        title="kmixer", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan
+    )
+    app.state.served = Served(
+        artefact, name, runtime, batcher, monitor, Gate(max_waiting, max_body)
+    )
     app.middleware("http")(monitor.watch)
     app.add_exception_handler(HTTPException, _as_error)
-    for path in (f"/v1/models/{name}", f"/v1/models/{name}/versions/{VERSION}"):
-        app.get(path)(_status)
-        app.get(f"{path}/metadata")(_metadata)
+    app.add_exception_handler(RequestValidationError, _as_bad_request)
+    for path in ("/v1/models/{model}", f"/v1/models/{{model}}/versions/{VERSION}"):
         app.post(f"{path}:predict")(_predict)
-    app.get("/v1/models/{other:path}")(_not_found)
-    app.post("/v1/models/{other:path}")(_not_found)
+        app.get(f"{path}/metadata")(_metadata)
+        app.get(path)(_status)
     app.post("/classify")(_classify)
     app.get("/health")(_health)
     app.get("/metrics", response_class=PlainTextResponse)(_metrics)
@@ -62,10 +67,25 @@ def build_app(artefact, name, *, threads=None, max_batch=32, wait=0.0, max_waiti
 class Served:
     """What the addresses share: the model, its queue, the counters, the limits."""
 
-    def __init__(self, artefact, name, runtime, batcher, monitor, max_body):
+    def __init__(self, artefact, name, runtime, batcher, monitor, gate):
         self.artefact, self.name, self.runtime = artefact, name, runtime
-        self.batcher, self.monitor, self.max_body = batcher, monitor, max_body
+        self.batcher, self.monitor, self.gate = batcher, monitor, gate
         self.started = time.time()
+
+    def check_name(self, model):
+        """Refuse a request for another model."""
+        if model != self.name:
+            raise HTTPException(404, f"Servable not found: {model}; this server has {self.name!r}")
+
+    async def read(self, request, reader, *arguments):
+        """Return what `reader` makes of a request's body."""
+        async with self.gate.body(request) as body:
+            try:
+                return await self.gate.read(
+                    reader, bytes(body), self.artefact.image_shape, *arguments
+                )
+            except DataError as error:
+                raise HTTPException(400, str(error)) from None
 
     async def ask(self, images):
         """Return the probabilities of uint8 images, `(n, classes)`."""
@@ -74,32 +94,18 @@ class Served:
         except QueueFullError as error:
             raise HTTPException(503, str(error), {"Retry-After": "1"}) from None
 
-    async def body(self, request):
-        """Return a request's body; one that is too long is refused before it is read."""
-        length = request.headers.get("content-length", "0")
-        too_long = HTTPException(413, f"the body is longer than {self.max_body:,} bytes")
-        if not length.isdecimal() or int(length) > self.max_body:
-            raise too_long
-        content = bytearray()
-        async for piece in request.stream():
-            content += piece
-            if len(content) > self.max_body:
-                raise too_long
-        return bytes(content)
 
-
-async def _predict(request: Request):
+async def _predict(request: Request, model: str):
     served = request.app.state.served
-    body = await served.body(request)
-    images, key = await _reading(wire.read_body, body, served.artefact.image_shape)
+    served.check_name(model)
+    images, key = await served.read(request, wire.read_body, served.gate.max_requests)
     return {key: (await served.ask(images)).tolist()}
 
 
 async def _classify(request: Request, invert: bool = False):
     """Take an image file as the body; tell classes, the best first, and what the model saw."""
     served = request.app.state.served
-    content = await served.body(request)
-    pixels = await _reading(wire.read_file, content, served.artefact.image_shape, invert)
+    pixels = await served.read(request, wire.read_file, invert)
     said = (await served.ask(pixels[None]))[0]
     order = (-said).argsort(kind="stable")
     names = served.artefact.class_names
@@ -109,20 +115,15 @@ async def _classify(request: Request, invert: bool = False):
     }
 
 
-async def _reading(read, *arguments):
-    try:
-        return await run_in_threadpool(read, *arguments)
-    except DataError as error:
-        raise HTTPException(400, str(error)) from None
-
-
-async def _status():
+async def _status(request: Request, model: str):
+    request.app.state.served.check_name(model)
     state = {"error_code": "OK", "error_message": ""}
     return {"model_version_status": [{"version": VERSION, "state": "AVAILABLE", "status": state}]}
 
 
-async def _metadata(request: Request):
+async def _metadata(request: Request, model: str):
     served = request.app.state.served
+    served.check_name(model)
     manifest = served.artefact.manifest
     height, width, channels = served.artefact.image_shape
 
@@ -148,11 +149,6 @@ async def _metadata(request: Request):
     }
 
 
-async def _not_found(other: str, request: Request):
-    served = request.app.state.served
-    raise HTTPException(404, f"Servable not found: {other}; this server has {served.name!r}")
-
-
 async def _health(request: Request):
     served = request.app.state.served
     return {"status": "ok", "seconds": round(time.time() - served.started, 1)}
@@ -174,3 +170,8 @@ async def _page(request: Request):
 
 async def _as_error(request: Request, error: HTTPException):
     return JSONResponse({"error": error.detail}, error.status_code, headers=error.headers)
+
+
+async def _as_bad_request(request: Request, error: RequestValidationError):
+    first = error.errors()[0]
+    return JSONResponse({"error": f"{'.'.join(map(str, first['loc']))}: {first['msg']}"}, 400)

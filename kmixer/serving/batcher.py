@@ -77,20 +77,21 @@ class Batcher:
         return jobs, False
 
     def _answer(self, jobs):
-        """Answer jobs; images of the same size go through the model together."""
-        for shape in dict.fromkeys(images.shape[1:] for images, _ in jobs):
-            same = [job for job in jobs if job[0].shape[1:] == shape]
-            try:
-                said = self._ask(np.concatenate([images for images, _ in same]))
-                ends = np.cumsum([len(images) for images, _ in same])
-                for (_, future), answer in zip(same, np.split(said, ends[:-1]), strict=True):
+        """Answer jobs together, but for those that nobody waits for any more."""
+        awaited = [job for job in jobs if job[1].set_running_or_notify_cancel()]
+        try:
+            if awaited:
+                said = self._ask(np.concatenate([images for images, _ in awaited]))
+                ends = np.cumsum([len(images) for images, _ in awaited])
+                for (_, future), answer in zip(awaited, np.split(said, ends[:-1]), strict=True):
                     future.set_result(answer)
-            except Exception as error:
-                for _, future in same:
+        except Exception as error:
+            for _, future in awaited:
+                if not future.done():
                     future.set_exception(error)
-            finally:
-                with self._lock:
-                    self.waiting -= sum(len(images) for images, _ in same)
+        finally:
+            with self._lock:
+                self.waiting -= sum(len(images) for images, _ in jobs)
 
     def _ask(self, images):
         said = []

@@ -1,7 +1,9 @@
 """Counters that Prometheus reads."""
 
 import time
+import traceback
 
+from fastapi.responses import JSONResponse
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 
@@ -30,7 +32,11 @@ class Monitor:
     async def watch(self, request, answer):
         """Count and time a request; what is no address of ours counts as one route."""
         began = time.perf_counter()
-        response = await answer(request)
+        try:
+            response = await answer(request)
+        except Exception as error:
+            traceback.print_exception(error)  # ours to mend; the client gets one line
+            response = JSONResponse({"error": f"{type(error).__name__}; see the server"}, 500)
         route = getattr(request.scope.get("route"), "path", "other")
         self.requests.labels(route, response.status_code).inc()
         self.seconds.labels(route).observe(time.perf_counter() - began)

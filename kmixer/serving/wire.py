@@ -14,13 +14,14 @@ INPUT = "images"
 MAX_PIXELS = 16_000_000  # of a file, before it is decoded; many are decoded at once
 
 
-def read_body(body, shape):
+def read_body(body, shape, most):
     """Return the images of a predict request.
 
     Args:
         body: bytes of a JSON object with `instances` (rows) or `inputs` (columns); an image is
             `{"b64": …}`, a file in base64, or whole numbers 0..255 `(height, width, channels)`.
         shape: (height, width, channels) that the model was trained on.
+        most: images that one request may hold.
 
     Returns:
         (uint8 `(n, *shape)`, the key that the answer is to have).
@@ -38,6 +39,8 @@ def read_body(body, shape):
                 items = items[INPUT]
             if not isinstance(items, list) or not items:
                 raise DataError(f"{key}: expected a list of one image or more")
+            if len(items) > most:
+                raise DataError(f"{key}: received {len(items):,} images, expected at most {most:,}")
             return np.stack(
                 [_image(item, index, shape) for index, item in enumerate(items)]
             ), answer
@@ -96,17 +99,17 @@ def _image(item, index, shape):
 def _pixels(item, where, shape):
     wanted = "×".join(map(str, shape))
     try:
-        pixels = np.array(item)
+        cells = np.array(item, dtype=object)  # which makes nothing larger than what was sent
     except (ValueError, RecursionError):
         raise DataError(f"{where}: rows of unequal length, expected {wanted}") from None
-    if pixels.shape == tuple(shape[:2]) and shape[2] == 1:
-        pixels = pixels[..., None]
-    if pixels.shape != tuple(shape):
-        received = "×".join(map(str, pixels.shape)) or _kind(item)
+    if cells.shape == tuple(shape[:2]) and shape[2] == 1:
+        cells = cells[..., None]
+    if cells.shape != tuple(shape):
+        received = "×".join(map(str, cells.shape)) or _kind(item)
         raise DataError(f"{where}: received {received}, expected {wanted} or {{'b64': …}}")
-    if pixels.dtype.kind not in "iu" or pixels.min() < 0 or pixels.max() > 255:
+    if not all(type(cell) is int and 0 <= cell <= 255 for cell in cells.flat):
         raise DataError(f"{where}: expected whole numbers 0 to 255")
-    return pixels.astype(np.uint8)
+    return cells.astype(np.uint8)
 
 
 def _kind(value):
