@@ -23,6 +23,8 @@ from . import (
     train,
 )
 
+CTRL_C = 130
+
 app = typer.Typer(
     name="kmixer",
     help="Train, compare, tune and ship small all-MLP image classifiers on any Keras backend.",
@@ -75,9 +77,12 @@ def main(arguments=None):
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
     try:
-        sys.exit(app(args=arguments, prog_name="kmixer", standalone_mode=False))
+        code = app(args=arguments, prog_name="kmixer", standalone_mode=False)
+        if code == CTRL_C:  # Typer catches it and says nothing
+            _fail("interrupted", CTRL_C)
+        sys.exit(code)
     except KeyboardInterrupt:
-        _fail("interrupted", 130)
+        _fail("interrupted", CTRL_C)
     except BrokenPipeError:  # the reader, such as `head`, has gone
         sys.stderr.close()
         sys.exit(1)
