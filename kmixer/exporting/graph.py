@@ -12,26 +12,30 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+LEVELS = 255  # of an 8-bit integer
+AT_ONCE = 64  # images, where they are not batched by who calls
 RESIZE = "resize"  # the scope of the operations that fit an image to the model's size
 
 
-def fixed_size(model, image_shape, *, quantized=False):
+def fixed_size(model, image_shape, *, representative=None):
     """Return a function of images of the size trained on, any number of them.
 
     Args:
         model: a Keras model, uint8 images → logits.
         image_shape: (height, width, channels).
-        quantized: pixels arrive as float32 0..255, and layer norms are lengths: what the converter
-            to 8-bit integers needs.
+        representative: uint8 images to calibrate with; then pixels arrive as float32 0..255, and
+            layer norms are lengths: what the converter to 8-bit integers needs.
 
     Returns:
         A `tf.function`: `(batch, height, width, channels)` → float32 `(batch, classes)`.
     """
-    dtype = tf.float32 if quantized else tf.uint8
+    dtype, layer_norm = tf.uint8, _layer_norm
+    if representative is not None:
+        dtype, layer_norm = tf.float32, _length_norm(_off_centre(model, representative))
 
     @tf.function(input_signature=[tf.TensorSpec((None, *image_shape), dtype, name="images")])
     def probabilities(images):
-        with _written_out(quantized):
+        with _written_out(layer_norm):
             return {"probabilities": tf.nn.softmax(_logits(model, images))}
 
     return probabilities
@@ -97,11 +101,11 @@ def _bilinear(length, begin, extent, size):
 
 
 @contextmanager
-def _written_out(quantized=False):
+def _written_out(layer_norm=None):
     """Trace dense layers and layer norms as the functions below."""
     forms = {
         keras.layers.Dense: _dense,
-        keras.layers.LayerNormalization: _length_norm if quantized else _layer_norm,
+        keras.layers.LayerNormalization: layer_norm or _layer_norm,
     }
     kept = {kind: kind.call for kind in forms}
     for kind, form in forms.items():
@@ -134,14 +138,41 @@ def _layer_norm(layer, x):
     return centred * tf.math.rsqrt(variance + layer.epsilon) * layer.gamma + layer.beta
 
 
-def _length_norm(layer, x):
-    """The same through the vector's length, which is one operation on integers.
+def _off_centre(model, images):
+    """Return the ids of the layer norms whose inputs have a mean that eight bits can tell from 0.
+
+    That of another norm's output has none, and a scale for it would be too small to compute with.
+    """
+    found = set()
+
+    def note(layer, x):
+        mean = tf.reduce_max(tf.abs(tf.reduce_mean(x, axis=-1)))
+        if mean > tf.reduce_max(tf.abs(x)) / LEVELS:
+            found.add(id(layer))
+        return _layer_norm(layer, x)
+
+    with _written_out(note):
+        for at in range(0, len(images), AT_ONCE):
+            _logits(model, tf.constant(images[at : at + AT_ONCE]))
+    return found
+
+
+def _length_norm(off_centre):
+    """Return a layer norm through the vector's length, which is one operation on integers.
 
     The variance itself has too wide a range for eight bits. The mean comes from a matrix product,
     lest the converter merge the difference into the square.
+
+    Args:
+        off_centre: see `_off_centre`.
     """
-    channels = x.shape[-1]
-    centred = x + tf.matmul(x, tf.fill((channels, 1), -1.0 / channels))
-    squares = tf.reduce_sum(tf.square(centred), axis=-1, keepdims=True)
-    direction = centred * tf.math.rsqrt(squares + np.float32(layer.epsilon * channels))
-    return direction * (layer.gamma * np.float32(channels**0.5)) + layer.beta
+
+    def call(layer, x):
+        channels = x.shape[-1]
+        if id(layer) in off_centre:
+            x = x + tf.matmul(x, tf.fill((channels, 1), -1.0 / channels))
+        squares = tf.reduce_sum(tf.square(x), axis=-1, keepdims=True)
+        direction = x * tf.math.rsqrt(squares + np.float32(layer.epsilon * channels))
+        return direction * (layer.gamma * np.float32(channels**0.5)) + layer.beta
+
+    return call

@@ -21,7 +21,9 @@ def write(model, run, folder, quantize, representative):
             `"int8"` (integers throughout).
         representative: for `"int8"`, uint8 training images `(n, height, width, channels)`.
     """
-    function = graph.fixed_size(model, tuple(run.info["input_shape"]), quantized=quantize == "int8")
+    function = graph.fixed_size(
+        model, tuple(run.info["input_shape"]), representative=representative
+    )
     with tempfile.TemporaryDirectory() as temporary:
         save(model, function, temporary)
         converter = tf.lite.TFLiteConverter.from_saved_model(temporary)
