@@ -7,6 +7,8 @@ import typer
 
 from .terminal import Backend, DataDir, Json, Quiet, Terminal, percent
 
+FILES = ("model.", "saved_model.pb")  # a format's own, that one looks for
+
 
 def export(
     run: Annotated[Path | None, typer.Argument(help="A finished run folder.")] = None,
@@ -113,7 +115,8 @@ def _print(terminal, artefacts):
         f" Keras' predict takes {first['keras_predict_milliseconds']:.1f} ms an image"
     )
     for artefact in artefacts:
-        terminal.say(f"in {artefact.folder}: {artefact.manifest['file']}, labels.txt, README.md, …")
+        names = [name for name in artefact.manifest["files"] if name.startswith(FILES)]
+        terminal.say(f"in {artefact.folder}: {', '.join(names)}, labels.txt, README.md, …")
     terminal.result({"exports": [{"folder": str(a.folder)} | a.manifest for a in artefacts]})
 
 
