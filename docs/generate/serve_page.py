@@ -24,8 +24,10 @@ curl --data-binary @photo.png http://127.0.0.1:8501/classify
 
 The first two are TensorFlow Serving's REST calls, errors too: `{"error": "…"}` with 400 (what is wrong with which
 instance), 404, 413 (longer than `--max-body`, refused before it is read), 503 with Retry-After (more than `--queue` images
-wait). Images of more than 16 megapixels are refused before they are decoded. Requests that wait are answered together,
-up to `--max-batch` images. SIGTERM and Ctrl-C let what has begun finish.
+wait, or requests are in hand). Images of more than 16 megapixels are refused before they are decoded, and no more
+than four are decoded at a time. Requests that wait are answered together, up to `--max-batch` images. SIGTERM and
+Ctrl-C let what has begun finish. A file whose SHA-256 is not its manifest's is not served. Why it is so:
+[ADR 16](adr/0016-serve.md).
 """
 
 
