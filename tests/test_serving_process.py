@@ -211,3 +211,52 @@ def test_one_draws_by_keyboard_and_sees_what_the_model_saw(browser, server):
     png = base64.b64decode(script(source).removeprefix("data:image/png;base64,"))
     drawn = np.asarray(Image.open(io.BytesIO(png)))
     assert drawn[:2].mean() > 180 and (drawn[5:] == 0).all()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="paths as Chromium on Linux takes them")
+@pytest.mark.parametrize(
+    "event",
+    [
+        "new ClipboardEvent('paste', {clipboardData: carried, bubbles: true})",
+        "new DragEvent('drop', {dataTransfer: carried, bubbles: true, cancelable: true})",
+    ],
+    ids=["paste", "drop"],
+)
+def test_one_pastes_or_drops_an_image(browser, server, image_file, event):
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    browser.get(server.address + "/")
+    browser.execute_script(
+        "const bytes = Uint8Array.from(atob(arguments[0]), c => c.charCodeAt(0));"
+        "const carried = new DataTransfer();"
+        "carried.items.add(new File([bytes], 'i.png', {type: 'image/png'}));"
+        f"document.body.dispatchEvent({event});",
+        base64.b64encode(image_file.read_bytes()).decode(),
+    )
+    first = "return document.querySelector('#said li')?.textContent || ''"
+    WebDriverWait(browser, 20).until(lambda _: browser.execute_script(first).startswith("below"))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="paths as Chromium on Linux takes them")
+def test_the_page_reads_a_test_image_of_fashion_mnist(browser, kmixer_cli, tmp_path):
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    from kmixer.datasets import load
+
+    done = kmixer_cli("train", "fmnist", "--epochs", 2, "--out", tmp_path / "run", timeout=600)
+    assert done.returncode == 0, done.stderr
+    test = load("fmnist").test
+    Image.fromarray(test.images[0, :, :, 0]).save(tmp_path / "boot.png")
+    server = Server(tmp_path / "run")  # which exports it first
+    try:
+        browser.get(server.address + "/")
+        browser.find_element(By.ID, "file").send_keys(str(tmp_path / "boot.png"))
+        first = "return document.querySelector('#said li')?.textContent || ''"
+        says = lambda _: browser.execute_script(first).startswith("Ankle boot")  # noqa: E731
+        WebDriverWait(browser, 20).until(says)
+        if kept := os.environ.get("KMIXER_SCREENSHOT"):
+            browser.save_screenshot(kept)
+    finally:
+        server.stop()
