@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import dataclass
-from hashlib import file_digest
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
@@ -10,6 +9,7 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, PositiveInt, ValidationError
 
+from .atomic import checksum
 from .errors import RunError
 
 MANIFEST = "manifest.json"
@@ -91,11 +91,10 @@ class Artefact:
     def _check(self, name, file):
         path = self.folder / name
         try:
-            with path.open("rb") as opened:
-                found = file_digest(opened, "sha256").hexdigest()
+            found = checksum(path)
         except OSError as error:
             raise RunError(f"{path}: cannot be read: {error.strerror}") from None
-        if found != file["sha256"]:
+        if found["sha256"] != file["sha256"]:
             raise RunError(f"{path}: damaged or changed: its SHA-256 is not the manifest's")
 
 

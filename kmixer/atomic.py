@@ -3,7 +3,7 @@
 import os
 import shutil
 from contextlib import contextmanager
-from hashlib import sha256
+from hashlib import file_digest
 from pathlib import Path
 
 from .errors import RunError
@@ -66,20 +66,17 @@ def replacing_folder(folder, mark):
         shutil.rmtree(old, ignore_errors=True)
 
 
-def checksums(folder, only=None):
-    """Return bytes and SHA-256 of each file below a folder, by its path there.
+def checksum(path):
+    """Return a file's bytes and SHA-256 as a manifest holds them."""
+    with path.open("rb") as file:
+        digest = file_digest(file, "sha256").hexdigest()
+    return {"bytes": path.stat().st_size, "sha256": digest}
 
-    Args:
-        folder: where they lie.
-        only: the paths to look at; default all.
-    """
+
+def checksums(folder):
+    """Return the `checksum` of each file below a folder, by its path there."""
     paths = sorted(path for path in Path(folder).rglob("*") if path.is_file())
-    named = {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
-    return {
-        name: {"bytes": len(content), "sha256": sha256(content).hexdigest()}
-        for name, content in named.items()
-        if only is None or name in only
-    }
+    return {path.relative_to(folder).as_posix(): checksum(path) for path in paths}
 
 
 def write_text(path, text):

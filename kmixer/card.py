@@ -75,14 +75,13 @@ def _render(run, kind, manifest=None):
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
     environment.filters["percent"] = lambda share: f"{100 * share:.2f} %"
-    shape = run.info["input_shape"]
+    shape, metrics = run.info["input_shape"], run.metrics if run.finished else None
     return environment.from_string(source).render(
         run=run,
         name=run.name,
         data=run.info["dataset"] or "images that the weights' authors chose",
-        metrics=run.metrics if run.finished else None,
-        best=run.metrics["best"]["test"] if run.finished else None,
-        accuracy=_accuracy(run, manifest),
+        metrics=metrics,
+        accuracy=_accuracy(metrics, manifest),
         settings=run.settings,
         shape="×".join(map(str, shape)),
         size=f"{shape[0]}×{shape[1]}",
@@ -95,12 +94,12 @@ def _render(run, kind, manifest=None):
     )
 
 
-def _accuracy(run, manifest):
+def _accuracy(metrics, manifest):
     """Return the test accuracy of what the card is of: a quantised file has its own."""
     measured = manifest and manifest["proof"]["test_accuracy"]
     if measured:
         return measured["file"]
-    return run.metrics["best"]["test"]["accuracy"] if run.finished else None
+    return metrics and metrics["best"]["test"]["accuracy"]
 
 
 def _quoted(text):

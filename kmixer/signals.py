@@ -31,15 +31,8 @@ def stop_requests():
             raise InterruptedRunError("stopped at once", request.signal)
         request.signal = number
 
-    named = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
-    present = [getattr(signal, name) for name in named if hasattr(signal, name)]
-    caught = [number for number in present if signal.getsignal(number) != signal.SIG_IGN]
-    before = {number: signal.signal(number, ask) for number in caught}
-    try:
+    with _caught(("SIGINT", "SIGTERM", "SIGHUP"), ask):
         yield request
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextmanager
@@ -53,11 +46,18 @@ def terminations_as_errors():
     def stop(number, frame):
         raise InterruptedRunError("interrupted; nothing half-written was kept", number)
 
-    present = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    with _caught(("SIGTERM", "SIGHUP"), stop):
+        yield
+
+
+@contextmanager
+def _caught(names, handler):
+    """Install a handler for signals, but for those that are ignored, or not there (Windows)."""
+    present = [getattr(signal, name) for name in names if hasattr(signal, name)]
     caught = [number for number in present if signal.getsignal(number) != signal.SIG_IGN]
-    before = {number: signal.signal(number, stop) for number in caught}
+    before = {number: signal.signal(number, handler) for number in caught}
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, kept in before.items():
+            signal.signal(number, kept)

@@ -159,6 +159,16 @@ def test_what_cannot_be_served_is_one_line(tmp_path, monkeypatch):
         serving.find_artefact(tmp_path)
 
 
+def first_class(browser, name):
+    """Wait until the page tells this class first; return whether it did."""
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    first = "return document.querySelector('#said li')?.textContent || ''"
+    return WebDriverWait(browser, 20).until(
+        lambda _: browser.execute_script(first).startswith(name), f"{name} is not told first"
+    )
+
+
 @pytest.mark.skipif(os.name != "posix", reason="paths as Chromium on Linux takes them")
 def test_the_page_reads_a_real_image_and_a_drawing(browser, server, image_file, tmp_path):
     from selenium.webdriver.common.by import By
@@ -167,18 +177,14 @@ def test_the_page_reads_a_real_image_and_a_drawing(browser, server, image_file, 
     browser.get(server.address + "/")
     script, find = browser.execute_script, browser.find_element
 
-    def says(name):
-        first = "return document.querySelector('#said li')?.textContent || ''"
-        WebDriverWait(browser, 20).until(lambda _: script(first).startswith(name))
-
     assert find(By.ID, "name").text == "halves" and "2 classes" in find(By.ID, "about").text
     find(By.ID, "file").send_keys(str(image_file))
-    says("below")
+    assert first_class(browser, "below")
     seen = "const i = document.getElementById('seen'); return [i.naturalWidth, i.naturalHeight]"
     assert script(seen) == [8, 8]
     for name in ("above", "below"):  # black and white swapped, and back
         find(By.CSS_SELECTOR, "label.check").click()
-        says(name)
+        assert first_class(browser, name)
     assert script("return document.documentElement.scrollWidth") <= 390
     names = script("return performance.getEntriesByType('resource').map(e => e.name)")
     assert all(name.startswith((server.address, "data:")) for name in names)
@@ -223,7 +229,6 @@ def test_one_draws_by_keyboard_and_sees_what_the_model_saw(browser, server):
     ids=["paste", "drop"],
 )
 def test_one_pastes_or_drops_an_image(browser, server, image_file, event):
-    from selenium.webdriver.support.ui import WebDriverWait
 
     browser.get(server.address + "/")
     browser.execute_script(
@@ -233,15 +238,13 @@ def test_one_pastes_or_drops_an_image(browser, server, image_file, event):
         f"document.body.dispatchEvent({event});",
         base64.b64encode(image_file.read_bytes()).decode(),
     )
-    first = "return document.querySelector('#said li')?.textContent || ''"
-    WebDriverWait(browser, 20).until(lambda _: browser.execute_script(first).startswith("below"))
+    assert first_class(browser, "below")
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="paths as Chromium on Linux takes them")
 def test_the_page_reads_a_test_image_of_fashion_mnist(browser, kmixer_cli, tmp_path):
     from selenium.webdriver.common.by import By
-    from selenium.webdriver.support.ui import WebDriverWait
 
     from kmixer.datasets import load
 
@@ -253,9 +256,7 @@ def test_the_page_reads_a_test_image_of_fashion_mnist(browser, kmixer_cli, tmp_p
     try:
         browser.get(server.address + "/")
         browser.find_element(By.ID, "file").send_keys(str(tmp_path / "boot.png"))
-        first = "return document.querySelector('#said li')?.textContent || ''"
-        says = lambda _: browser.execute_script(first).startswith("Ankle boot")  # noqa: E731
-        WebDriverWait(browser, 20).until(says)
+        assert first_class(browser, "Ankle boot")
         if kept := os.environ.get("KMIXER_SCREENSHOT"):
             browser.save_screenshot(kept)
     finally:

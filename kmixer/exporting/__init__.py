@@ -1,6 +1,7 @@
 """A finished run → a file that runs without kmixer and Keras, proved to give the same answers."""
 
 import json
+import shutil
 import tempfile
 import time
 from contextlib import ExitStack
@@ -118,7 +119,7 @@ def _describe(staged, form, quantize, evidence, proof):
     run = evidence.run
     shape = list(run.info["input_shape"])
     size = [None, None] if form.any_size else shape[:2]
-    atomic.write_text(staged / "labels.txt", "".join(f"{name}\n" for name in run.class_names))
+    shutil.copyfile(run.folder / "labels.txt", staged / "labels.txt")
     manifest = {
         "format": form.name,
         "quantize": quantize,
@@ -136,5 +137,5 @@ def _describe(staged, form, quantize, evidence, proof):
     }  # fmt: skip
     manifest["files"] = atomic.checksums(staged)
     atomic.write_text(staged / "README.md", export_card(run, manifest))
-    manifest["files"] |= atomic.checksums(staged, only=["README.md"])
+    manifest["files"]["README.md"] = atomic.checksum(staged / "README.md")
     atomic.write_text(staged / MANIFEST, json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")

@@ -1,13 +1,14 @@
 """What every export of a run is held against: real images, and what Keras says of them."""
 
-import time
 from functools import cached_property
 from statistics import median
 
 import numpy as np
 
 from ..datasets import load
+from ..evaluation import predict
 from ..prediction import probabilities
+from ..timing import seconds
 
 IMAGES = 256
 REPRESENTATIVE = 512
@@ -50,17 +51,15 @@ class Evidence:
     @cached_property
     def accuracy(self):
         """Keras' share of right answers on the whole test set."""
-        said = probabilities(self.model, self.dataset.test.images)
-        return float((said.argmax(axis=1) == self.dataset.test.labels).mean())
+        return predict(self.model, self.dataset.test).accuracy
 
     @cached_property
     def predict_seconds(self):
         """Median seconds of `model.predict` for an image by itself."""
-        taken = []
-        for image in self.images[: PREDICT_CALLS + 1]:
-            began = time.perf_counter()
-            self.model.predict(image[None], verbose=0)
-            taken.append(time.perf_counter() - began)
+        taken = [
+            seconds(lambda image=image: self.model.predict(image[None], verbose=0))
+            for image in self.images[: PREDICT_CALLS + 1]
+        ]
         return median(taken[1:])
 
     def _draw(self, images, count):

@@ -12,6 +12,7 @@ from statistics import median
 import numpy as np
 
 from ..artefacts import open_file
+from ..timing import seconds
 
 BATCH = 64
 LATENCY_SECONDS, MOST_CALLS = 0.5, 500
@@ -46,9 +47,7 @@ def _latency(predict, images):
     predict(images[:1])
     while len(taken) < 10 or (len(taken) < MOST_CALLS and time.perf_counter() < until):
         image = images[len(taken) % len(images)][None]
-        began = time.perf_counter()
-        predict(image)
-        taken.append(time.perf_counter() - began)
+        taken.append(seconds(lambda image=image: predict(image)))
     return median(taken)
 
 

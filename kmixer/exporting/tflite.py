@@ -37,7 +37,8 @@ def write(model, run, folder, quantize, representative):
     content = flatbuffer_utils.convert_object_to_bytearray(packed)
     path = folder / "model.tflite"
     path.write_bytes(content)
-    tflite_metadata.append_labels(path, run.class_names)
+    labels = (run.folder / "labels.txt").read_text(encoding="utf-8")
+    tflite_metadata.append_labels(path, labels)
 
 
 def _quantize(converter, quantize, representative):

@@ -32,10 +32,10 @@ def describe(model, run):
     model.metadata = [*(model.metadata or []), entry]
 
 
-def append_labels(path, class_names):
-    """Append the class names as a file, as a zip archive's tail: any zip reader finds them."""
+def append_labels(path, labels):
+    """Append the text of labels.txt as a zip archive's tail: any zip reader finds it."""
     with zipfile.ZipFile(path, "a") as archive:
-        archive.writestr(zipfile.ZipInfo(LABELS), "".join(f"{name}\n" for name in class_names))
+        archive.writestr(zipfile.ZipInfo(LABELS), labels)
 
 
 def _metadata(run):
