@@ -121,6 +121,7 @@ def _refuse(*arguments, **options):
 
 def _swallow(*arguments, **options):
     time.sleep(60)
+    raise TimeoutError
 
 
 @pytest.mark.parametrize("connect", [_refuse, _swallow])
