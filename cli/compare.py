@@ -8,6 +8,7 @@ import typer
 from .terminal import Json, Quiet, Terminal, percent
 
 MOST_DIFFERENCES = 8  # more is a wall; the report has them all
+NOT_READ = "–"  # a search's trials leave the test set alone
 ONLY_WIDE = ("train %", "best", "MFLOPs", "examples/s")  # on a wide terminal
 
 
@@ -81,7 +82,7 @@ def _cells(rows):
         [
             row["run"],
             row["dataset"],
-            *(f"{100 * row[f'{name}_accuracy']:.2f}" for name in accuracies),
+            *(_hundredths(row[f"{name}_accuracy"]) for name in accuracies),
             f"{row['best_epoch']}/{row['epochs']}",
             f"{row['parameters']:,}",
             f"{row['flops'] / 1e6:.2f}",
@@ -91,6 +92,10 @@ def _cells(rows):
         for row in rows
     ]
     return header, cells
+
+
+def _hundredths(share):
+    return NOT_READ if share is None else f"{100 * share:.2f}"
 
 
 def _print_differences(terminal, runs):

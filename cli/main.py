@@ -21,6 +21,7 @@ from . import (
     serve,
     sweep,
     train,
+    tune,
 )
 
 CTRL_C = 130
@@ -40,6 +41,7 @@ app.command("resume")(train.resume)
 app.command("compare")(compare.compare)
 app.command("report")(report.report)
 app.command("sweep")(sweep.sweep)
+app.command("tune")(tune.tune)
 app.command("evaluate")(evaluate.evaluate)
 app.command("export")(export.export)
 app.command("predict")(predict.predict)

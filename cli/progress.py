@@ -98,7 +98,8 @@ class TrainingProgress(keras.callbacks.Callback):
         rows = [
             [name, *(f"{percent(part['accuracy'])} (loss {part['loss']:.4f})"
                      for part in (metrics[key][name] for key in ("best", "last")))]
-            for name in ("train", "validation", "test")
+            for name, measured in metrics["best"].items()
+            if measured
         ]  # fmt: skip
         best, last = f"best epoch ({metrics['best_epoch']})", f"last epoch ({metrics['epochs']})"
         self.terminal.table(None, ["accuracy", best, last], rows)

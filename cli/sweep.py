@@ -89,13 +89,13 @@ def _run_all(terminal, folder, combinations, words, quiet):
         if state == "new":
             sweeps.clear(run)
             command += [word for text in texts for word in ("--set", text)] + ["--out", str(run)]
-        code = _kmixer([*command, *(["--quiet"] if quiet else [])], folder)
+        code = run_kmixer([*command, *(["--quiet"] if quiet else [])], folder)
         if code:
             failed[name] = code
     return failed
 
 
-def _kmixer(words, folder):
+def run_kmixer(words, folder, environment=None):
     """Run one `kmixer` command as a process of its own and return its exit code.
 
     It has a session of its own, so that Ctrl-C reaches it once, through here; `-P` keeps modules in
@@ -111,8 +111,9 @@ def _kmixer(words, folder):
 
     with stop_requests() as request:
         process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "kmixer_cli", *words], start_new_session=True
-        )
+            [sys.executable, "-P", "-m", "kmixer_cli", *words],
+            start_new_session=True, env=environment,
+        )  # fmt: skip
         try:
             while process.poll() is None and not request.signal:
                 time.sleep(POLL_SECONDS)

@@ -108,5 +108,5 @@ def _bar(console, description):
 
 
 def percent(share):
-    """Return a share as per cent with two places."""
-    return f"{100 * share:.2f} %"
+    """Return a share as per cent with two places; a dash for None, what was not read."""
+    return "–" if share is None else f"{100 * share:.2f} %"

@@ -99,7 +99,8 @@ def _accuracy(metrics, manifest):
     measured = manifest and manifest["proof"]["test_accuracy"]
     if measured:
         return measured["file"]
-    return metrics and metrics["best"]["test"]["accuracy"]
+    test = metrics and metrics["best"]["test"]
+    return test["accuracy"] if test else None
 
 
 def _quoted(text):

@@ -155,13 +155,18 @@ def _row(run):
         "best_epoch": metrics["best_epoch"],
         "train_accuracy": at_best["train"]["accuracy"],
         "validation_accuracy": at_best["validation"]["accuracy"],
-        "test_accuracy": at_best["test"]["accuracy"],
-        "last_test_accuracy": metrics["last"]["test"]["accuracy"],
+        "test_accuracy": _test_accuracy(at_best),
+        "last_test_accuracy": _test_accuracy(metrics["last"]),
         "parameters": metrics["trainable_parameters"],
         "flops": metrics["flops"],
         "examples_per_second": metrics["examples_per_second"],
         "seconds": metrics["seconds"],
     }
+
+
+def _test_accuracy(figures):
+    """Return the test accuracy; None of a search's trial, which did not read the test set."""
+    return figures["test"] and figures["test"]["accuracy"]
 
 
 def as_csv(rows):
@@ -197,7 +202,9 @@ def common_folder(runs):
 def curves(runs):
     """Return a figure with the runs' curves over each other, by each of `CURVES`."""
     labels = [
-        f"{figures.shorten(row['run'])}  {100 * row['test_accuracy']:.2f} %" for row in table(runs)
+        figures.shorten(row["run"])
+        + ("" if row["test_accuracy"] is None else f"  {100 * row['test_accuracy']:.2f} %")
+        for row in table(runs)
     ]
     noted = [
         f"{label}  ({run.settings.soft_labels})" if run.settings.soft_labels else label

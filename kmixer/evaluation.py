@@ -98,7 +98,7 @@ class Mistake:
 
 @dataclass(frozen=True)
 class SplitFigures:
-    """Loss and accuracy on validation and test, and the test set's confusion matrix."""
+    """Loss and accuracy on validation and test (None if not read), and a confusion matrix."""
 
     figures: dict
     confusion_matrix: np.ndarray
@@ -118,14 +118,14 @@ def predict(model, split, flip_averaging=False):
     return Predictions(said, split.labels)
 
 
-def measure_splits(model, dataset):
-    """Measure a model on the validation and the test split."""
-    validation, test = predict(model, dataset.validation), predict(model, dataset.test)
+def measure_splits(model, dataset, splits=("validation", "test")):
+    """Measure a model on splits; the confusion matrix is that of the last one."""
+    said = {name: predict(model, dataset.splits[name]) for name in splits}
     figures = {
         name: {"loss": predictions.loss, "accuracy": predictions.accuracy}
-        for name, predictions in (("validation", validation), ("test", test))
+        for name, predictions in said.items()
     }
-    return SplitFigures(figures, test.confusion_matrix)
+    return SplitFigures({"test": None} | figures, said[splits[-1]].confusion_matrix)
 
 
 def evaluate(run, dataset, split_name="test", flip_averaging=False):

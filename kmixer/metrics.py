@@ -15,11 +15,11 @@ class Figures(BaseModel):
 
 
 class Splits(BaseModel):
-    """Of one epoch's weights."""
+    """Of one epoch's weights; a search's trials do not read the test set."""
 
     train: Figures
     validation: Figures
-    test: Figures
+    test: Figures | None
 
 
 class Metrics(BaseModel):

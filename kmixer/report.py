@@ -72,6 +72,8 @@ def _section(name, run, datasets):
         "token_mixing": {},
         "problem": None,
     }
+    if not run.metrics["best"]["test"]:
+        return section | {"problem": "it is a search's trial, and the test set is not read"}
     try:
         dataset = _dataset(run, datasets)
         evaluation.check_same_kind(run, dataset)

@@ -3,7 +3,7 @@
 import re
 from importlib import resources
 from pathlib import Path
-from typing import get_args
+from typing import get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -135,6 +135,17 @@ def _flat(values, path=""):
         return {path: values}
     return {k: v for key, inner in values.items()
             for k, v in _flat(inner, f"{path}.{key}" if path else key).items()}  # fmt: skip
+
+
+def paths(section=Settings, above=""):
+    """Return the paths of all settings, whatever the model, the optimizer and the schedule are."""
+    found = []
+    for name, field in section.model_fields.items():
+        path = f"{above}.{name}" if above else name
+        listed = get_origin(field.annotation) is list  # its items have no path
+        below = () if listed else _sections(section).get(name, ())
+        found += [path, *(key for each in below for key in paths(each, path))]
+    return list(dict.fromkeys(found))
 
 
 def merge(lower, upper):

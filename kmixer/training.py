@@ -30,7 +30,7 @@ from .signals import stop_requests
 
 
 def train(settings, *, preset=None, command="kmixer.train(...)", root="saved_models", name=None,
-          out=None, watchers=(), announce=None):  # fmt: skip
+          out=None, watchers=(), announce=None, read_test=True):  # fmt: skip
     """Train a classifier and write its run folder.
 
     Args:
@@ -43,6 +43,7 @@ def train(settings, *, preset=None, command="kmixer.train(...)", root="saved_mod
         out: the run folder itself, instead of root and name.
         watchers: more Keras callbacks, such as a progress display.
         announce: called with (run, dataset, model) before training begins.
+        read_test: whether the test set is read at the end; a search judges by validation alone.
 
     Returns:
         The finished `Run`.
@@ -67,10 +68,10 @@ def train(settings, *, preset=None, command="kmixer.train(...)", root="saved_mod
     check_model(settings, dataset)
     stem = _stem(dataset.name, preset)
     run = create_run(settings, info, dataset.class_names, root=root, stem=stem, name=name, out=out)
-    return _fit(run, dataset, watchers, announce)
+    return _fit(run, dataset, watchers, announce, read_test)
 
 
-def resume(run, *, watchers=(), announce=None):
+def resume(run, *, watchers=(), announce=None, read_test=True):
     """Go on with an interrupted run from its last whole epoch; the rest as `train`.
 
     Raises:
@@ -86,7 +87,7 @@ def resume(run, *, watchers=(), announce=None):
         raise RunError(
             f"{run.folder}: trained on other images than {run.settings.data.name} holds now"
         )
-    return _fit(run, dataset, watchers, announce)
+    return _fit(run, dataset, watchers, announce, read_test)
 
 
 def check_model(settings, dataset):
@@ -121,7 +122,7 @@ def _stem(dataset_name, preset):
     return preset if preset.startswith(dataset_name) else f"{dataset_name}-{preset}"
 
 
-def _fit(run, dataset, watchers, announce):
+def _fit(run, dataset, watchers, announce, read_test):
     settings = run.settings
     keras.utils.set_random_seed(settings.training.seed)
     model = run.build_model()
@@ -155,7 +156,7 @@ def _fit(run, dataset, watchers, announce):
             if write.rows:
                 _draw(run, write.rows)
         _heed(request, f"all epochs are saved; go on with: kmixer resume {run.folder}")
-        _finish(run, model, dataset, write)
+        _finish(run, model, dataset, write, read_test)
         _heed(request, f"but the run is finished: {run.folder}")
     return run
 
@@ -199,11 +200,12 @@ def compile_model(model, settings, steps, shares=None):
     )
 
 
-def _finish(run, model, dataset, write):
-    """Read the test set, for the first and only time, and write the figures."""
-    last = evaluation.measure_splits(model, dataset)
+def _finish(run, model, dataset, write, read_test):
+    """Read the test set, for the first and only time, if at all, and write the figures."""
+    splits = ("validation", "test") if read_test else ("validation",)
+    last = evaluation.measure_splits(model, dataset, splits)
     best_model = run.load_model()
-    best = evaluation.measure_splits(best_model, dataset)
+    best = evaluation.measure_splits(best_model, dataset, splits)
     rows = write.rows
     best_row = max(rows, key=lambda row: row["val_accuracy"])
     rates = sorted(row["examples_per_second"] for row in rows[1:] or rows)

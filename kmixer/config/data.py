@@ -1,6 +1,6 @@
 """The settings of the images: which, in which size, split how."""
 
-from pydantic import Field, FiniteFloat
+from pydantic import Field, FiniteFloat, StrictBool
 
 from .fields import Count, OpenShare, Positive, Section, Seed
 
@@ -23,6 +23,9 @@ class DataSettings(Section):
     )
     validation_size: Count | OpenShare | None = Field(
         None, description="images or share cut from the training set; null: a twelfth"
+    )
+    train_on_validation: StrictBool = Field(
+        False, description="too, at last: validation figures are then of images trained on"
     )
     split_seed: Seed = Field(0, description="draws the validation split")
     classes: list[str] | None = Field(None, description="only these, in this order; null: all")

@@ -4,7 +4,7 @@ Every key has a default here; presets, files and flags hold only what differs. S
 import no Keras, and refuse unknown keys, wrong types and values out of range.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, FiniteFloat, StrictBool, model_validator
 
@@ -76,6 +76,9 @@ class Settings(Section):
     plateau: PlateauSettings | None = None
     finetune: FinetuneSettings | None = None
     training: TrainingSettings = TrainingSettings()
+    search: dict[str, Any] | None = Field(
+        None, description="what `kmixer tune` draws, by the path of a setting; others ignore it"
+    )
 
     @property
     def soft_labels(self):

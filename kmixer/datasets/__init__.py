@@ -66,7 +66,7 @@ def load_splits(data):
     dataset = dataset.with_validation(data.validation_size, data.split_seed)
     if data.train_per_class:
         dataset = dataset.with_train_per_class(data.train_per_class, data.split_seed)
-    return dataset
+    return dataset.with_validation_in_train() if data.train_on_validation else dataset
 
 
 def _check_size(dataset, image_size):

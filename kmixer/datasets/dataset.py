@@ -139,6 +139,14 @@ class Dataset:
         )
         return replace(self, train=self.train.take(rest), validation=self.train.take(held_out))
 
+    def with_validation_in_train(self):
+        """Add the validation images to the training images; they stay where they were, too."""
+        joined = Split(
+            np.concatenate([self.train.images, self.validation.images]),
+            np.concatenate([self.train.labels, self.validation.labels]),
+        )
+        return replace(self, train=joined)
+
 
 def _validation_count(size, total, classes):
     if size is None:

@@ -1,0 +1,238 @@
+"""`kmixer tune`."""
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .terminal import Backend, DataDir, Json, Quiet, Set, Terminal, percent
+
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+SHOWN = 10  # trials in the closing table
+_SPACE, _BOUNDS, _MACHINES = "What is searched", "How long", "Where it runs"
+
+
+def _option(help_text, panel, *names, **more):
+    return typer.Option(*names, help=help_text, rich_help_panel=panel, show_default=False, **more)
+
+
+def tune(
+    dataset: Annotated[
+        str, typer.Argument(help="fmnist, mnist, cifar10, cifar100, tfds:NAME or an image folder.")
+    ] = "fmnist",
+    preset: Annotated[str | None, _option("A shipped preset to start from.", _SPACE)] = None,
+    config: Annotated[
+        Path | None, _option("A YAML file of settings, with a section `search`.", _SPACE)
+    ] = None,
+    search: Annotated[
+        list[str] | None,
+        _option(
+            "A setting and its values: a,b,c or 1..8 or 64..256:64 or 1e-4..1e-2:log;"
+            " may be repeated.",
+            _SPACE,
+            metavar="KEY=VALUES",
+        ),
+    ] = None,
+    assignments: Set = None,
+    objective: Annotated[
+        str, _option("val_accuracy (default), val_loss, accuracy or loss.", _SPACE)
+    ] = "val_accuracy",
+    show_space: Annotated[
+        bool, _option("Print kmixer's own search space as YAML and end.", _SPACE, "--show-space")
+    ] = False,
+    engine: Annotated[
+        str, _option("keras-tuner (default) or optuna.", _SPACE)
+    ] = "keras-tuner",
+    tuner: Annotated[
+        str | None,
+        _option(
+            "random, hyperband, bayesian or grid; of optuna: tpe, random, grid or hyperband.",
+            _SPACE,
+        ),
+    ] = None,
+    trials: Annotated[int | None, _option("How many to train; 20.", _BOUNDS, min=1)] = None,
+    epochs: Annotated[str | None, _option("Of each trial.", _BOUNDS, metavar="INT")] = None,
+    budget: Annotated[
+        str | None, _option("Stop after 90s, 30m, 2h or 1h30m.", _BOUNDS, metavar="TIME")
+    ] = None,
+    max_params: Annotated[
+        int | None, _option("Leave out larger models.", _BOUNDS, min=1)
+    ] = None,
+    max_seconds_per_epoch: Annotated[
+        float | None, _option("End trials that are slower.", _BOUNDS)
+    ] = None,
+    keep: Annotated[int, _option("Trials whose weights stay; 3.", _BOUNDS, min=1)] = 3,
+    seed: Annotated[int, _option("Of the draws; 0.", _BOUNDS, min=0)] = 0,
+    retrain: Annotated[
+        bool, _option("Train the best on train + validation at the end.", _BOUNDS, "--retrain")
+    ] = False,
+    extend: Annotated[
+        bool, _option("Go on with other settings or another space.", _BOUNDS, "--extend")
+    ] = False,
+    workers: Annotated[int, _option("Trials at once; 1.", _MACHINES, min=1)] = 1,
+    storage: Annotated[
+        str | None,
+        _option("Of a study that machines share: a file, or postgresql://…", _MACHINES),
+    ] = None,
+    role: Annotated[
+        str | None, _option("chief or worker, as KerasTuner's variables say.", _MACHINES)
+    ] = None,
+    backend: Backend = None,
+    data_dir: DataDir = None,
+    name: Annotated[
+        str | None, typer.Option(help="Of the search's folder; default: <preset>-tune.")
+    ] = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+):
+    """Search for better settings; the same command goes on with a search that was interrupted.
+
+    Every trial is a run in a folder and a process of its own, judged on the validation split. The
+    test set is read once, at the end, for the best.
+
+    Example: kmixer tune fmnist --trials 20 --search model.blocks=1,2,4
+    --search optimizer.learning_rate=1e-3..1e-1:log
+    """
+    from .train import load_settings
+
+    if show_space:
+        from kmixer.tuning.space import default_text
+
+        typer.echo(default_text(), nl=False)
+        return
+    dataset = str(Path(dataset)) if Path(dataset).is_dir() else dataset
+    flags = {"training.backend": backend, "data.dir": data_dir, "training.epochs": epochs}
+    given, settings = load_settings(dataset, preset, config, flags, assignments)
+    terminal = Terminal(quiet, as_json)
+    plan = _plan(
+        settings, search, Path("saved_models") / (name or f"{given or Path(dataset).name}-tune"),
+        engine=engine, tuner=tuner, objective=objective, trials=trials, seed=seed, workers=workers,
+        budget=_seconds(budget), max_params=max_params, keep=keep, storage=storage, extend=extend,
+        max_seconds_per_epoch=max_seconds_per_epoch, role=_role(role),
+    )  # fmt: skip
+    found = _run(plan, terminal)
+    if role != "worker":
+        _close(terminal, found, retrain)
+
+
+def _plan(settings, search, folder, **more):
+    from kmixer.tuning import space
+    from kmixer.tuning.plan import Plan
+
+    section = space.parse_search(search) if search else {}
+    section = (settings.search or {}) | section or space.default_section()
+    plan = Plan(settings.model_copy(update={"search": None}), section, folder, **more)
+    plan.space()  # its mistakes are told before anything slow is imported
+    return plan
+
+
+def _seconds(text):
+    """Return the seconds of a text such as 30m or 1h30m."""
+    from kmixer.errors import SettingsError
+
+    if text is None:
+        return None
+    parts = re.findall(r"([0-9]+(?:\.[0-9]+)?)([smhd])", text)
+    seconds = sum(float(count) * UNITS[unit] for count, unit in parts)
+    if "".join(count + unit for count, unit in parts) != text or not seconds:
+        raise SettingsError(f"--budget: received {text!r}, expected a time such as 90s, 30m or 2h")
+    return seconds
+
+
+def _role(role):
+    from kmixer.errors import SettingsError
+
+    if role not in (None, "chief", "worker"):
+        raise SettingsError(f"--role: received {role!r}, expected chief or worker")
+    return role
+
+
+def _run(plan, terminal):
+    from kmixer.tuning.shares import hide_gpus, shares
+
+    parts = shares(plan.workers)
+    hide_gpus()
+    from .train import start
+
+    start(plan.settings.training.backend)
+    from kmixer.tuning import search as searching
+
+    from .tune_progress import TuneProgress
+
+    with TuneProgress(terminal, plan) as watch:
+        return searching.run(plan, parts, watch)
+
+
+def _close(terminal, search, retrain):
+    from kmixer.tuning import record, results
+    from kmixer.tuning.search import check_finished
+
+    plan, trials = search.plan, search.engine.known()
+    best = check_finished(trials, plan.objective)
+    _table(terminal, best, plan.objective)
+    states = [trial.state for trial in trials]
+    others = {state: states.count(state) for state in dict.fromkeys(states) if state != "finished"}
+    told = "".join(f", {count} {state}" for state, count in others.items())
+    terminal.say(f"{len(best)} trials finished{told}")
+    files = results.write_results(search)
+    test = _retrain(terminal, search) if retrain else results.read_test(search, best[0])
+    if test:
+        terminal.say(
+            f"best: trial {best[0].number}, {plan.objective} {best[0].outcome.value:.4f};"
+            f" test accuracy {percent(test['accuracy'])}"
+        )
+    else:
+        terminal.say(f"best: trial {best[0].number}, whose weights lie on {best[0].outcome.host}")
+    for path, share in list(results.importance(best, search.space).items())[:5]:
+        terminal.say(f"  {percent(share):>8} of the importance: {path}")
+    terminal.say(f"in {plan.folder}: {', '.join(files)}, trials/")
+    terminal.say(f"again: kmixer train {plan.settings.data.name} --config {plan.folder}/best.yaml")
+    terminal.result(
+        {"folder": str(plan.folder), "best": _summary(best[0]), "test": test,
+         "trials": [_summary(trial) for trial in record.counted(trials)]}
+    )  # fmt: skip
+
+
+def _summary(trial):
+    outcome = trial.outcome.as_dict() if trial.outcome else {}
+    return {"trial": trial.number, "state": trial.state, "values": trial.values} | outcome
+
+
+def _table(terminal, best, objective):
+    from .tune_progress import describe
+
+    columns = ["settings", "trial", objective, "epoch", "parameters", "MFLOPs", "examples/s", "seconds"]
+    rows = []
+    for trial in best[:SHOWN]:
+        metrics = trial.outcome.metrics
+        rows.append([
+            describe(trial.values), trial.number, f"{trial.outcome.value:.4f}",
+            f"{trial.outcome.best_epoch}/{metrics['epochs']}",
+            f"{metrics['trainable_parameters']:,}", f"{metrics['flops'] / 1e6:.2f}",
+            f"{metrics['examples_per_second']:,.0f}", f"{metrics['seconds']:,.0f}",
+        ])  # fmt: skip
+    terminal.table(None, columns, rows)
+
+
+def _retrain(terminal, search):
+    """Train the best settings on train + validation and return the test figures of that run."""
+    from kmixer.errors import RunError
+    from kmixer.runs import load_run
+    from kmixer.sweep import clear, state
+
+    from .sweep import run_kmixer
+
+    plan = search.plan
+    folder = plan.folder / "best"
+    clear(folder)
+    words = ["resume", str(folder)]
+    if state(folder) == "new":
+        words = ["train", plan.settings.data.name, "--config", str(plan.folder / "best.yaml"),
+                 "--set", "data.train_on_validation=true", "--out", str(folder)]  # fmt: skip
+    if state(folder) != "finished":
+        quiet = ["--quiet"] if terminal.quiet or terminal.as_json else []
+        environment = search.shares[0].environ()
+        if code := run_kmixer([*words, *quiet], plan.folder, environment):
+            raise RunError(f"{folder}: the best trial's training failed (exit code {code})")
+    return load_run(folder).metrics["last"]["test"]

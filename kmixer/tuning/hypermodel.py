@@ -1,0 +1,70 @@
+"""The search space as an ordinary KerasTuner hypermodel, for one's own tuner in Python."""
+
+import keras
+import keras_tuner
+
+from .. import callbacks, feed, pipeline, training
+from ..datasets import load_splits
+from ..resolving import resolve
+from .keras_tuner_engine import hyperparameters
+from .space import Space, default_section
+
+
+class MixerHyperModel(keras_tuner.HyperModel):
+    """Builds and fits the models that a search space describes.
+
+        model = MixerHyperModel(settings)
+        tuner = keras_tuner.RandomSearch(model, objective="val_accuracy", max_trials=10)
+        tuner.search()
+
+    Args:
+        settings: the base `Settings`; their section `search` is the space, else kmixer's own.
+
+    Raises:
+        KmixerError: the space or the data do not allow it.
+    """
+
+    def __init__(self, settings):
+        super().__init__()
+        self.space = Space(settings.search or default_section())
+        self.settings = settings.model_copy(update={"search": None})
+        self.space.check(self.settings)
+        self.dataset = load_splits(settings.data)
+
+    def build(self, hp):
+        """Return the compiled model of a point.
+
+        Raises:
+            keras_tuner.errors.FailedTrialError: it cannot be built on these images.
+        """
+        hp.merge(hyperparameters(self.space))
+        settings = self._settings(hp)
+        keras.utils.set_random_seed(settings.training.seed)
+        model = training.check_model(settings, self.dataset)
+        steps = training.steps_per_epoch(settings, self.dataset)
+        trained = feed.with_images(settings, self.dataset, model)
+        training.compile_model(trained, settings, steps)
+        return trained
+
+    def fit(self, hp, model, *args, epochs=None, callbacks=(), **options):
+        """Train it as `kmixer train` does, on the train split; the rest goes to `model.fit`."""
+        settings = self._settings(hp)
+        steps = training.steps_per_epoch(settings, self.dataset)
+        batches, held_out = feed.streams(settings, self.dataset, steps)
+        try:
+            return model.fit(
+                batches, *args, validation_data=held_out, steps_per_epoch=steps, shuffle=False,
+                epochs=epochs or settings.training.epochs,
+                callbacks=[*schedules(settings), *callbacks], **options,
+            )  # fmt: skip
+        finally:
+            pipeline.close(batches)
+
+    def _settings(self, hp):
+        values = self.space.draw(lambda each: each.parameter.decode(hp.values[each.name]))
+        return resolve(self.space.settings(self.settings, values), self.dataset)
+
+
+def schedules(settings):
+    """Return the callbacks that change the learning rate."""
+    return [*callbacks._schedule(settings.schedule), *callbacks._plateau(settings.plateau)]

@@ -1,0 +1,100 @@
+"""A trial's process as its parent sees it."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+
+from .. import atomic
+from ..runs import load_run
+from . import record
+
+GRACE_SECONDS = 120  # a step of a large model takes a while
+
+
+class TrialProcess:
+    """A trial that runs; its messages go to a queue as (trial, message), None when it has ended.
+
+    Args:
+        trial: the `Trial`.
+        job: what `kmixer.tuning.trial` is to do, without the folder.
+        root: the search's folder.
+        share: the `Share` of the machine that it gets.
+        messages: a `queue.Queue`.
+        lock: a file descriptor that it is to hold open, or None.
+    """
+
+    def __init__(self, trial, job, root, share, messages, lock=None):
+        self.trial, self.share, self.folder = trial, share, trial.folder(root)
+        self.said, self.stopped = {}, None
+        logs = root / "logs"
+        atomic.make_folder(logs)
+        self.log = logs / f"{self.folder.name}.log"
+        path = logs / f"{self.folder.name}.json"
+        job = job | {"folder": str(self.folder), "cores": share.cores}
+        atomic.write_text(path, json.dumps(job))
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "kmixer.tuning.trial", str(path)],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
+                env=share.environ(), start_new_session=True,
+                pass_fds=() if lock is None else (lock,),
+            )  # fmt: skip
+        self.reader = threading.Thread(target=self._read, args=(messages,), daemon=True)
+        self.reader.start()
+
+    def _read(self, messages):
+        for line in self.process.stdout:
+            try:
+                message = json.loads(line)
+            except ValueError:  # a library prints
+                continue
+            if isinstance(message, dict):
+                self.said |= message
+                messages.put((self, message))
+        self.process.wait()
+        messages.put((self, None))
+
+    def stop(self, why):
+        """Ask it to end after the step it is in; its checkpoint stays."""
+        if self.stopped is None:
+            self.stopped = why
+            self.process.send_signal(signal.SIGTERM)
+
+    def end(self):
+        """Wait until it has ended; one that does not is killed."""
+        try:
+            self.process.wait(GRACE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+        self.reader.join(GRACE_SECONDS)
+        self.process.stdin.close()
+
+    def outcome(self, objective):
+        """Return the `Outcome`; None if it was stopped and can be gone on with."""
+        self.end()
+        if (self.folder / "metrics.json").is_file():
+            return record.measure(load_run(self.folder), objective, self.folder)
+        if self.stopped == record.PRUNED:
+            row = self.said["row"]
+            return record.Outcome(
+                record.PRUNED, f"pruned after epoch {self.said['epoch']}", row[objective],
+                self.said["epoch"], {}, str(self.folder),
+            )  # fmt: skip
+        if self.stopped:
+            return None
+        if self.said.get("infeasible"):
+            shutil.rmtree(self.folder, ignore_errors=True)
+            return record.Outcome(record.INFEASIBLE, self.said["error"])
+        return record.Outcome(record.FAILED, self._reason(), folder=str(self.folder))
+
+    def _reason(self):
+        if "error" in self.said:
+            return self.said["error"]
+        code = self.process.returncode
+        if code < 0:
+            return f"killed by {signal.Signals(-code).name}; was there memory left?"
+        lines = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        return lines[-1][:300] if lines else f"exit code {code}"

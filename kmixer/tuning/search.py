@@ -1,0 +1,266 @@
+"""Draw, train, record; until there are enough trials, the time is up, or a signal comes."""
+
+import math
+import queue
+import time
+from contextlib import nullcontext
+
+import keras
+
+from .. import atomic, training
+from ..datasets import load_splits
+from ..errors import InterruptedRunError, RunError, SettingsError
+from ..resolving import resolve
+from ..signals import stop_requests
+from . import record
+from .journal import FILE, Journal
+from .lock import only_one
+from .plan import check_same
+from .process import TrialProcess
+
+WAIT = "wait"
+POLL_SECONDS = 0.2
+MOST_INFEASIBLE = 200  # points in a row that cannot be trained
+HEAVY = ("model.keras", "checkpoint.npz")
+DEFINITION = "search"
+
+
+class Search:
+    """A search that was opened, or gone on with.
+
+    Args:
+        plan: the `Plan`.
+        shares: the `Share` of the machine that each worker gets.
+
+    Raises:
+        KmixerError: the space or the data do not allow it, it was begun otherwise, or the storage
+            cannot be reached.
+    """
+
+    def __init__(self, plan, shares):
+        self.plan, self.shares, self.space = plan, shares, plan.space()
+        self.dataset = load_splits(plan.settings.data)
+        self.settings = self._with_statistics(plan.settings)
+        atomic.make_folder(plan.folder)
+        self.engine = open_engine(plan, self.space)
+        begun, now = self.engine.read(DEFINITION), plan.definition()
+        if begun is not None:
+            check_same(begun, now, plan.folder, plan.extend)
+        if begun != now:
+            self.engine.write(DEFINITION, now)
+
+    def _with_statistics(self, settings):
+        """Measure mean and standard deviation of the images once for all trials."""
+        if any(path.startswith("data.") for path in self.plan.section):
+            return settings
+        data = resolve(settings, self.dataset).data
+        known = settings.data.model_copy(update={"mean": data.mean, "std": data.std})
+        return settings.model_copy(update={"data": known})
+
+    def trial_settings(self, trial):
+        """Return the `Settings` that a trial is trained with."""
+        settings = self.space.settings(self.settings, trial.values)
+        if trial.epochs:
+            rest = settings.training.model_copy(update={"epochs": trial.epochs})
+            settings = settings.model_copy(update={"training": rest})
+        return settings
+
+    def problem(self, trial):
+        """Return why a trial cannot be trained, or None."""
+        try:
+            settings = self.trial_settings(trial)
+            data = self.plan.settings.data
+            same = settings.data.model_copy(update={"mean": data.mean, "std": data.std}) == data
+            dataset = self.dataset if same else load_splits(settings.data)
+            model = training.check_model(resolve(settings, dataset), dataset)
+        except SettingsError as error:
+            return str(error)
+        parameters = sum(math.prod(weight.shape) for weight in model.trainable_weights)
+        keras.backend.clear_session()
+        most = self.plan.max_params
+        if most and parameters > most:
+            return f"{parameters:,} parameters, more than the {most:,} of --max-params"
+        return None
+
+    def run(self, watch, lock=None):
+        """Train trials until the search is over.
+
+        Args:
+            watch: told of `begun(trial)`, `epoch(trial, message)` and `ended(trial)`.
+            lock: a file descriptor that the trials are to hold.
+
+        Raises:
+            SettingsError: no point of the space can be trained.
+            InterruptedRunError: a signal came; the same command goes on.
+        """
+        with stop_requests() as request:
+            _Loop(self, watch, request, lock).run()
+        if request.signal is not None:
+            raise InterruptedRunError(
+                f"interrupted; the same command goes on with {self.plan.folder}", request.signal
+            )
+
+    def tidy(self):
+        """Keep the weights of the best trials alone."""
+        trials = self.engine.known()
+        best = [t.number for t in record.ranked(trials, self.plan.objective)[: self.plan.keep]]
+        for trial in trials:
+            if trial.outcome:
+                folder = trial.folder(self.plan.folder)
+                for name in HEAVY[trial.number in best :]:
+                    (folder / name).unlink(missing_ok=True)
+
+
+class _Loop:
+    """The trials that run at the moment."""
+
+    def __init__(self, search, watch, request, lock):
+        self.search, self.watch, self.request, self.lock = search, watch, request, lock
+        plan = search.plan
+        self.free = list(search.shares)
+        self.until = time.monotonic() + plan.budget if plan.budget else None
+        self.messages, self.running = queue.Queue(), []
+        self.done, self.infeasible = False, 0
+
+    def run(self):
+        try:
+            while True:
+                self._heed()
+                while self.free and not self.done and self._begin():
+                    self._heed()
+                if self.done and not self.running:
+                    return
+                self._hear()
+        finally:
+            for process in self.running:
+                process.stop("stopped")
+            for process in self.running:
+                process.end()
+
+    def _heed(self):
+        """End what runs if the time is up or a signal came."""
+        over = self.until is not None and time.monotonic() > self.until
+        if over or self.request.signal is not None:
+            self.done = True
+            for process in self.running:
+                process.stop("stopped")
+
+    def _begin(self):
+        """Begin the next trial; say whether there may be another one at once."""
+        trial = self.search.engine.ask()
+        if trial is None:
+            self.done = True
+        if trial in (None, WAIT):
+            return False
+        problem = self.search.problem(trial)
+        if problem:
+            self.search.engine.tell(trial, record.Outcome(record.INFEASIBLE, problem))
+            self.infeasible += 1
+            if self.infeasible == MOST_INFEASIBLE:
+                raise SettingsError(
+                    f"search: none of {MOST_INFEASIBLE} points in a row can be trained: {problem}"
+                )
+            return True
+        self.infeasible = 0
+        job = {
+            "settings": self.search.trial_settings(trial).model_dump(mode="json"),
+            "max_seconds_per_epoch": self.search.plan.max_seconds_per_epoch,
+            "command": f"kmixer tune (trial {trial.number} of {self.search.plan.folder.name})",
+        }
+        share = self.free.pop(0)
+        self.running.append(
+            TrialProcess(trial, job, self.search.plan.folder, share, self.messages, self.lock)
+        )
+        self.watch.begun(trial)
+        return True
+
+    def _hear(self):
+        try:
+            process, message = self.messages.get(timeout=POLL_SECONDS)
+        except queue.Empty:
+            return
+        if message is None:
+            self._end(process)
+        elif "row" in message:
+            value = message["row"][self.search.plan.objective]
+            if self.search.engine.report(process.trial, message["epoch"], value):
+                process.stop(record.PRUNED)
+            self.watch.epoch(process.trial, message)
+
+    def _end(self, process):
+        self.running.remove(process)
+        self.free.append(process.share)
+        engine, trial = self.search.engine, process.trial
+        outcome = process.outcome(self.search.plan.objective)
+        if outcome is None:
+            engine.release(trial)
+            return
+        engine.tell(trial, outcome)
+        self.search.tidy()
+        self.watch.ended(trial.ended(outcome))
+
+
+def open_engine(plan, space):
+    """Open the engine that a plan names.
+
+    Raises:
+        SettingsError: it is not installed, or its storage cannot be reached.
+    """
+    epochs = plan.settings.training.epochs
+    common = (space, plan.chosen_tuner, plan.objective, plan.seed, epochs)
+    if plan.engine == "optuna":
+        try:
+            from .optuna_engine import OptunaEngine
+        except ImportError:
+            raise SettingsError(
+                "--engine optuna: not installed; pip install 'kmixer[tune]'"
+            ) from None
+        storage = plan.storage or plan.folder / "optuna.jsonl"
+        return OptunaEngine(
+            *common, storage, plan.folder.name, trials=plan.most, alone=plan.alone
+        )
+    from .keras_tuner_engine import KerasTunerEngine, check_roles
+
+    if plan.role:
+        check_roles()
+    journal = Journal(plan.folder / FILE)
+    return KerasTunerEngine(*common, journal, plan.folder, trials=plan.most, role=plan.role)
+
+
+def run(plan, shares, watch):
+    """Open a search, run it to its end, and return it.
+
+    Args:
+        plan: the `Plan`.
+        shares: the `Share` of the machine that each worker gets.
+        watch: told of `known(trials)` at first, then as in `Search.run`.
+
+    Raises:
+        KmixerError: see `Search` and `Search.run`; another search works in the folder.
+    """
+    with only_one(plan.folder) if plan.alone else nullcontext() as lock:
+        search = Search(plan, shares)
+        try:
+            watch.known(search.engine.known())
+            if plan.role == "chief":
+                from .keras_tuner_engine import serve_chief
+
+                serve_chief(search.engine)
+            else:
+                search.run(watch, lock)
+        finally:
+            search.engine.close()
+    return search
+
+
+def check_finished(trials, objective):
+    """Return the finished trials, best first.
+
+    Raises:
+        RunError: there is none; the reason of the last one that failed is told.
+    """
+    best = record.ranked(trials, objective)
+    if not best:
+        reasons = [t.outcome.reason for t in trials if t.outcome and t.outcome.reason]
+        raise RunError(f"no trial finished{': ' + reasons[-1] if reasons else ''}")
+    return best
