@@ -20,6 +20,7 @@ FLAGS = {
     "epochs": "training.epochs",
     "seed": "training.seed",
     "precision": "training.precision",
+    "distribute": "training.distribute",
     "jit": "training.jit",
     "steps_per_execution": "training.steps_per_execution",
     "tensorboard": "training.tensorboard",
@@ -68,6 +69,7 @@ def train(
     schedule: _setting("constant, exponential or cosine.", _TRAINING, "NAME") = None,
     seed: _setting("Of weights, order and augmentation.", _TRAINING, "INT") = None,
     precision: _setting("float32, mixed_bfloat16 or mixed_float16.", _TRAINING, "NAME") = None,
+    distribute: _setting("auto: over all devices; none.", _TRAINING, "NAME") = None,
     jit: Annotated[
         bool | None, _option("Compile with XLA; default: as measured.", _TRAINING, "--jit/--no-jit")
     ] = None,
@@ -137,6 +139,8 @@ def show(fit, terminal):
         run = fit(watcher)
     finally:
         watcher.close()
+    if run is None:  # this process helped another one
+        return
     watcher.summarise(run)
     terminal.result({"run": str(run.folder)} | run.metrics)
 

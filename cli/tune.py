@@ -120,8 +120,10 @@ def _plan(settings, search, folder, **more):
     from kmixer.tuning import space
     from kmixer.tuning.plan import Plan
 
-    section = space.parse_search(search) if search else {}
-    section = (settings.search or {}) | section or space.default_section()
+    section = (settings.search or {}) | space.parse_search(search or ())
+    if not section:
+        settings = space.with_default(settings)
+        section = settings.search
     plan = Plan(settings.model_copy(update={"search": None}), section, folder, **more)
     plan.space()  # its mistakes are told before anything slow is imported
     return plan

@@ -10,6 +10,7 @@ import numpy as np
 from . import pipeline, provenance
 from .architecture import put_before
 from .augment import augmentation
+from .distribution import ALONE
 
 RESIDENT_BYTES = 4e9  # small beside any accelerator that trains
 
@@ -30,8 +31,16 @@ def with_images(settings, dataset, model):
     return put_before(images, augmentation(settings.augment), model, settings.training.precision)
 
 
-def streams(settings, dataset, steps, first_epoch=0):
-    """Return the training and the validation batches for the model of `with_images`."""
+def streams(settings, dataset, steps, first_epoch=0, devices=ALONE):
+    """Return the training and the validation batches for the model of `with_images`.
+
+    Args:
+        settings: resolved `Settings`.
+        dataset: a `Dataset` with a validation split.
+        steps: batches in an epoch.
+        first_epoch: to begin with, counted from 0.
+        devices: the `Devices` that share each batch.
+    """
     resident, classes = settings.augment.on == "accelerator", len(dataset.class_names)
     augment = augmentation(settings.augment)
     batches = pipeline.training_batches(
@@ -44,6 +53,8 @@ def streams(settings, dataset, steps, first_epoch=0):
         label_smoothing=settings.training.label_smoothing,
         steps_per_epoch=steps,
         first_epoch=first_epoch,
+        own=devices.own,
     )
     held_out = {"resident_from": len(dataset.train), "draws": augment.draws} if resident else {}
+    held_out |= {"devices": devices.count, "own": devices.own}
     return batches, pipeline.evaluation_batches(dataset.validation, classes, **held_out)

@@ -11,6 +11,7 @@ from . import (
     backend,
     callbacks,
     checkpoint,
+    distribution,
     evaluation,
     feed,
     figures,
@@ -46,15 +47,16 @@ def train(settings, *, preset=None, command="kmixer.train(...)", root="saved_mod
         read_test: whether the test set is read at the end; a search judges by validation alone.
 
     Returns:
-        The finished `Run`.
+        The finished `Run`; None in a process that helps another one, which writes the folder.
 
     Raises:
         KmixerError: the data, the settings or the disk do not allow it, the loss diverged, or a
             signal ended the training.
     """
     backend.select(settings.training.backend)
+    devices = distribution.find_devices(settings)
     dataset = load_splits(settings.data)
-    settings = resolve(settings, dataset)
+    settings = distribution.with_even_batches(resolve(settings, dataset), devices)
     info = {
         "command": command,
         "preset": preset,
@@ -66,9 +68,10 @@ def train(settings, *, preset=None, command="kmixer.train(...)", root="saved_mod
         "data_sha256": dataset.fingerprint(),
     }
     check_model(settings, dataset)
-    stem = _stem(dataset.name, preset)
-    run = create_run(settings, info, dataset.class_names, root=root, stem=stem, name=name, out=out)
-    return _fit(run, dataset, watchers, announce, read_test)
+    places = {"root": root, "stem": _stem(dataset.name, preset), "name": name, "out": out}
+    with distribution.kept_or_thrown_away(devices, places) as places:
+        run = create_run(settings, info, dataset.class_names, **places)
+        return _fit(run, dataset, watchers, announce, read_test, devices)
 
 
 def resume(run, *, watchers=(), announce=None, read_test=True):
@@ -80,6 +83,7 @@ def resume(run, *, watchers=(), announce=None, read_test=True):
     if run.imported:
         raise RunError(f"{run.folder}: its weights were imported; there is no training to resume")
     backend.select(run.settings.training.backend)
+    devices = distribution.find_devices(run.settings)
     if run.finished:
         raise RunError(f"{run.folder}: finished; there is nothing to resume")
     dataset = load_splits(run.settings.data)
@@ -87,7 +91,9 @@ def resume(run, *, watchers=(), announce=None, read_test=True):
         raise RunError(
             f"{run.folder}: trained on other images than {run.settings.data.name} holds now"
         )
-    return _fit(run, dataset, watchers, announce, read_test)
+    distribution.check_batch(run.settings, devices)
+    with distribution.writing(run, devices) as run:
+        return _fit(run, dataset, watchers, announce, read_test, devices)
 
 
 def check_model(settings, dataset):
@@ -122,7 +128,19 @@ def _stem(dataset_name, preset):
     return preset if preset.startswith(dataset_name) else f"{dataset_name}-{preset}"
 
 
-def _fit(run, dataset, watchers, announce, read_test):
+def _fit(run, dataset, watchers, announce, read_test, devices):
+    with stop_requests() as request:
+        with distribution.distributed(devices):
+            shown = (watchers, announce) if devices.writes else ((), None)
+            model, write = _train_model(run, dataset, *shown, request, devices)
+        _heed(request, f"all epochs are saved; go on with: kmixer resume {run.folder}")
+        _finish(run, distribution.local_model(run, model, devices), dataset, write, read_test)
+        _heed(request, f"but the run is finished: {run.folder}")
+    return run if devices.writes else None
+
+
+def _train_model(run, dataset, watchers, announce, request, devices):
+    """Train the epochs that are left; return the model and what wrote the run folder."""
     settings = run.settings
     keras.utils.set_random_seed(settings.training.seed)
     model = run.build_model()
@@ -137,28 +155,24 @@ def _fit(run, dataset, watchers, announce, read_test):
         callbacks.WriteRun, run, model, steps * settings.data.batch_size, rows, started=STARTED
     )
     stopped = counters.get("EarlyStopping", {}).get("stopped_epoch")
-    batches, held_out = feed.streams(settings, dataset, steps, len(rows))
-    with stop_requests() as request:
-        chosen, write = callbacks.build_callbacks(settings, run, request, writer)
-        try:
-            trained.fit(
-                batches,
-                validation_data=held_out,
-                epochs=len(rows) if stopped else settings.training.epochs,
-                initial_epoch=len(rows),
-                steps_per_epoch=steps,
-                shuffle=False,  # the stream is in its planned order already
-                callbacks=[*chosen, callbacks.restore_counters(chosen, counters), *watchers],
-                verbose=0,
-            )
-        finally:  # an interrupted or diverged run has its picture too
-            pipeline.close(batches)
-            if write.rows:
-                _draw(run, write.rows)
-        _heed(request, f"all epochs are saved; go on with: kmixer resume {run.folder}")
-        _finish(run, model, dataset, write, read_test)
-        _heed(request, f"but the run is finished: {run.folder}")
-    return run
+    batches, held_out = feed.streams(settings, dataset, steps, len(rows), devices)
+    chosen, write = callbacks.build_callbacks(settings, run, request, writer)
+    try:
+        trained.fit(
+            batches,
+            validation_data=held_out,
+            epochs=len(rows) if stopped else settings.training.epochs,
+            initial_epoch=len(rows),
+            steps_per_epoch=steps,
+            shuffle=False,  # the stream is in its planned order already
+            callbacks=[*chosen, callbacks.restore_counters(chosen, counters), *watchers],
+            verbose=0,
+        )
+    finally:  # an interrupted or diverged run has its picture too
+        pipeline.close(batches)
+        if write.rows:
+            _draw(run, write.rows)
+    return model, write
 
 
 def _start_from(settings, model, run=None):

@@ -53,6 +53,9 @@ class TrainingSettings(Section):
     early_stopping: EarlyStoppingSettings | None = None
     backend: Literal["tensorflow", "jax", "torch"] | None = None
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
+    distribute: Literal["none", "auto"] = Field(
+        "none", description="auto: over all devices and processes, each a part of every batch"
+    )
     jit: StrictBool | None = Field(None, description="null: as measured for backend and model")
     steps_per_execution: Count = 1
     tensorboard: StrictBool = False

@@ -1,5 +1,6 @@
 """What is in which batch: the half of the pipeline that no library has a say in."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -10,6 +11,10 @@ from ..datasets import Split
 from ..sampling import epoch_plan
 
 EVALUATION_BATCH = 1024
+
+
+def _whole(batch):
+    return batch
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,7 @@ class TrainingPlan:
             draws of the augmentation instead of pixels.
         label_smoothing: share of the label spread over all classes.
         first_epoch: to begin with, counted from 0.
+        own: (batch) → the rows of it that this process computes.
 
     Raises:
         ValueError: an epoch is empty, or has more images than there are.
@@ -41,6 +47,7 @@ class TrainingPlan:
     resident: bool = False
     label_smoothing: float = 0.0
     first_epoch: int = 0
+    own: Callable = _whole
 
     def __post_init__(self):
         used = self.steps * self.batch_size
@@ -90,24 +97,34 @@ class EvaluationPlan:
         resident_from: index of the split's first image among the resident ones, or None where
             batches carry pixels.
         draws: width of the draws that the model then expects (unused when it does not train).
+        devices: that share each batch evenly; up to `devices` - 1 images are left out for that.
+        own: (batch) → the rows of it that this process computes.
     """
 
     split: Split
     classes: int
     resident_from: int | None = None
     draws: int = 0
+    devices: int = 1
+    own: Callable = _whole
+
+    @property
+    def count(self):
+        """Images that are used."""
+        return len(self.split) // self.devices * self.devices
 
     @property
     def batch_size(self):
         """Images per batch."""
-        return even_batch_size(len(self.split))
+        most = max(EVALUATION_BATCH // self.devices, 1)
+        return self.devices * even_batch_size(self.count // self.devices, most)
 
     def arrays(self):
         """Return (inputs, labels) of the whole split, in the nesting of a batch."""
-        labels = np.eye(self.classes, dtype=np.float32)[self.split.labels]
+        count = self.count
+        labels = np.eye(self.classes, dtype=np.float32)[self.split.labels[:count]]
         if self.resident_from is None:
-            return self.split.images, labels
-        count = len(self.split)
+            return self.split.images[:count], labels
         indices = np.arange(self.resident_from, self.resident_from + count, dtype=np.int32)
         return (indices, np.zeros((count, self.draws), np.float32)), labels
 

@@ -19,7 +19,7 @@ def training_batches(plan):
     images, labels = plan.split.images, plan.split.labels
 
     def make(order, uniforms):
-        return plan.batch(order, uniforms, images, labels, _take)
+        return plan.own(plan.batch(order, uniforms, images, labels, _take))
 
     epochs = map(plan.epoch, itertools.count(plan.first_epoch))
     steps = (step for epoch in epochs for step in zip(*epoch, strict=True))
@@ -47,14 +47,15 @@ def evaluation_batches(plan):
 class _Slices(keras.utils.PyDataset):
     def __init__(self, plan):
         super().__init__()
-        self._arrays, self._size, self._count = plan.arrays(), plan.batch_size, len(plan.split)
+        self._arrays, self._size, self._count = plan.arrays(), plan.batch_size, plan.count
+        self._own = plan.own
 
     def __len__(self):
         return math.ceil(self._count / self._size)
 
     def __getitem__(self, index):
         here = slice(index * self._size, (index + 1) * self._size)
-        return keras.tree.map_structure(lambda array: array[here], self._arrays)
+        return self._own(keras.tree.map_structure(lambda array: array[here], self._arrays))
 
 
 def repeated(batch):

@@ -7,7 +7,7 @@ from .. import callbacks, feed, pipeline, training
 from ..datasets import load_splits
 from ..resolving import resolve
 from .keras_tuner_engine import hyperparameters
-from .space import Space, default_section
+from .space import Space, with_default
 
 
 class MixerHyperModel(keras_tuner.HyperModel):
@@ -26,7 +26,8 @@ class MixerHyperModel(keras_tuner.HyperModel):
 
     def __init__(self, settings):
         super().__init__()
-        self.space = Space(settings.search or default_section())
+        settings = settings if settings.search else with_default(settings)
+        self.space = Space(settings.search)
         self.settings = settings.model_copy(update={"search": None})
         self.space.check(self.settings)
         self.dataset = load_splits(settings.data)

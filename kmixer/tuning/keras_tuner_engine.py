@@ -12,7 +12,7 @@ from .record import Outcome, Trial
 WAIT = "wait"  # for other trials to end
 EPOCHS = "tuner/epochs"  # Hyperband's, of a trial
 ROLES = ("KERASTUNER_TUNER_ID", "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT")
-CHIEF_POLL = 1
+RANDOM_AT_FIRST = 8  # of a Bayesian search; KerasTuner's own is three for each setting
 WORST = {True: 0.0, False: 1e3}  # by whether more is better
 
 
@@ -21,7 +21,9 @@ def _random(options, trials, epochs):
 
 
 def _bayesian(options, trials, epochs):
-    return keras_tuner.oracles.BayesianOptimizationOracle(max_trials=trials, **options)
+    return keras_tuner.oracles.BayesianOptimizationOracle(
+        max_trials=trials, num_initial_points=RANDOM_AT_FIRST, **options
+    )
 
 
 def _grid(options, trials, epochs):

@@ -141,6 +141,7 @@ class OptunaEngine:
         drawn = self._running.pop(trial.number)
         states = {record.FINISHED: TrialState.COMPLETE, record.PRUNED: TrialState.PRUNED}
         state = states.get(outcome.state, TrialState.FAIL)
+        self.study.sampler = optuna.samplers.RandomSampler()  # the grid's would stop `optimize`
         with suppress(UpdateFinishedTrialError, ValueError):
             drawn.set_user_attr(OUTCOME, outcome.as_dict())
             value = outcome.value if state == TrialState.COMPLETE else None

@@ -125,6 +125,8 @@ def check_same(begun, now, folder, extend):
     Raises:
         SettingsError: something differs; the first is named.
     """
+    defaults = settings_io.flat(Settings())  # of settings that are newer than the search
+    begun = {key: defaults[key] for key in now if key in defaults} | begun
     changed = [key for key in begun | now if begun.get(key) != now.get(key)]
     if extend:
         changed = [key for key in changed if key in FIXED]

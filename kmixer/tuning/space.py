@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import Field, FiniteFloat, StrictBool, ValidationError, model_validator
 
 from .. import settings_io
+from ..config import MixerSettings
 from ..config.fields import Section
 from ..errors import SettingsError, nearest
 
@@ -284,9 +285,10 @@ def _values(text, source):
     return settings_io.parse_yaml(f"[{text}]", source)
 
 
-def default_section():
-    """Return the search space for Mixers that kmixer ships."""
-    return settings_io.parse_yaml(default_text(), "space.yaml")["search"]
+def with_default(settings):
+    """Return the settings with kmixer's own search space, which is of plain Mixers and schedules."""
+    section = settings_io.parse_yaml(default_text(), "space.yaml")["search"]
+    return settings.model_copy(update={"search": section, "model": MixerSettings(), "plateau": None})
 
 
 def default_text():

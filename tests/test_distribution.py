@@ -1,0 +1,138 @@
+"""One training on two devices, and in two processes: the same losses as on one."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import keras
+import pytest
+
+from kmixer.distribution import ALONE, Devices
+from kmixer.runs import load_run
+
+pytestmark = pytest.mark.backends
+BACKEND = keras.backend.backend()
+TWO = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+TENSORFLOW = """
+import sys, tensorflow as tf
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+from kmixer_cli.main import main
+main(sys.argv[1:])
+"""
+needs_jax = pytest.mark.skipif(BACKEND != "jax", reason="processes are JAX's")
+distributes = pytest.mark.skipif(BACKEND == "torch", reason="Keras does not distribute on torch")
+
+
+def _train(image_folder, out, distribute="auto", batch_size=16, validation=20, epochs=2):
+    settings = {
+        "data.validation_size": validation, "data.batch_size": batch_size, "model.patch_size": 4,
+        "model.blocks": 2, "model.hidden_dim": 8, "model.tokens_mlp_dim": 4,
+        "model.channels_mlp_dim": 8, "optimizer.learning_rate": 0.01, "augment.translation": 0.1,
+        "training.epochs": epochs, "training.distribute": distribute, "training.jit": BACKEND == "jax",
+        "augment.horizontal_flip": 0.5,
+    }  # fmt: skip
+    words = [word for path, value in settings.items() for word in ("--set", f"{path}={value}")]
+    return ["train", image_folder, *words, "--out", out, "--quiet"]
+
+
+def _begin(words, **environment):
+    start = ["-c", TENSORFLOW] if BACKEND == "tensorflow" else ["-m", "kmixer_cli"]
+    return subprocess.Popen(
+        [sys.executable, *start, *map(str, words)], env=os.environ | environment,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def _history(folder):
+    return [(row["loss"], row["val_loss"]) for row in load_run(folder).history]
+
+
+def _same(folder, other):
+    assert len(_history(folder)) == len(_history(other))
+    for mine, yours in zip(_history(folder), _history(other), strict=True):
+        assert mine == pytest.approx(yours, abs=1e-6)
+
+
+@distributes
+def test_two_devices_give_the_losses_of_one(image_folder, tmp_path):
+    for name in ("none", "auto"):
+        done = _begin(_train(image_folder, tmp_path / name, name), **TWO)
+        assert done.wait(300) == 0, done.stderr.read()
+    _same(tmp_path / "none", tmp_path / "auto")
+    assert load_run(tmp_path / "auto").metrics["best"]["test"]["accuracy"] > 0.5
+
+
+@distributes
+def test_a_batch_that_two_devices_cannot_share_is_made_even(image_folder, tmp_path):
+    done = _begin(_train(image_folder, tmp_path / "run", batch_size=15, validation=21), **TWO)
+    assert done.wait(300) == 0, done.stderr.read()
+    run = load_run(tmp_path / "run")
+    assert run.settings.data.batch_size == 14 and len(run.history) == 2
+
+
+def test_torch_refuses_in_one_line(image_folder, tmp_path):
+    if BACKEND != "torch":
+        pytest.skip("torch alone refuses")
+    done = _begin(_train(image_folder, tmp_path / "run"))
+    assert done.wait(100) == 2
+    error = done.stderr.read()
+    assert "training.distribute: received 'auto' on torch" in error and error.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
+def _processes(words_of, count=2):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    common = {
+        "KERAS_DISTRIBUTION_JOB_ADDRESSES": f"127.0.0.1:{port}",
+        "KERAS_DISTRIBUTION_NUM_PROCESSES": str(count),
+    }
+    return [
+        _begin(words_of(number), **common, KERAS_DISTRIBUTION_PROCESS_ID=str(number))
+        for number in range(count)
+    ]
+
+
+@needs_jax
+def test_two_processes_give_the_losses_of_one(image_folder, tmp_path):
+    done = _begin(_train(image_folder, tmp_path / "one", "none"))
+    assert done.wait(300) == 0, done.stderr.read()
+    for process in _processes(lambda number: _train(image_folder, tmp_path / "two")):
+        assert process.wait(300) == 0, process.stderr.read()
+    _same(tmp_path / "one", tmp_path / "two")
+
+
+@needs_jax
+@pytest.mark.parametrize("killed", [0, 1])
+def test_one_of_two_processes_is_killed_both_end_and_the_run_resumes(image_folder, tmp_path, killed):
+    run = tmp_path / "run"
+    processes = _processes(lambda number: _train(image_folder, run, epochs=3000))
+    until = time.monotonic() + 120
+    while not (run / "checkpoint.npz").exists() and time.monotonic() < until:
+        time.sleep(0.1)
+    processes[killed].send_signal(signal.SIGKILL)
+    began = time.monotonic()
+    codes = [process.wait(60) for process in processes]
+    assert all(codes) and time.monotonic() - began < 60
+    trained = len(load_run(run).history)
+    config = (run / "config.yaml").read_text()
+    (run / "config.yaml").write_text(config.replace("epochs: 3000", f"epochs: {trained + 2}"))
+    for process in _processes(lambda number: ["resume", run, "--quiet"]):
+        assert process.wait(300) == 0, process.stderr.read()
+    assert len(load_run(run).history) == trained + 2
+
+
+def test_each_process_has_its_rows():
+    batch = ([1, 2, 3, 4, 5, 6], ["a", "b", "c", "d", "e", "f"])
+    import numpy as np
+
+    arrays = tuple(map(np.array, batch))
+    second = Devices(count=3, process=1, processes=3).own(arrays)
+    assert [part.tolist() for part in second] == [[3, 4], ["c", "d"]]
+    assert ALONE.own(arrays) is arrays and ALONE.even(7) == 7
+    assert Devices(count=4).even(7) == 4 and Devices(count=8).even(7) == 0

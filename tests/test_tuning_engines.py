@@ -1,0 +1,186 @@
+"""The engines, asked and told without a training: what they draw, and that nothing is lost."""
+
+import os
+from pathlib import Path
+
+import keras
+import pytest
+
+if keras.backend.backend() != "tensorflow":
+    pytest.skip("the engines compute nothing", allow_module_level=True)
+
+from kmixer.tuning import record
+from kmixer.tuning.journal import FILE, Journal
+from kmixer.tuning.keras_tuner_engine import KerasTunerEngine
+from kmixer.tuning.keras_tuner_engine import TUNERS as KERAS_TUNERS
+from kmixer.tuning.record import Outcome
+from kmixer.tuning.space import Space
+
+optuna_engine = pytest.importorskip("kmixer.tuning.optuna_engine")
+
+SPACE = Space({
+    "model.blocks": [1, 2, 3],
+    "optimizer.name": ["adam", "sgd"],
+    "optimizer.momentum": {"min": 0.5, "max": 0.9, "step": 0.1, "when": {"optimizer.name": ["sgd"]}},
+})  # fmt: skip
+FLAT = Space({"model.blocks": [1, 2, 3], "model.hidden_dim": {"min": 8, "max": 32, "step": 8}})
+
+
+def _value(values):
+    return values["model.blocks"] / 4 + 0.1 * values.get("optimizer.momentum", 0)
+
+
+def _keras_tuner(folder, tuner="random", trials=10, space=SPACE):
+    journal = Journal(folder / FILE)
+    return KerasTunerEngine(space, tuner, "val_accuracy", 0, 9, journal, folder, trials=trials)
+
+
+def _optuna(folder, tuner="tpe", trials=10, alone=True, space=SPACE):
+    return optuna_engine.OptunaEngine(
+        space, tuner, "val_accuracy", 0, 9, folder / "study.jsonl", "study", trials=trials, alone=alone
+    )
+
+
+def _drive(engine, most=1000):
+    """Ask and tell until the end; return the values drawn."""
+    drawn = []
+    while len(drawn) < most and (trial := engine.ask()) is not None:
+        assert trial != "wait"
+        drawn.append(trial.values)
+        engine.tell(trial, Outcome(record.FINISHED, value=_value(trial.values)))
+    return drawn
+
+
+@pytest.mark.parametrize("tuner", KERAS_TUNERS)
+def test_keras_tuner_goes_on_from_any_point_of_its_journal(tmp_path, tuner):
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    whole.mkdir()
+    drawn = _drive(_keras_tuner(whole, tuner, trials=12))
+    text = (whole / FILE).read_bytes()
+    assert len(drawn) >= 10
+    ends = [at + 1 for at, byte in enumerate(text) if byte == 10]
+    for at in (ends[0], ends[4], ends[7] - 5, ends[-2] + 1, len(text)):  # whole lines and torn ones
+        cut.mkdir(exist_ok=True)
+        (cut / FILE).write_bytes(text[:at])
+        _drive(_keras_tuner(cut, tuner, trials=12))
+        again = _keras_tuner(cut, tuner, trials=12).known()
+        assert [trial.values for trial in again] == drawn
+        assert all(trial.state == record.FINISHED for trial in again)
+        for oracle in cut.rglob("oracle.json"):
+            os.truncate(oracle, 10)  # it is written anew
+
+
+@pytest.mark.parametrize("tuner", optuna_engine.TUNERS)
+def test_optuna_goes_on_and_draws_the_same(tmp_path, tuner):
+    space = FLAT if tuner == "grid" else SPACE
+    drawn = {}
+    for name, parts in (("whole", [12]), ("cut", [3, 1, 12])):
+        folder = tmp_path / name
+        folder.mkdir()
+        for part in parts:
+            engine = _optuna(folder, tuner, trials=12, space=space)
+            _drive(engine, part)
+            if part == 3:
+                engine.ask()  # begun, and its process killed
+            engine.close()
+        engine = _optuna(folder, tuner, trials=12, space=space)
+        drawn[name] = [trial.values for trial in engine.known()]
+        assert engine.ask() is None
+        assert all(trial.state == record.FINISHED for trial in engine.known())
+        engine.close()
+    assert drawn["whole"] == drawn["cut"] and len(drawn["whole"]) == 12
+
+
+def test_a_grid_ends_by_itself_and_holds_every_point_once(tmp_path):
+    drawn = _drive(_keras_tuner(tmp_path, "grid", trials=None))
+    assert len(drawn) == 3 * (1 + 5) == len({tuple(values.items()) for values in drawn})
+
+
+def test_hyperband_gives_the_best_more_epochs(tmp_path):
+    engine = _keras_tuner(tmp_path, "hyperband", trials=None, space=FLAT)
+    _drive(engine)
+    epochs = [trial.epochs for trial in engine.known()]
+    assert set(epochs) == {1, 3, 9}
+    longest = [trial for trial in engine.known() if trial.epochs == 9]
+    assert max(_value(trial.values) for trial in longest) == 0.75
+
+
+def test_what_fails_or_cannot_be_trained_does_not_stop_the_draws(tmp_path):
+    engine = _keras_tuner(tmp_path, "bayesian", trials=12)
+    states = [record.FAILED, record.INFEASIBLE, record.FINISHED]
+    asked = 0
+    while (trial := engine.ask()) is not None:
+        state = states[asked % 3]
+        value = _value(trial.values) if state == record.FINISHED else None
+        engine.tell(trial, Outcome(state, "why", value))
+        asked += 1
+    trials = engine.known()
+    assert len(record.counted(trials)) == 12 < len(trials)
+
+
+def test_an_extended_space_keeps_what_it_still_holds(tmp_path):
+    begun = _drive(_keras_tuner(tmp_path, trials=5))
+    wider = Space(SPACE.section | {"model.blocks": [2, 3, 4]})
+    engine = _keras_tuner(tmp_path, trials=9, space=wider)
+    drawn = _drive(engine)
+    assert [trial.values for trial in engine.known()] == begun + drawn and len(drawn) == 4
+    assert all(wider.holds(values) for values in drawn)
+
+
+def test_a_silent_workers_trial_is_drawn_again_by_another(tmp_path, monkeypatch):
+    monkeypatch.setattr(optuna_engine, "BEAT_SECONDS", 0.05)
+    monkeypatch.setattr(optuna_engine, "LEASE_SECONDS", 0.5)
+    dying, living = (_optuna(tmp_path, trials=3, alone=False) for _ in range(2))
+    lost = dying.ask()
+    dying.close()
+    finished = []
+    for _ in range(400):
+        trial = living.ask()
+        if trial is None:
+            break
+        if trial == "wait":
+            living._stop.wait(0.05)
+            continue
+        finished.append(trial.values)
+        living.tell(trial, Outcome(record.FINISHED, value=_value(trial.values)))
+    trials = living.known()
+    assert lost.values in finished and len(finished) == 3
+    assert [trial.state for trial in trials] == [record.FINISHED] * 3
+    dying.tell(lost, Outcome(record.FINISHED, value=1.0))  # too late: it is the other's
+    assert [trial.values for trial in living.known()] == [trial.values for trial in trials]
+    living.close()
+
+
+def test_two_workers_do_not_train_more_than_was_asked_for(tmp_path):
+    workers = [_optuna(tmp_path, trials=3, alone=False) for _ in range(2)]
+    open_trials = [worker.ask() for worker in workers] + [workers[0].ask()]
+    assert workers[1].ask() == "wait"  # one of the three may still fail
+    for worker, trial in zip([*workers, workers[0]], open_trials, strict=True):
+        worker.tell(trial, Outcome(record.FINISHED, value=_value(trial.values)))
+    assert [worker.ask() for worker in workers] == [None, None]
+    for worker in workers:
+        worker.close()
+
+
+def test_a_pruned_trial_is_told_early(tmp_path):
+    engine = _optuna(tmp_path, "hyperband", trials=30)
+    stopped = 0
+    while (trial := engine.ask()) is not None:
+        for epoch in range(1, 10):
+            if engine.report(trial, epoch, _value(trial.values) * epoch / 9):
+                stopped += 1
+                engine.tell(trial, Outcome(record.PRUNED, "pruned", 0.1, epoch))
+                break
+        else:
+            engine.tell(trial, Outcome(record.FINISHED, value=_value(trial.values)))
+    engine.close()
+    assert stopped and len(record.counted(engine.known())) == 30
+
+
+def test_a_journal_survives_half_a_line(tmp_path):
+    journal = Journal(Path(tmp_path) / FILE)
+    journal.append(event="a", value=1)
+    with journal.path.open("ab") as file:
+        file.write(b'{"event": "b", "val')
+    journal.append(event="c", value=3)
+    assert [event["event"] for event in journal.read()] == ["a", "c"]
