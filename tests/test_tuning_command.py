@@ -98,9 +98,9 @@ def test_a_search_that_changed_is_refused(kmixer_cli, searched, changes, message
     ("words", "message"),
     [
         (["--search", "model.blcks=1,2"], "nearest: 'model.blocks'"),
-        (["--search", "model.blocks=4..1"], "expected the smaller one first"),
-        (["--search", "model.blocks={choice: []}"], "empty choice"),
-        (["--search", "model.blocks=x,y"], "no valid point"),
+        (["--search", "model.dropout=0.4..0.1"], "expected the smaller one first"),
+        (["--search", "model.dropout={choice: []}"], "empty choice"),
+        (["--search", "model.dropout=x,y"], "no valid point"),
         (["--objective", "test_accuracy"], "--objective: received 'test_accuracy', not measured"),
         (["--engine", "optna"], "nearest: 'optuna'"),
         (["--tuner", "tpe"], "expected one of --engine keras-tuner: random"),
@@ -134,6 +134,7 @@ def _wait_for(condition, seconds=90):
         time.sleep(0.1)
 
 
+@pytest.mark.slow
 @needs_signals
 def test_what_crashes_or_diverges_is_told_and_sigterm_ends_cleanly(kmixer_cli, image_folder, tmp_path):
     rates = "optimizer.learning_rate=1e30,0.01,0.02"
@@ -155,6 +156,7 @@ def test_what_crashes_or_diverges_is_told_and_sigterm_ends_cleanly(kmixer_cli, i
     assert states["2"] == ("finished", "") and len(load_run(folder / "trials" / "trial-002").history) == 400
 
 
+@pytest.mark.slow
 def test_the_budget_ends_a_search_and_a_slow_trial_is_ended(kmixer_cli, image_folder, tmp_path):
     words = [*tiny_search(image_folder, epochs=100_000), "--max-seconds-per-epoch", 1e-4, "--trials", 1]
     done = kmixer_cli(*words, cwd=tmp_path)
@@ -165,6 +167,7 @@ def test_the_budget_ends_a_search_and_a_slow_trial_is_ended(kmixer_cli, image_fo
     assert (begun / "checkpoint.npz").exists()  # the same command goes on with it
 
 
+@pytest.mark.slow
 def test_the_best_is_trained_again_on_train_and_validation(kmixer_cli, searched):
     folder, words, _ = searched
     done = kmixer_cli(*words, "--retrain", cwd=folder.parent.parent, timeout=300)
@@ -173,9 +176,11 @@ def test_the_best_is_trained_again_on_train_and_validation(kmixer_cli, searched)
     assert run.settings.data.train_on_validation and run.metrics["last"]["test"]["accuracy"] > 0.5
 
 
-@pytest.mark.parametrize("word", ["keras-tuner", "optuna"])
-def test_only_one_search_works_in_a_folder(kmixer_cli, image_folder, tmp_path, word):
-    words = [*tiny_search(image_folder, epochs=100_000), "--engine", word]
+@pytest.mark.slow
+@needs_signals
+@pytest.mark.parametrize("engine", ["keras-tuner", "optuna"])
+def test_only_one_search_works_in_a_folder(kmixer_cli, image_folder, tmp_path, engine):
+    words = [*tiny_search(image_folder, epochs=100_000), "--engine", engine]
     process = _begin(words, tmp_path)
     _wait_for(lambda: list(tmp_path.rglob("history.csv")))
     done = kmixer_cli(*words, cwd=tmp_path)

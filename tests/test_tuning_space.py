@@ -101,3 +101,19 @@ def test_a_points_codes_read_back():
     values = {"augment.rand_augment": {"magnitude": 3}, "model.blocks": 2}
     assert space.point(values) == {"augment.rand_augment": '{"magnitude": 3}', "model.blocks": 2}
     assert space.draw(lambda each: each.parameter.decode(space.point(values)[each.name])) == values
+
+
+@pytest.mark.parametrize(
+    ("choice", "codes"),
+    [
+        ([1, 2], [1, 2]),
+        ([0, 0.1], [0.0, 0.1]),
+        (["a", "b"], ["a", "b"]),
+        ([True, False], ["true", "false"]),
+        ([None, {}], ["null", "{}"]),
+    ],
+)
+def test_codes_are_what_every_engine_can_hold(choice, codes):
+    parameter = Space({"model.blocks": choice}).searched[0].parameter
+    assert parameter.codes == codes and list(map(type, parameter.codes)) == list(map(type, codes))
+    assert [parameter.decode(code) for code in codes] == choice

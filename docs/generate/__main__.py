@@ -11,6 +11,7 @@ from export_page import export_page
 from results_page import results_page
 from serve_page import serve_page
 from settings_page import settings_page
+from tuning_page import tuning_page
 
 DOCS = Path(__file__).parent.parent
 RUNS = DOCS / "runs"
@@ -19,6 +20,7 @@ PAGES = {
     "results.md": lambda: results_page(RUNS),
     "export.md": lambda: export_page(RUNS / "exports"),
     "serve.md": lambda: serve_page(RUNS / "serve.json"),
+    "tuning.md": lambda: tuning_page(RUNS / "tuning.json"),
 }
 
 if __name__ == "__main__":

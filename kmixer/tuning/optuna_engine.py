@@ -1,7 +1,7 @@
 """Optuna draws the points and keeps the record, in a file or a database that many workers share.
 
 Every worker tells every few seconds that its trials are alive. Whoever sees that a trial's worker
-has been silent for `LEASE_SECONDS` takes the trial from it, and it is drawn again. By its own
+has been silent for LEASE_SECONDS takes the trial from it, and it is drawn again. By its own
 clock: the clocks of the machines need not agree.
 """
 
@@ -16,10 +16,9 @@ from optuna.trial import TrialState
 
 from ..errors import SettingsError
 from . import record
-from .record import Outcome, Trial
+from .record import BEAT_SECONDS, LEASE_SECONDS, Outcome, Trial
 from .storage import open_storage
 
-BEAT_SECONDS, LEASE_SECONDS = 10, 50
 WAIT = "wait"
 TUNERS = ("tpe", "random", "grid", "hyperband")
 OUTCOME, BEAT, RETRY_OF, LOST = "outcome", "beat", "retry_of", "lost"

@@ -9,6 +9,7 @@ from ..errors import SettingsError, nearest
 # How an objective is named, and whether more of it is better.
 OBJECTIVES = {"val_accuracy": True, "val_loss": False, "accuracy": True, "loss": False}
 BEGUN, FINISHED, PRUNED, FAILED, INFEASIBLE = "begun", "finished", "pruned", "failed", "infeasible"
+BEAT_SECONDS, LEASE_SECONDS = 10, 50  # a worker is alive; it has been silent for too long
 COUNTED = (BEGUN, FINISHED, PRUNED, FAILED)  # what was never trained is drawn anew
 
 

@@ -55,7 +55,9 @@ class Parameter(Section):
     def codes(self):
         """The choice as values that every engine can hold: numbers or words, else JSON texts."""
         kinds = {type(value) for value in self.choice}
-        plain = kinds == {str} or kinds <= {int, float}
+        if kinds == {int, float}:
+            return [float(value) for value in self.choice]
+        plain = len(kinds) == 1 and kinds <= {str, int, float}
         return list(self.choice) if plain else [json.dumps(value) for value in self.choice]
 
     def encode(self, value):
