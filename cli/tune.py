@@ -41,9 +41,7 @@ def tune(
     show_space: Annotated[
         bool, _option("Print kmixer's own search space as YAML and end.", _SPACE, "--show-space")
     ] = False,
-    engine: Annotated[
-        str, _option("keras-tuner (default) or optuna.", _SPACE)
-    ] = "keras-tuner",
+    engine: Annotated[str, _option("keras-tuner (default) or optuna.", _SPACE)] = "keras-tuner",
     tuner: Annotated[
         str | None,
         _option(
@@ -56,9 +54,7 @@ def tune(
     budget: Annotated[
         str | None, _option("Stop after 90s, 30m, 2h or 1h30m.", _BOUNDS, metavar="TIME")
     ] = None,
-    max_params: Annotated[
-        int | None, _option("Leave out larger models.", _BOUNDS, min=1)
-    ] = None,
+    max_params: Annotated[int | None, _option("Leave out larger models.", _BOUNDS, min=1)] = None,
     max_seconds_per_epoch: Annotated[
         float | None, _option("End trials that are slower.", _BOUNDS)
     ] = None,
@@ -119,8 +115,9 @@ def tune(
 def _plan(settings, search, folder, **more):
     from kmixer.tuning import space
     from kmixer.tuning.plan import Plan
+    from kmixer.tuning.texts import parse_search
 
-    section = (settings.search or {}) | space.parse_search(search or ())
+    section = (settings.search or {}) | parse_search(search or ())
     if not section:
         settings = space.with_default(settings)
         section = settings.search
@@ -204,7 +201,16 @@ def _summary(trial):
 def _table(terminal, best, objective):
     from .tune_progress import describe
 
-    columns = ["settings", "trial", objective, "epoch", "parameters", "MFLOPs", "examples/s", "seconds"]
+    columns = [
+        "settings",
+        "trial",
+        objective,
+        "epoch",
+        "parameters",
+        "MFLOPs",
+        "examples/s",
+        "seconds",
+    ]
     rows = []
     for trial in best[:SHOWN]:
         metrics = trial.outcome.metrics

@@ -178,6 +178,13 @@ def build_callbacks(settings, run, request, writer):
             write, *_tensorboard(settings.training, run)], write  # fmt: skip
 
 
+def of_keras(settings):
+    """Return Keras' own callbacks that the settings ask for, for one's own `model.fit`."""
+    ema = [keras.callbacks.SwapEMAWeights()] if settings.optimizer.ema else []
+    return [*_schedule(settings.schedule), *ema, *_plateau(settings.plateau),
+            *_early_stopping(settings.training.early_stopping)]  # fmt: skip
+
+
 def restore_counters(callbacks, counters):
     """Return the callback that gives plateau and early stopping their counters back."""
     return _RestoreCounters([c for c in callbacks if type(c).__name__ in counters], counters)

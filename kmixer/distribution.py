@@ -112,7 +112,7 @@ def _join():
 
 
 def _slurm_tasks():
-    return int(os.environ.get("SLURM_NTASKS", 1)) if "SLURM_JOB_ID" in os.environ else 1
+    return int(os.environ.get("SLURM_NTASKS", "1")) if "SLURM_JOB_ID" in os.environ else 1
 
 
 def _number(name):
@@ -221,5 +221,3 @@ def local_model(run, model, devices):
     local = run.build_model()
     local.set_weights([keras.ops.convert_to_numpy(weight) for weight in model.weights])
     return local
-
-

@@ -3,13 +3,13 @@
 import re
 from importlib import resources
 from pathlib import Path
-from typing import get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from .config import Settings
 from .errors import SettingsError, nearest
+from .schema import brief, one_line
 
 CHOICES = ("model", "optimizer", "schedule")  # sections whose `name` decides what keys they have
 
@@ -137,17 +137,6 @@ def _flat(values, path=""):
             for k, v in _flat(inner, f"{path}.{key}" if path else key).items()}  # fmt: skip
 
 
-def paths(section=Settings, above=""):
-    """Return the paths of all settings, whatever the model, the optimizer and the schedule are."""
-    found = []
-    for name, field in section.model_fields.items():
-        path = f"{above}.{name}" if above else name
-        listed = get_origin(field.annotation) is list  # its items have no path
-        below = () if listed else _sections(section).get(name, ())
-        found += [path, *(key for each in below for key in paths(each, path))]
-    return list(dict.fromkeys(found))
-
-
 def merge(lower, upper):
     """Lay the nested dicts `upper` over `lower`."""
     if not isinstance(lower, dict) or not isinstance(upper, dict):
@@ -177,7 +166,7 @@ def _check_sections(layer):
     for key, value in layer.items():
         field = Settings.model_fields.get(key)
         if field and not isinstance(value, dict) and not (value is None and field.default is None):
-            raise SettingsError(f"{key}: received {_brief(value)}, expected keys such as {key}.…=…")
+            raise SettingsError(f"{key}: received {brief(value)}, expected keys such as {key}.…=…")
 
 
 def build(*layers):
@@ -193,72 +182,9 @@ def build(*layers):
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
-        raise SettingsError(_one_line(error)) from None
+        raise SettingsError(one_line(error)) from None
 
 
 def dump(settings):
     """Return the settings as YAML text that reads back to the same settings."""
     return yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False)
-
-
-def _one_line(error):
-    problems = error.errors(include_url=False)
-    problems.sort(key=lambda problem: problem["type"] == "missing")  # perhaps only misspelt
-    first = _describe(problems[0])
-    return first if len(problems) == 1 else f"{first} (and {len(problems) - 1} more)"
-
-
-def _describe(problem):
-    path, fields = _locate(problem["loc"])
-    if problem["type"] == "extra_forbidden":
-        return f"{path}: no such setting{nearest(path.rpartition('.')[2], fields)}"
-    if problem["type"] == "missing":
-        return f"{path}: received nothing, expected a value"
-    if problem["type"] == "value_error":
-        text = problem["msg"].removeprefix("Value error, ")
-        return f"{path}.{text}" if path else text
-    if problem["type"] == "union_tag_invalid":
-        tags = problem["ctx"]["expected_tags"].replace("'", "").split(", ")
-        received = problem["ctx"]["tag"]
-        return f"{path}.name: received {received!r}, no such choice{nearest(received, tags)}"
-    expected = problem["msg"].removeprefix("Input should be ").removeprefix("a valid ")
-    return f"{path}: received {_brief(problem['input'])}, expected {expected}"
-
-
-def _brief(value):
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-def _locate(loc):
-    """Return the dotted path of an error and the fields valid where it happened."""
-    section, path, fields = Settings, [], list(Settings.model_fields)
-    for part in loc:
-        if section is None:
-            break
-        sections = _sections(section) if not isinstance(section, list) else section
-        if isinstance(section, list):  # a union: this part is the chosen member's name
-            section = next((s for s in sections if s.model_fields["name"].default == part), None)
-            fields = list(section.model_fields) if section else fields
-            continue
-        path.append(str(part))
-        if isinstance(part, int):  # an item of a list of sections
-            continue
-        inner = sections.get(part)
-        if inner and len(inner) > 1:
-            section = inner
-        else:
-            section = inner[0] if inner else None
-            fields = list(section.model_fields) if section else fields
-    return ".".join(path), fields
-
-
-def _sections(section):
-    """Return the settings sections below each field of `section`."""
-    found = {}
-    for name, field in section.model_fields.items():
-        options = get_args(field.annotation) or (field.annotation,)
-        models = [o for o in options if isinstance(o, type) and issubclass(o, BaseModel)]
-        if models:
-            found[name] = models
-    return found

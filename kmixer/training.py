@@ -92,8 +92,8 @@ def resume(run, *, watchers=(), announce=None, read_test=True):
             f"{run.folder}: trained on other images than {run.settings.data.name} holds now"
         )
     distribution.check_batch(run.settings, devices)
-    with distribution.writing(run, devices) as run:
-        return _fit(run, dataset, watchers, announce, read_test, devices)
+    with distribution.writing(run, devices) as written:
+        return _fit(written, dataset, watchers, announce, read_test, devices)
 
 
 def check_model(settings, dataset):

@@ -109,7 +109,9 @@ def test_two_processes_give_the_losses_of_one(image_folder, tmp_path):
 
 @needs_jax
 @pytest.mark.parametrize("killed", [0, 1])
-def test_one_of_two_processes_is_killed_both_end_and_the_run_resumes(image_folder, tmp_path, killed):
+def test_one_of_two_processes_is_killed_both_end_and_the_run_resumes(
+    image_folder, tmp_path, killed
+):
     run = tmp_path / "run"
     processes = _processes(lambda number: _train(image_folder, run, epochs=3000))
     until = time.monotonic() + 120

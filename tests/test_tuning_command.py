@@ -136,32 +136,49 @@ def _wait_for(condition, seconds=90):
 
 @pytest.mark.slow
 @needs_signals
-def test_what_crashes_or_diverges_is_told_and_sigterm_ends_cleanly(kmixer_cli, image_folder, tmp_path):
+def test_what_crashes_or_diverges_is_told_and_sigterm_ends_cleanly(
+    kmixer_cli, image_folder, tmp_path
+):
     rates = "optimizer.learning_rate=1e30,0.01,0.02"
     words = tiny_search(image_folder, epochs=400)
     words = [*words[:2], "--search", rates, *words[6:], "--tuner", "grid"]
     folder = tmp_path / "saved_models" / "halves-tune"
     process = _begin(words, tmp_path)
-    _wait_for(lambda: (folder / "trials" / "trial-001" / "history.csv").exists())
+    _wait_for((folder / "trials" / "trial-001" / "history.csv").exists)
     subprocess.run(["pkill", "-9", "-f", "kmixer.tuning.trial .*trial-001"], check=True)
-    _wait_for(lambda: (folder / "trials" / "trial-002" / "history.csv").exists())
+    _wait_for((folder / "trials" / "trial-002" / "history.csv").exists)
     process.send_signal(signal.SIGTERM)
     assert process.wait(60) == 143
-    assert process.stderr.read().strip().endswith("the same command goes on with saved_models/halves-tune")
+    assert (
+        process.stderr.read()
+        .strip()
+        .endswith("the same command goes on with saved_models/halves-tune")
+    )
     done = kmixer_cli(*words, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     states = {row["trial"]: (row["state"], row["reason"]) for row in _rows(folder)}
     assert states["0"][0] == "failed" and "diverged" in states["0"][1]
     assert states["1"][0] == "failed" and "killed by SIGKILL" in states["1"][1]
-    assert states["2"] == ("finished", "") and len(load_run(folder / "trials" / "trial-002").history) == 400
+    assert (
+        states["2"] == ("finished", "")
+        and len(load_run(folder / "trials" / "trial-002").history) == 400
+    )
 
 
 @pytest.mark.slow
 def test_the_budget_ends_a_search_and_a_slow_trial_is_ended(kmixer_cli, image_folder, tmp_path):
-    words = [*tiny_search(image_folder, epochs=100_000), "--max-seconds-per-epoch", 1e-4, "--trials", 1]
+    words = [
+        *tiny_search(image_folder, epochs=100_000),
+        "--max-seconds-per-epoch",
+        1e-4,
+        "--trials",
+        1,
+    ]
     done = kmixer_cli(*words, cwd=tmp_path)
     assert done.returncode == 1 and "too slow" in done.stderr
-    done = kmixer_cli(*tiny_search(image_folder, "short", epochs=100_000), "--budget", "20s", cwd=tmp_path)
+    done = kmixer_cli(
+        *tiny_search(image_folder, "short", epochs=100_000), "--budget", "20s", cwd=tmp_path
+    )
     assert done.returncode == 1 and "no trial finished" in done.stderr
     begun = tmp_path / "saved_models" / "short" / "trials" / "trial-000"
     assert (begun / "checkpoint.npz").exists()  # the same command goes on with it

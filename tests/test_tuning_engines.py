@@ -11,8 +11,8 @@ if keras.backend.backend() != "tensorflow":
 
 from kmixer.tuning import record
 from kmixer.tuning.journal import FILE, Journal
-from kmixer.tuning.keras_tuner_engine import KerasTunerEngine
 from kmixer.tuning.keras_tuner_engine import TUNERS as KERAS_TUNERS
+from kmixer.tuning.keras_tuner_engine import KerasTunerEngine
 from kmixer.tuning.record import Outcome
 from kmixer.tuning.space import Space
 
@@ -37,7 +37,15 @@ def _keras_tuner(folder, tuner="random", trials=10, space=SPACE):
 
 def _optuna(folder, tuner="tpe", trials=10, alone=True, space=SPACE):
     return optuna_engine.OptunaEngine(
-        space, tuner, "val_accuracy", 0, 9, folder / "study.jsonl", "study", trials=trials, alone=alone
+        space,
+        tuner,
+        "val_accuracy",
+        0,
+        9,
+        folder / "study.jsonl",
+        "study",
+        trials=trials,
+        alone=alone,
     )
 
 

@@ -14,7 +14,11 @@ def test_a_tuner_searches_it(tiny, tmp_path):
                "optimizer.momentum": {"choice": [0.5, 0.9], "when": {"optimizer.name": ["sgd"]}}}  # fmt: skip
     hypermodel = MixerHyperModel(settings_io.build(tiny, {"search": section}))
     tuner = keras_tuner.RandomSearch(
-        hypermodel, objective="val_accuracy", max_trials=2, seed=1, directory=tmp_path,
+        hypermodel,
+        objective="val_accuracy",
+        max_trials=2,
+        seed=1,
+        directory=tmp_path,
     )
     tuner.search(verbose=0)
     best = tuner.get_best_hyperparameters()[0].values

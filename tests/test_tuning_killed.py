@@ -23,7 +23,9 @@ def _rows(folder):
 
 
 @pytest.mark.parametrize("engine", ["keras-tuner", "optuna"])
-def test_a_search_that_is_killed_twenty_times_finds_the_same(kmixer_cli, image_folder, tmp_path, engine):
+def test_a_search_that_is_killed_twenty_times_finds_the_same(
+    kmixer_cli, image_folder, tmp_path, engine
+):
     words = [*tiny_search(image_folder), "--engine", engine, "--trials", TRIALS, "--keep", TRIALS]
     done = kmixer_cli(*words, "--name", "whole", cwd=tmp_path, timeout=900)
     assert done.returncode == 0, done.stderr

@@ -7,7 +7,8 @@ import pytest
 from kmixer import settings_io
 from kmixer.config import Settings
 from kmixer.errors import SettingsError
-from kmixer.tuning.space import Space, parse_search, with_default
+from kmixer.tuning.space import Space, with_default
+from kmixer.tuning.texts import parse_search
 
 CONDITIONAL = {
     "optimizer.learning_rate": [

@@ -96,7 +96,15 @@ def postgresql(tmp_path):
 def test_a_worker_is_killed_and_every_trial_finishes_once(image_folder, tmp_path, kind, request):
     pytest.importorskip("optuna")
     storage = tmp_path / "study.jsonl" if kind == "file" else request.getfixturevalue("postgresql")
-    words = [*tiny_search(image_folder), "--engine", "optuna", "--storage", storage, "--trials", TRIALS]
+    words = [
+        *tiny_search(image_folder),
+        "--engine",
+        "optuna",
+        "--storage",
+        storage,
+        "--trials",
+        TRIALS,
+    ]
     processes = [_begin(words, tmp_path, f"{number}.log") for number in range(WORKERS)]
     trials = tmp_path / "saved_models" / "halves-tune" / "trials"
     until = time.monotonic() + 120

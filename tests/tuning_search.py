@@ -11,4 +11,7 @@ def tiny_search(image_folder, name="halves-tune", epochs=2):
         "training.jit": "false",
     }  # fmt: skip
     words = ["tune", image_folder, *SPACE, "--epochs", epochs, "--name", name]
-    return [*words, *(word for path, value in fixed.items() for word in ("--set", f"{path}={value}"))]
+    return [
+        *words,
+        *(word for path, value in fixed.items() for word in ("--set", f"{path}={value}")),
+    ]

@@ -93,9 +93,10 @@ def _gain(gain):
         tests[name] = [100 * run["test"] for run in runs]
         validation = mean(100 * run["validation"] for run in runs)
         seconds = mean(run["seconds"] for run in runs)
+        title = {"best": "the search's best"}.get(name, f"preset `{name}`")
         lines.append(
-            f"| {'the search\'s best' if name == 'best' else f'preset `{name}`'} | {runs[0]['parameters']:,}"
-            f" | {seconds:.0f} | {validation:.2f} | {mean(tests[name]):.2f} ± {stdev(tests[name]):.2f} |"
+            f"| {title} | {runs[0]['parameters']:,} | {seconds:.0f} | {validation:.2f}"
+            f" | {mean(tests[name]):.2f} ± {stdev(tests[name]):.2f} |"
         )
     ahead, spread = mean(tests["best"]) - mean(tests["fmnist"]), max(map(stdev, tests.values()))
     verdict = "more" if ahead > spread else "not more"

@@ -3,7 +3,8 @@
 import keras
 import keras_tuner
 
-from .. import callbacks, feed, pipeline, training
+from .. import callbacks as own_callbacks
+from .. import feed, pipeline, training
 from ..datasets import load_splits
 from ..resolving import resolve
 from .keras_tuner_engine import hyperparameters
@@ -56,7 +57,7 @@ class MixerHyperModel(keras_tuner.HyperModel):
             return model.fit(
                 batches, *args, validation_data=held_out, steps_per_epoch=steps, shuffle=False,
                 epochs=epochs or settings.training.epochs,
-                callbacks=[*schedules(settings), *callbacks], **options,
+                callbacks=[*own_callbacks.of_keras(settings), *callbacks], **options,
             )  # fmt: skip
         finally:
             pipeline.close(batches)
@@ -64,8 +65,3 @@ class MixerHyperModel(keras_tuner.HyperModel):
     def _settings(self, hp):
         values = self.space.draw(lambda each: each.parameter.decode(hp.values[each.name]))
         return resolve(self.space.settings(self.settings, values), self.dataset)
-
-
-def schedules(settings):
-    """Return the callbacks that change the learning rate."""
-    return [*callbacks._schedule(settings.schedule), *callbacks._plateau(settings.plateau)]

@@ -103,7 +103,11 @@ class KerasTunerEngine:
         """Return the next `Trial`, `WAIT`, or None where there are no more points."""
         if self.begun:
             return self.begun.popleft()
-        if not self.at_chief and self.most and len(record.counted(self.trials.values())) >= self.most:
+        if (
+            not self.at_chief
+            and self.most
+            and len(record.counted(self.trials.values())) >= self.most
+        ):
             return None
         number = len(self.trials)
         drawn = self.oracle.create_trial(os.environ.get(ROLES[0]) or f"trial {number}")

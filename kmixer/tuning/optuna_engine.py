@@ -14,8 +14,8 @@ import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
-from ..errors import SettingsError
 from . import record
+from .optuna_draws import sampler, suggest
 from .record import BEAT_SECONDS, LEASE_SECONDS, Outcome, Trial
 from .storage import open_storage
 
@@ -88,7 +88,7 @@ class OptunaEngine:
             drawn = self.study.ask()
             self._running[drawn.number] = drawn
         self.study.sampler = self._sampler(drawn.number)
-        values = self.space.draw(lambda each: _suggest(drawn, each))
+        values = self.space.draw(lambda each: suggest(drawn, each))
         drawn.set_user_attr("values", values)
         if drawn.number not in self._counted():
             self._drop(drawn.number, SURPLUS)
@@ -96,13 +96,7 @@ class OptunaEngine:
         return Trial(drawn.number, values)
 
     def _sampler(self, number):
-        """Return a sampler whose draws depend on the seed and the trial alone, not on who draws."""
-        seed = self.seed + 1000 * number
-        if self.tuner == "random":
-            return optuna.samplers.RandomSampler(seed=seed)
-        if self.tuner == "grid":
-            return optuna.samplers.GridSampler(grid(self.space), seed=self.seed)
-        return optuna.samplers.TPESampler(seed=seed, constant_liar=True)
+        return sampler(self.tuner, self.space, self.seed, number)
 
     def _exhausted(self):
         return self._sampler(0).is_exhausted(self.study)
@@ -221,50 +215,3 @@ def _void(frozen):
 
 def _surplus(outcome):
     return outcome is not None and outcome["state"] == SURPLUS
-
-
-def _suggest(drawn, searched):
-    parameter, name = searched.parameter, _name(searched)
-    if parameter.choice is not None:
-        return parameter.decode(drawn.suggest_categorical(name, parameter.codes))
-    if parameter.integer:
-        step = parameter.step or 1
-        high = parameter.min + (parameter.max - parameter.min) // step * step
-        return drawn.suggest_int(name, parameter.min, high, step=step, log=parameter.log)
-    return drawn.suggest_float(
-        name, parameter.min, parameter.max, step=parameter.step, log=parameter.log
-    )
-
-
-def _name(searched):
-    """Return a setting's name in the study, which holds a choice's values: they may be extended."""
-    choice = searched.parameter.choice
-    return searched.name if choice is None else f"{searched.name} {searched.parameter.codes}"
-
-
-def grid(space):
-    """Return the values of each setting for Optuna's grid.
-
-    Raises:
-        SettingsError: a range has no step, or a setting depends on another.
-    """
-    found = {}
-    for each in space.searched:
-        parameter = each.parameter
-        if parameter.when:
-            raise SettingsError(
-                f"search.{each.path}.when: Optuna's grid knows no conditions; expected"
-                " --engine keras-tuner, or no `when`"
-            )
-        if parameter.choice is not None:
-            found[_name(each)] = parameter.codes
-            continue
-        step = parameter.step or (1 if parameter.integer else None)
-        if step is None:
-            raise SettingsError(
-                f"search.{each.path}: received a range without a step, expected a choice or a step"
-                " for a grid"
-            )
-        count = int((parameter.max - parameter.min) / step + 1e-9) + 1
-        found[each.name] = [parameter.min + index * step for index in range(count)]
-    return found

@@ -73,7 +73,9 @@ class Trial:
 def check_objective(name):
     """Refuse an objective that no epoch measures."""
     if name not in OBJECTIVES:
-        raise SettingsError(f"--objective: received {name!r}, not measured{nearest(name, OBJECTIVES)}")
+        raise SettingsError(
+            f"--objective: received {name!r}, not measured{nearest(name, OBJECTIVES)}"
+        )
 
 
 def counted(trials):

@@ -12,8 +12,7 @@ from ..runs import load_run
 from . import pictures, record
 
 COST = ("trainable_parameters", "flops", "examples_per_second")
-METRICS = ("val_accuracy", "epochs", "trainable_parameters", "flops", "examples_per_second", "seconds",
-           "peak_memory_bytes")  # fmt: skip
+METRICS = ("val_accuracy", "epochs", *COST, "seconds", "peak_memory_bytes")
 COLUMNS = ("trial", "state", "reason", "objective", "best_epoch", *METRICS, "host", "folder")
 TEST = "test"  # under which the figures of the test set are kept
 LEAST_FOR_IMPORTANCE = 8
@@ -51,7 +50,9 @@ def as_csv(trials, paths):
             row |= {"reason": outcome.reason, "objective": outcome.value, "host": outcome.host,
                     "best_epoch": outcome.best_epoch, "folder": outcome.folder}  # fmt: skip
             row |= {key: outcome.metrics.get(key) for key in METRICS}
-        writer.writerow({key: _cell(value) for key, value in row.items() if key in writer.fieldnames})
+        writer.writerow(
+            {key: _cell(value) for key, value in row.items() if key in writer.fieldnames}
+        )
     return text.getvalue()
 
 
@@ -109,7 +110,9 @@ def importance(trials, space):
     from sklearn.inspection import permutation_importance
 
     paths = list(dict.fromkeys(each.path for each in space.searched))
-    columns = np.array([[position(space, path, trial.values) for path in paths] for trial in trials])
+    columns = np.array(
+        [[position(space, path, trial.values) for path in paths] for trial in trials]
+    )
     forest = RandomForestRegressor(TREES, random_state=0).fit(columns, values)
     lost = permutation_importance(forest, columns, values, n_repeats=REPEATS, random_state=0)
     shares = np.maximum(lost.importances_mean, 0)
@@ -152,5 +155,3 @@ def pareto(trials, cost, more=False):
             best = trial.outcome.metrics["val_accuracy"]
             front.append(trial)
     return front
-
-

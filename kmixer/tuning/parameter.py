@@ -1,0 +1,128 @@
+"""From what a single setting is drawn."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import Field, FiniteFloat, StrictBool, ValidationError, model_validator
+
+from ..config.fields import Section
+from ..errors import SettingsError, nearest
+
+KINDS = "[a, b, c], {min: …, max: …} or a list of those with `when`"
+
+
+class Parameter(Section):
+    """From what one setting is drawn: a choice, or a range of integers or floats."""
+
+    choice: list[Any] | None = None
+    min: int | FiniteFloat | None = None
+    max: int | FiniteFloat | None = None
+    step: int | FiniteFloat | None = None
+    log: StrictBool = False
+    when: dict[str, list[Any]] = Field({}, description="values of other settings that it needs")
+
+    @model_validator(mode="after")
+    def _agree(self):
+        if self.choice is not None:
+            if (self.min, self.max, self.step, self.log) != (None, None, None, False):
+                raise ValueError("received a choice and a range, expected one of them")
+            if not self.choice:
+                raise ValueError("received an empty choice, expected at least one value")
+        elif self.min is None or self.max is None:
+            raise ValueError(f"received no whole range, expected {KINDS}")
+        elif self.min >= self.max:
+            raise ValueError(f"received {self.min}..{self.max}, expected the smaller one first")
+        elif self.log and self.min <= 0:
+            raise ValueError(f"received {self.min}..{self.max}:log, expected a range above 0")
+        elif self.log and self.step:
+            raise ValueError("received log and a step, expected one of them")
+        elif self.step is not None and not 0 < self.step <= self.max - self.min:
+            raise ValueError(f"received step {self.step}, expected one within the range")
+        return self
+
+    @property
+    def integer(self):
+        """Whether the range is of integers."""
+        return all(isinstance(value, int) for value in (self.min, self.max, self.step or 0))
+
+    @property
+    def codes(self):
+        """The choice as values that every engine can hold: numbers or words, else JSON texts."""
+        kinds = {type(value) for value in self.choice}
+        if kinds == {int, float}:
+            return [float(value) for value in self.choice]
+        plain = len(kinds) == 1 and kinds <= {str, int, float}
+        return list(self.choice) if plain else [json.dumps(value) for value in self.choice]
+
+    def encode(self, value):
+        """Return the code of a value."""
+        return value if self.choice is None else self.codes[self.choice.index(value)]
+
+    def holds(self, value):
+        """Say whether it can be drawn."""
+        return value in self.choice if self.choice is not None else self.min <= value <= self.max
+
+    def decode(self, code):
+        """Return the value that a code stands for."""
+        if self.choice is None:
+            return int(code) if self.integer else float(code)
+        return self.choice[self.codes.index(code)]
+
+
+@dataclass(frozen=True)
+class Searched:
+    """A setting of the space.
+
+    Attributes:
+        name: in the engine; the path, and where a path comes twice its condition too.
+        path: of the setting.
+        parameter: a `Parameter`.
+    """
+
+    name: str
+    path: str
+    parameter: Parameter
+
+    def active(self, values):
+        """Say whether its conditions hold for the values drawn so far, by path."""
+        return all(values.get(path) in wanted for path, wanted in self.parameter.when.items())
+
+
+def read(path, value):
+    """Return what the section `search` says of one path, as a list of `Searched`.
+
+    Raises:
+        SettingsError: it is no parameter, and no list of them.
+    """
+    several = isinstance(value, list) and value and all(map(_has_conditions, value))
+    if not several:
+        return [Searched(path, path, _parameter(path, value))]
+    return [Searched(_name(path, each), path, each) for each in
+            (_parameter(path, each) for each in value)]  # fmt: skip
+
+
+def _has_conditions(value):
+    return isinstance(value, dict) and "when" in value
+
+
+def _parameter(path, value):
+    try:
+        return Parameter.model_validate({"choice": value} if isinstance(value, list) else value)
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        key = ".".join(map(str, problem["loc"][:1]))
+        if problem["type"] == "extra_forbidden":
+            reason = f"no such key{nearest(key, Parameter.model_fields)}"
+            raise SettingsError(f"search.{path}.{key}: {reason}") from None
+        if problem["type"] == "value_error":
+            reason = problem["msg"].removeprefix("Value error, ")
+            raise SettingsError(f"search.{path}: {reason}") from None
+        received = problem["input"] if key else value
+        where = f"search.{path}.{key}" if key else f"search.{path}"
+        raise SettingsError(f"{where}: received {received!r:.60}, expected {KINDS}") from None
+
+
+def _name(path, parameter):
+    conditions = (f"{key}={','.join(map(str, wanted))}" for key, wanted in parameter.when.items())
+    return f"{path} ({' '.join(conditions)})"

@@ -1,0 +1,42 @@
+"""The search space as one types it on the command line."""
+
+from .. import settings_io
+from ..errors import SettingsError
+
+
+def parse_search(texts):
+    """Turn `path=a,b,c`, `path=1..8`, `path=64..256:64` or `path=1e-4..1e-2:log` into a section.
+
+    Raises:
+        SettingsError: a text is none of those, or a path comes twice.
+    """
+    section = {}
+    for text in texts:
+        path, _, values = (part.strip() for part in text.partition("="))
+        if not path or not values:
+            raise SettingsError(f"--search: received {text!r}, expected path.to.key=value,value,…")
+        if path in section:
+            raise SettingsError(f"--search: received {path} twice, expected all its values in one")
+        source = f"--search {path}"
+        is_range = ".." in values and not values.startswith(("[", "{"))
+        section[path] = _range(values, source) if is_range else _values(values, source)
+    return section
+
+
+def _range(text, source):
+    bounds, _, more = text.partition(":")
+    low, _, high = bounds.partition("..")
+    read = {"min": low, "max": high} | ({} if more in ("", "log") else {"step": more})
+    values = {key: settings_io.parse_yaml(value, source) for key, value in read.items()}
+    for value in values.values():
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise SettingsError(
+                f"{source}: received {text!r}, expected min..max, min..max:log or min..max:step"
+            )
+    return values | ({"log": True} if more == "log" else {})
+
+
+def _values(text, source):
+    if text.startswith("{"):
+        return settings_io.parse_yaml(text, source)
+    return settings_io.parse_yaml(f"[{text}]", source)
