@@ -5,6 +5,7 @@ import json
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter
 
 TITLES = {
     "trainable_parameters": "trainable parameters",
@@ -40,7 +41,7 @@ def parallel(trials, space, objective):
                           textcoords="offset points", va="center")  # fmt: skip
         axes.axvline(column, color="#ccc", zorder=0)
     axes.axvline(len(paths), color="#ccc", zorder=0)
-    for height in (0, 1):
+    for height in (0, 1) if np.ptp(values) else (0,):
         axes.annotate(f"{low + height * spread:.4g}", (len(paths), height), fontsize=8,
                       xytext=(4, 0), textcoords="offset points", va="center")  # fmt: skip
     axes.set_xticks(range(len(paths) + 1), [*map(_two_lines, paths), objective], fontsize=8,
@@ -89,6 +90,9 @@ def costs(trials, names):
         )
         axes.plot(*front.T, marker="o", markersize=5, color="#2a78d6", label="Pareto front")
         axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+        axes.xaxis.set_minor_formatter(EngFormatter(sep=""))
+        axes.tick_params(axis="x", which="both", rotation=40, labelsize=8)
         axes.set_xlabel(TITLES[name])
         axes.set_ylabel("validation accuracy %")
         axes.grid(alpha=0.3)
