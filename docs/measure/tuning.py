@@ -19,7 +19,7 @@ from kmixer.provenance import processor
 from kmixer.runs import load_run
 
 OUT = Path(__file__).parent.parent / "runs" / "tuning.json"
-EPOCHS, TRIALS, SEEDS = 3, 20, (1, 2, 3)
+EPOCHS, TRIALS, SEEDS = 3, 12, (1, 2, 3)
 SCALING = [
     "tune", "fmnist", "--epochs", "1", "--trials", "6", "--search", "model.blocks=1,2",
     "--search", "optimizer.learning_rate=0.01..0.05:log",

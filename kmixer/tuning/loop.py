@@ -9,6 +9,7 @@ from .process import TrialProcess
 
 WAIT = "wait"
 POLL_SECONDS = 0.2
+IDLE_SECONDS = 2  # between two questions to an engine that has nothing at the moment
 MOST_INFEASIBLE = 200  # points in a row that cannot be trained
 
 
@@ -28,7 +29,7 @@ class Loop:
         self.free = list(search.shares)
         self.until = time.monotonic() + plan.budget if plan.budget else None
         self.messages, self.running = queue.Queue(), []
-        self.done, self.infeasible = False, 0
+        self.done, self.infeasible, self.again = False, 0, 0.0
 
     def run(self):
         """Begin and end trials until none is left, the time is up, or a signal came.
@@ -39,7 +40,7 @@ class Loop:
         try:
             while True:
                 self._heed()
-                while self.free and not self.done and self._begin():
+                while self._may_begin() and self._begin():
                     self._heed()
                 if self.done and not self.running:
                     return
@@ -58,11 +59,15 @@ class Loop:
             for process in self.running:
                 process.stop("stopped")
 
+    def _may_begin(self):
+        return self.free and not self.done and time.monotonic() >= self.again
+
     def _begin(self):
         """Begin the next trial; say whether there may be another one at once."""
         trial = self.search.engine.ask()
-        if trial is None:
-            self.done = True
+        self.done = trial is None
+        if trial == WAIT:
+            self.again = time.monotonic() + IDLE_SECONDS
         if trial in (None, WAIT):
             return False
         problem = self.search.problem(trial)
@@ -103,6 +108,7 @@ class Loop:
     def _end(self, process):
         self.running.remove(process)
         self.free.append(process.share)
+        self.again = 0.0
         engine, trial = self.search.engine, process.trial
         outcome = process.outcome(self.search.plan.objective)
         if outcome is None:
