@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from .terminal import Backend, DataDir, Json, Quiet, Set, Terminal, percent
+from .terminal import Backend, DataDir, Json, Quiet, Set, Terminal
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-SHOWN = 10  # trials in the closing table
+CLOSING_SECONDS = 3600
 _SPACE, _BOUNDS, _MACHINES = "What is searched", "How long", "Where it runs"
 
 
@@ -103,24 +103,37 @@ def tune(
     terminal = Terminal(quiet, as_json)
     plan = _plan(
         settings, search, Path("saved_models") / (name or f"{given or Path(dataset).name}-tune"),
-        engine=engine, tuner=tuner, objective=objective, trials=trials, seed=seed, workers=workers,
-        budget=_seconds(budget), max_params=max_params, keep=keep, storage=storage, extend=extend,
-        max_seconds_per_epoch=max_seconds_per_epoch, role=_role(role),
+        terminal.say, engine=engine, tuner=tuner, objective=objective, trials=trials, seed=seed,
+        workers=workers, budget=_seconds(budget), max_params=max_params, keep=keep,
+        storage=storage, extend=extend, role=_role(role),
+        max_seconds_per_epoch=max_seconds_per_epoch,
     )  # fmt: skip
     found = _run(plan, terminal)
     if role != "worker":
-        _close(terminal, found, retrain)
+        from kmixer.tuning.lock import only_one
+
+        from .tune_results import show_results
+
+        with only_one(plan.folder, CLOSING_SECONDS):  # of several workers, one reads the test set
+            show_results(terminal, found, retrain)
 
 
-def _plan(settings, search, folder, **more):
+def _plan(settings, search, folder, say, **more):
+    from kmixer.backend import configured
     from kmixer.tuning import space
     from kmixer.tuning.plan import Plan
     from kmixer.tuning.texts import parse_search
 
     section = (settings.search or {}) | parse_search(search or ())
     if not section:
+        if settings.model.name != "mixer":
+            say("kmixer's own search space is of plain Mixers; name another with --search")
         settings = space.with_default(settings)
         section = settings.search
+    training = settings.training.model_copy(
+        update={"backend": settings.training.backend or configured()}
+    )
+    settings = settings.model_copy(update={"training": training})
     plan = Plan(settings.model_copy(update={"search": None}), section, folder, **more)
     plan.space()  # its mistakes are told before anything slow is imported
     return plan
@@ -161,86 +174,3 @@ def _run(plan, terminal):
 
     with TuneProgress(terminal, plan) as watch:
         return searching.run(plan, parts, watch)
-
-
-def _close(terminal, search, retrain):
-    from kmixer.tuning import record, results
-    from kmixer.tuning.search import check_finished
-
-    plan, trials = search.plan, search.engine.known()
-    best = check_finished(trials, plan.objective)
-    _table(terminal, best, plan.objective)
-    states = [trial.state for trial in trials]
-    others = {state: states.count(state) for state in dict.fromkeys(states) if state != "finished"}
-    told = "".join(f", {count} {state}" for state, count in others.items())
-    terminal.say(f"{len(best)} trials finished{told}")
-    files = results.write_results(search)
-    test = _retrain(terminal, search) if retrain else results.read_test(search, best[0])
-    if test:
-        terminal.say(
-            f"best: trial {best[0].number}, {plan.objective} {best[0].outcome.value:.4f};"
-            f" test accuracy {percent(test['accuracy'])}"
-        )
-    else:
-        terminal.say(f"best: trial {best[0].number}, whose weights lie on {best[0].outcome.host}")
-    for path, share in list(results.importance(best, search.space).items())[:5]:
-        terminal.say(f"  {percent(share):>8} of the importance: {path}")
-    terminal.say(f"in {plan.folder}: {', '.join(files)}, trials/")
-    terminal.say(f"again: kmixer train {plan.settings.data.name} --config {plan.folder}/best.yaml")
-    terminal.result(
-        {"folder": str(plan.folder), "best": _summary(best[0]), "test": test,
-         "trials": [_summary(trial) for trial in record.counted(trials)]}
-    )  # fmt: skip
-
-
-def _summary(trial):
-    outcome = trial.outcome.as_dict() if trial.outcome else {}
-    return {"trial": trial.number, "state": trial.state, "values": trial.values} | outcome
-
-
-def _table(terminal, best, objective):
-    from .tune_progress import describe
-
-    columns = [
-        "settings",
-        "trial",
-        objective,
-        "epoch",
-        "parameters",
-        "MFLOPs",
-        "examples/s",
-        "seconds",
-    ]
-    rows = []
-    for trial in best[:SHOWN]:
-        metrics = trial.outcome.metrics
-        rows.append([
-            describe(trial.values), trial.number, f"{trial.outcome.value:.4f}",
-            f"{trial.outcome.best_epoch}/{metrics['epochs']}",
-            f"{metrics['trainable_parameters']:,}", f"{metrics['flops'] / 1e6:.2f}",
-            f"{metrics['examples_per_second']:,.0f}", f"{metrics['seconds']:,.0f}",
-        ])  # fmt: skip
-    terminal.table(None, columns, rows)
-
-
-def _retrain(terminal, search):
-    """Train the best settings on train + validation and return the test figures of that run."""
-    from kmixer.errors import RunError
-    from kmixer.runs import load_run
-    from kmixer.sweep import clear, state
-
-    from .sweep import run_kmixer
-
-    plan = search.plan
-    folder = plan.folder / "best"
-    clear(folder)
-    words = ["resume", str(folder)]
-    if state(folder) == "new":
-        words = ["train", plan.settings.data.name, "--config", str(plan.folder / "best.yaml"),
-                 "--set", "data.train_on_validation=true", "--out", str(folder)]  # fmt: skip
-    if state(folder) != "finished":
-        quiet = ["--quiet"] if terminal.quiet or terminal.as_json else []
-        environment = search.shares[0].environ()
-        if code := run_kmixer([*words, *quiet], plan.folder, environment):
-            raise RunError(f"{folder}: the best trial's training failed (exit code {code})")
-    return load_run(folder).metrics["last"]["test"]

@@ -111,7 +111,8 @@ class WriteRun(keras.callbacks.Callback):
         now = time.perf_counter()
         best_before = max((row["val_accuracy"] for row in self.rows), default=-1.0)
         self.rows.append(self._row(epoch, logs, now))
-        if self.rows[-1]["val_accuracy"] > best_before:
+        every = self.run.settings.data.train_on_validation  # it has no say in which is best
+        if every or self.rows[-1]["val_accuracy"] > best_before:
             self._save_model()
         self.run.write_history(self.rows)
         counters = {type(c).__name__: _counters(c) for c in self.counting}

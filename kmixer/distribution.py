@@ -69,15 +69,24 @@ def find_devices(settings):
         SettingsError: Keras cannot distribute on this backend, or the processes do not find
             each other.
     """
+    check_backend(settings)
     if settings.training.distribute == "none":
         return ALONE
+    return _FINDERS[keras.backend.backend()]()
+
+
+def check_backend(settings):
+    """Refuse to distribute on a backend for which Keras cannot.
+
+    Raises:
+        SettingsError: `training.distribute` is on, on torch.
+    """
     name = keras.backend.backend()
-    if name not in _FINDERS:
+    if settings.training.distribute != "none" and name not in _FINDERS:
         raise SettingsError(
             f"training.distribute: received 'auto' on {name}, expected 'none': Keras distributes"
             " on jax and tensorflow alone"
         )
-    return _FINDERS[name]()
 
 
 def _find_jax():
@@ -158,20 +167,35 @@ def distributed(devices):
             yield
 
 
-def with_even_batches(settings, devices):
-    """Return the settings with a batch that the devices share evenly: what is over is left out.
+def fitted(settings, devices):
+    """Return resolved settings as the devices can train them.
+
+    The batch becomes one that they share evenly: what is over is left out. On TensorFlow, whose
+    mirrored variables XLA cannot reach, `jit` is off.
 
     Raises:
-        SettingsError: there are more devices than images in a batch.
+        SettingsError: there are more devices than images, or gradients are to be accumulated on
+            several of TensorFlow's devices.
     """
-    size = devices.even(settings.data.batch_size)
-    if not size:
-        raise SettingsError(
-            f"data.batch_size: received {settings.data.batch_size}, expected at least one image for"
-            f" each of the {devices.count} devices"
-        )
-    data = settings.data.model_copy(update={"batch_size": size})
-    return settings.model_copy(update={"data": data})
+    if devices.count == 1:
+        return settings
+    data, training = settings.data, settings.training
+    size = devices.even(data.batch_size)
+    for name, images in (("batch_size", size), ("validation_size", data.validation_size)):
+        if images < devices.count:
+            raise SettingsError(
+                f"data.{name}: received {getattr(data, name)}, expected at least one image for each"
+                f" of the {devices.count} devices"
+            )
+    if keras.backend.backend() == "tensorflow":
+        if settings.optimizer.gradient_accumulation_steps > 1:
+            raise SettingsError(
+                "optimizer.gradient_accumulation_steps: expected 1 on several of TensorFlow's"
+                " devices: Keras cannot accumulate there"
+            )
+        training = training.model_copy(update={"jit": False})
+    data = data.model_copy(update={"batch_size": size})
+    return settings.model_copy(update={"data": data, "training": training})
 
 
 def check_batch(settings, devices):

@@ -37,6 +37,14 @@ class InterruptedRunError(KmixerError):
         self.exit_code = 128 + signal_number
 
 
+def describe(error):
+    """Return an exception as one line: kmixer's own in their words, others with their kind."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if isinstance(error, KmixerError):
+        return " ".join(lines)
+    return f"{type(error).__name__}: {lines[0][:300] if lines else 'no reason given'}"
+
+
 def nearest(name, valid):
     """Return ` (nearest: 'a', 'b')` for the valid names that look like `name`, or all if few."""
     valid = [str(choice) for choice in valid]

@@ -56,7 +56,7 @@ def train(settings, *, preset=None, command="kmixer.train(...)", root="saved_mod
     backend.select(settings.training.backend)
     devices = distribution.find_devices(settings)
     dataset = load_splits(settings.data)
-    settings = distribution.with_even_batches(resolve(settings, dataset), devices)
+    settings = distribution.fitted(resolve(settings, dataset), devices)
     info = {
         "command": command,
         "preset": preset,
@@ -221,7 +221,8 @@ def _finish(run, model, dataset, write, read_test):
     best_model = run.load_model()
     best = evaluation.measure_splits(best_model, dataset, splits)
     rows = write.rows
-    best_row = max(rows, key=lambda row: row["val_accuracy"])
+    seen = run.settings.data.train_on_validation  # which then cannot choose the epoch
+    best_row = rows[-1] if seen else max(rows, key=lambda row: row["val_accuracy"])
     rates = sorted(row["examples_per_second"] for row in rows[1:] or rows)
     metrics = {
         "dataset": dataset.name,

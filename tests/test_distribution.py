@@ -32,7 +32,7 @@ def _train(image_folder, out, distribute="auto", batch_size=16, validation=20, e
         "data.validation_size": validation, "data.batch_size": batch_size, "model.patch_size": 4,
         "model.blocks": 2, "model.hidden_dim": 8, "model.tokens_mlp_dim": 4,
         "model.channels_mlp_dim": 8, "optimizer.learning_rate": 0.01, "augment.translation": 0.1,
-        "training.epochs": epochs, "training.distribute": distribute, "training.jit": BACKEND == "jax",
+        "training.epochs": epochs, "training.distribute": distribute,
         "augment.horizontal_flip": 0.5,
     }  # fmt: skip
     words = [word for path, value in settings.items() for word in ("--set", f"{path}={value}")]

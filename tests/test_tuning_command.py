@@ -189,7 +189,7 @@ def test_the_best_is_trained_again_on_train_and_validation(kmixer_cli, searched)
     folder, words, _ = searched
     done = kmixer_cli(*words, "--retrain", cwd=folder.parent.parent, timeout=300)
     assert done.returncode == 0, done.stderr
-    run = load_run(folder / "best")
+    run = load_run(next(folder.glob("best-*")))
     assert run.settings.data.train_on_validation and run.metrics["last"]["test"]["accuracy"] > 0.5
 
 

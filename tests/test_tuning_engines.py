@@ -13,6 +13,7 @@ from kmixer.tuning import record
 from kmixer.tuning.journal import FILE, Journal
 from kmixer.tuning.keras_tuner_engine import TUNERS as KERAS_TUNERS
 from kmixer.tuning.keras_tuner_engine import KerasTunerEngine
+from kmixer.tuning.plan import ENGINES
 from kmixer.tuning.record import Outcome
 from kmixer.tuning.space import Space
 
@@ -78,7 +79,7 @@ def test_keras_tuner_goes_on_from_any_point_of_its_journal(tmp_path, tuner):
             os.truncate(oracle, 10)  # it is written anew
 
 
-@pytest.mark.parametrize("tuner", optuna_engine.TUNERS)
+@pytest.mark.parametrize("tuner", ENGINES["optuna"])
 def test_optuna_goes_on_and_draws_the_same(tmp_path, tuner):
     space = FLAT if tuner == "grid" else SPACE
     drawn = {}
@@ -99,9 +100,72 @@ def test_optuna_goes_on_and_draws_the_same(tmp_path, tuner):
     assert drawn["whole"] == drawn["cut"] and len(drawn["whole"]) == 12
 
 
+def test_a_trial_that_was_not_drawn_whole_changes_nothing(tmp_path):
+    drawn = {}
+    for name in ("whole", "killed"):
+        folder = tmp_path / name
+        folder.mkdir()
+        engine = _optuna(folder, "random", trials=4)
+        _drive(engine, 1)
+        if name == "killed":
+            engine.study.ask()  # and its process is killed before it has values
+        engine.close()
+        engine = _optuna(folder, "random", trials=4)
+        _drive(engine)
+        drawn[name] = [trial.values for trial in engine.known()]
+        engine.close()
+    assert drawn["whole"] == drawn["killed"] and len(drawn["whole"]) == 4
+
+
+def test_a_grid_is_shared_without_a_point_twice(tmp_path):
+    workers = [_optuna(tmp_path, "grid", trials=100, alone=False) for _ in range(2)]
+    drawn, running = [], []
+    for turn in range(100):
+        worker = workers[turn % 2]
+        trial = worker.ask()
+        if trial is None:
+            break
+        if trial != record.WAIT:
+            drawn.append(trial.values)
+            running.append((worker, trial))
+        if running and (turn % 3 or trial == record.WAIT):
+            owner, ended = running.pop(0)
+            owner.tell(ended, Outcome(record.FINISHED, value=_value(ended.values)))
+    assert drawn == list(SPACE.grid()) and len(drawn) == 3 * (1 + 5)
+    for worker in workers:
+        worker.close()
+
+
+def test_a_chief_that_is_started_again_gives_out_what_was_begun(tmp_path):
+    engine = _keras_tuner(tmp_path, trials=5)
+    _drive(engine, 2)
+    begun = engine.ask()
+    journal = Journal(tmp_path / FILE)
+    chief = KerasTunerEngine(
+        SPACE, "random", "val_accuracy", 0, 9, journal, tmp_path, trials=5, role="chief"
+    ).oracle
+    assert not chief.ongoing_trials and not chief.tuner_ids
+    given = chief.create_trial("worker")
+    assert int(given.trial_id) == begun.number
+    assert given.hyperparameters.values == SPACE.point(begun.values)
+
+
+def test_half_a_line_of_optunas_file_is_left_aside(tmp_path):
+    engine = _optuna(tmp_path, trials=3)
+    _drive(engine, 2)
+    engine.close()
+    file = tmp_path / "study.jsonl"
+    file.write_bytes(file.read_bytes() + b'{"op_code": 4, "trial')
+    engine = _optuna(tmp_path, trials=3)
+    _drive(engine)
+    engine.close()
+    assert len(_optuna(tmp_path, trials=3).known()) == 3
+
+
 def test_a_grid_ends_by_itself_and_holds_every_point_once(tmp_path):
     drawn = _drive(_keras_tuner(tmp_path, "grid", trials=None))
-    assert len(drawn) == 3 * (1 + 5) == len({tuple(values.items()) for values in drawn})
+    points = {tuple(values.items()) for values in drawn}
+    assert len(drawn) == 3 * (1 + 5) and points == {tuple(p.items()) for p in SPACE.grid()}
 
 
 def test_hyperband_gives_the_best_more_epochs(tmp_path):
@@ -114,7 +178,8 @@ def test_hyperband_gives_the_best_more_epochs(tmp_path):
 
 
 def test_what_fails_or_cannot_be_trained_does_not_stop_the_draws(tmp_path):
-    engine = _keras_tuner(tmp_path, "bayesian", trials=12)
+    space = Space(SPACE.section | {"optimizer.learning_rate": {"min": 1e-3, "max": 0.1}})
+    engine = _keras_tuner(tmp_path, "bayesian", trials=12, space=space)
     states = [record.FAILED, record.INFEASIBLE, record.FINISHED]
     asked = 0
     while (trial := engine.ask()) is not None:

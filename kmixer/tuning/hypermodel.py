@@ -7,7 +7,7 @@ from .. import callbacks as own_callbacks
 from .. import feed, pipeline, training
 from ..datasets import load_splits
 from ..resolving import resolve
-from .keras_tuner_engine import hyperparameters
+from .keras_tuner_space import hyperparameters
 from .space import Space, with_default
 
 

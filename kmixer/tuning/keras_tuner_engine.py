@@ -1,36 +1,39 @@
 """KerasTuner draws the points. The journal is the truth; the oracle is rebuilt from it."""
 
 import os
+import socket
+import time
 from collections import deque
 
 import keras_tuner
 
 from ..errors import SettingsError
 from . import record
+from .keras_tuner_space import hyperparameters
 from .record import Outcome, Trial
 
-WAIT = "wait"  # for other trials to end
+CHIEF_SECONDS = 120  # it may have to load its data first
 EPOCHS = "tuner/epochs"  # Hyperband's, of a trial
 ROLES = ("KERASTUNER_TUNER_ID", "KERASTUNER_ORACLE_IP", "KERASTUNER_ORACLE_PORT")
 RANDOM_AT_FIRST = 8  # of a Bayesian search; KerasTuner's own is three for each setting
 WORST = {True: 0.0, False: 1e3}  # by whether more is better
 
 
-def _random(options, trials, epochs):
-    return keras_tuner.oracles.RandomSearchOracle(max_trials=trials, **options)
+def _random(options, epochs):
+    return keras_tuner.oracles.RandomSearchOracle(**options)
 
 
-def _bayesian(options, trials, epochs):
+def _bayesian(options, epochs):
     return keras_tuner.oracles.BayesianOptimizationOracle(
-        max_trials=trials, num_initial_points=RANDOM_AT_FIRST, **options
+        num_initial_points=RANDOM_AT_FIRST, **options
     )
 
 
-def _grid(options, trials, epochs):
-    return keras_tuner.oracles.GridSearchOracle(max_trials=trials, **options)
+def _grid(options, epochs):
+    return keras_tuner.oracles.GridSearchOracle(**options)
 
 
-def _hyperband(options, trials, epochs):
+def _hyperband(options, epochs):
     return keras_tuner.oracles.HyperbandOracle(max_epochs=epochs, **options)
 
 
@@ -54,7 +57,7 @@ class KerasTunerEngine:
 
     def __init__(self, space, tuner, objective, seed, epochs, journal, folder, *, trials=None,
                  role=None):  # fmt: skip
-        self.space, self.objective, self.journal, self.tuner = space, objective, journal, tuner
+        self.space, self.objective, self.journal = space, objective, journal
         options = {
             "objective": keras_tuner.Objective(
                 objective, "max" if record.OBJECTIVES[objective] else "min"
@@ -65,8 +68,9 @@ class KerasTunerEngine:
             "max_consecutive_failed_trials": 10**9,
         }
         self.most = trials
-        # A chief has to count by itself, and what cannot be trained counts there too.
-        self.oracle = TUNERS[tuner](options, trials if role == "chief" else None, epochs)
+        self.oracle = TUNERS[tuner](options, epochs)
+        if role == "chief":  # has to count by itself; what cannot be trained counts there too
+            self.oracle.max_trials = trials
         self.oracle.verbose = 0
         self.oracle._set_project_dir(folder, "keras_tuner")
         self.trials, self._told, self._open = {}, {}, {}
@@ -74,9 +78,15 @@ class KerasTunerEngine:
         if self.at_chief:
             from keras_tuner.src.distribute.oracle_client import OracleClient
 
+            wait_for_chief()
             self.oracle = OracleClient(self.oracle)
+            return
+        self._replay()
+        if role == "chief":  # its workers ask for what was begun, and know nothing of the replay
+            self.oracle._retry_queue += [t.trial_id for t in self._open.values()]
+            self.oracle.ongoing_trials.clear()
+            self.oracle.tuner_ids.clear()
         else:
-            self._replay()
             self.begun += [t for t in self.trials.values() if t.state == record.BEGUN]
 
     def _replay(self):
@@ -112,7 +122,7 @@ class KerasTunerEngine:
         number = len(self.trials)
         drawn = self.oracle.create_trial(os.environ.get(ROLES[0]) or f"trial {number}")
         if drawn.status != "RUNNING":
-            return WAIT if drawn.status == "IDLE" else None
+            return record.WAIT if drawn.status == "IDLE" else None
         if self.at_chief:  # which counts the trials of all workers
             number = int(drawn.trial_id)
         point = drawn.hyperparameters.values
@@ -175,34 +185,23 @@ class KerasTunerEngine:
         """Nothing is held open."""
 
 
-def hyperparameters(space):
-    """Return the space as `keras_tuner.HyperParameters`."""
-    hps = keras_tuner.HyperParameters()
-    paths = {each.path: each for each in space.searched}
-    for each in space.searched:
-        _declare(hps, each, paths, list(each.parameter.when.items()))
-    return hps
+def wait_for_chief():
+    """Wait until the chief listens: gRPC would wait for an hour, and hear no signal.
 
-
-def _declare(hps, searched, paths, conditions):
-    if conditions:
-        (path, wanted), *rest = conditions
-        parent = paths[path]
-        if parent.parameter.choice is None:
-            raise SettingsError(f"search.{searched.path}.when: {path} is no choice")
-        codes = [code for code in parent.parameter.codes if parent.parameter.decode(code) in wanted]
-        with hps.conditional_scope(parent.name, codes):
-            _declare(hps, searched, paths, rest)
-        return
-    parameter = searched.parameter
-    if parameter.choice is not None:
-        hps.Choice(searched.name, parameter.codes)
-        return
-    kind = hps.Int if parameter.integer else hps.Float
-    sampling = {"sampling": "log"} if parameter.log else {"step": parameter.step}
-    if parameter.integer and sampling.get("step", 1) is None:
-        sampling = {}
-    kind(searched.name, parameter.min, parameter.max, **sampling)
+    Raises:
+        SettingsError: nobody listens there.
+    """
+    host, port = (os.environ[name] for name in ROLES[1:])
+    until = time.monotonic() + CHIEF_SECONDS
+    while time.monotonic() < until:
+        try:
+            socket.create_connection((host, int(port)), timeout=5).close()
+            return
+        except OSError:
+            time.sleep(1)
+        except ValueError:
+            break
+    raise SettingsError(f"--role worker: no chief answers at {host}:{port}")
 
 
 def serve_chief(engine):

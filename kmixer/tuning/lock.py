@@ -11,8 +11,12 @@ PATIENCE_SECONDS = 15  # trials of a search that was killed end within a step
 
 
 @contextmanager
-def only_one(folder):
+def only_one(folder, patience=PATIENCE_SECONDS):
     """Hold a folder's lock; yield its file descriptor, for trials to hold it too.
+
+    Args:
+        folder: the search's.
+        patience: seconds to wait for it.
 
     Where the system has no such locks (Windows), None is yielded.
 
@@ -26,7 +30,7 @@ def only_one(folder):
         return
     atomic.make_folder(folder)
     with (folder / ".lock").open("a") as file:
-        until = time.monotonic() + PATIENCE_SECONDS
+        until = time.monotonic() + patience
         while True:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

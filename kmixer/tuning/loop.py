@@ -5,9 +5,8 @@ import time
 
 from ..errors import SettingsError
 from . import record
-from .process import TrialProcess
+from .process import STOPPED, TrialProcess
 
-WAIT = "wait"
 POLL_SECONDS = 0.2
 IDLE_SECONDS = 2  # between two questions to an engine that has nothing at the moment
 MOST_INFEASIBLE = 200  # points in a row that cannot be trained
@@ -47,7 +46,7 @@ class Loop:
                 self._hear()
         finally:
             for process in self.running:
-                process.stop("stopped")
+                process.stop(STOPPED)
             for process in self.running:
                 process.end()
 
@@ -57,7 +56,7 @@ class Loop:
         if over or self.request.signal is not None:
             self.done = True
             for process in self.running:
-                process.stop("stopped")
+                process.stop(STOPPED)
 
     def _may_begin(self):
         return self.free and not self.done and time.monotonic() >= self.again
@@ -66,20 +65,15 @@ class Loop:
         """Begin the next trial; say whether there may be another one at once."""
         trial = self.search.engine.ask()
         self.done = trial is None
-        if trial == WAIT:
+        if trial == record.WAIT:
             self.again = time.monotonic() + IDLE_SECONDS
-        if trial in (None, WAIT):
+        if trial in (None, record.WAIT):
             return False
         problem = self.search.problem(trial)
         if problem:
             self.search.engine.tell(trial, record.Outcome(record.INFEASIBLE, problem))
-            self.infeasible += 1
-            if self.infeasible == MOST_INFEASIBLE:
-                raise SettingsError(
-                    f"search: none of {MOST_INFEASIBLE} points in a row can be trained: {problem}"
-                )
+            self._count_infeasible(problem)
             return True
-        self.infeasible = 0
         job = {
             "settings": self.search.trial_settings(trial).model_dump(mode="json"),
             "max_seconds_per_epoch": self.search.plan.max_seconds_per_epoch,
@@ -90,19 +84,31 @@ class Loop:
             TrialProcess(trial, job, self.search.plan.folder, share, self.messages, self.lock)
         )
         self.watch.begun(trial)
+        for row in self.running[-1].history():  # of a trial that is gone on with
+            self.search.engine.report(trial, int(row["epoch"]), row[self.search.plan.objective])
         return True
+
+    def _count_infeasible(self, problem):
+        self.infeasible += 1
+        if self.infeasible == MOST_INFEASIBLE:
+            raise SettingsError(
+                f"search: none of {MOST_INFEASIBLE} points in a row can be trained: {problem}"
+            )
 
     def _hear(self):
         try:
             process, message = self.messages.get(timeout=POLL_SECONDS)
         except queue.Empty:
+            for process in self.running:
+                process.kill_if_overdue()
             return
         if message is None:
             self._end(process)
-        elif "row" in message:
-            value = message["row"][self.search.plan.objective]
-            if self.search.engine.report(process.trial, message["epoch"], value):
-                process.stop(record.PRUNED)
+        elif "row" in message and not process.stopped:
+            epoch, value = message["epoch"], message["row"][self.search.plan.objective]
+            poor = self.search.engine.report(process.trial, epoch, value)
+            if poor and epoch < message["of"]:
+                process.stop(record.PRUNED, message)
             self.watch.epoch(process.trial, message)
 
     def _end(self, process):
@@ -115,5 +121,10 @@ class Loop:
             engine.release(trial)
             return
         engine.tell(trial, outcome)
+        if outcome.state == record.INFEASIBLE:  # its process knows better than this one
+            self.done = False
+            self._count_infeasible(outcome.reason)
+        else:
+            self.infeasible = 0
         self.search.tidy()
         self.watch.ended(trial.ended(outcome))

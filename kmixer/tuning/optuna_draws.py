@@ -1,70 +1,70 @@
 """The search space as Optuna draws from it."""
 
+from hashlib import sha256
+
 import optuna
 
-from ..errors import SettingsError
+LONGEST_NAME = 200  # characters; databases have no room for more
 
 
-def sampler(tuner, space, seed, number):
-    """Return a sampler whose draws depend on the seed and the trial alone, not on who draws.
+def sampler(tuner, seed, ordinal):
+    """Return a sampler whose draws depend on the seed and the trial's rank, not on who draws.
 
     Args:
-        tuner: `tpe`, `random`, `grid` or `hyperband`, which draws as `tpe`.
-        space: the `Space`.
+        tuner: `random`; all others draw as `tpe`.
         seed: of the search.
-        number: of the trial.
+        ordinal: how many trials were drawn before it.
     """
-    own = seed + 1000 * number
+    own = seed + 1000 * ordinal
     if tuner == "random":
         return optuna.samplers.RandomSampler(seed=own)
-    if tuner == "grid":
-        return optuna.samplers.GridSampler(grid(space), seed=seed)
     return optuna.samplers.TPESampler(seed=own, constant_liar=True)
 
 
+class Fixed(optuna.samplers.BaseSampler):
+    """Draws a point that is known already: of a grid, or of a trial that was lost.
+
+    Args:
+        space: the `Space`.
+        values: of the point, by path.
+    """
+
+    def __init__(self, space, values):
+        self.codes = {
+            name_of(each): each.parameter.encode(values[each.path])
+            for each in space.searched
+            if each.active(values)
+        }
+
+    def infer_relative_search_space(self, study, trial):
+        return {}
+
+    def sample_relative(self, study, trial, search_space):
+        return {}
+
+    def sample_independent(self, study, trial, param_name, param_distribution):
+        return self.codes[param_name]
+
+
 def suggest(drawn, searched):
-    """Return the value that an Optuna trial has for a `Searched`."""
+    """Return the value that an `optuna.Trial` has for a `Searched`."""
     parameter, name = searched.parameter, name_of(searched)
-    if parameter.choice is not None:
+    if parameter.listed is not None:
         return parameter.decode(drawn.suggest_categorical(name, parameter.codes))
     if parameter.integer:
         step = parameter.step or 1
         high = parameter.min + (parameter.max - parameter.min) // step * step
         return drawn.suggest_int(name, parameter.min, high, step=step, log=parameter.log)
-    return drawn.suggest_float(
-        name, parameter.min, parameter.max, step=parameter.step, log=parameter.log
-    )
+    return drawn.suggest_float(name, parameter.min, parameter.max, log=parameter.log)
 
 
 def name_of(searched):
-    """Return a setting's name in the study, which holds a choice's values: they may be extended."""
-    choice = searched.parameter.choice
-    return searched.name if choice is None else f"{searched.name} {searched.parameter.codes}"
-
-
-def grid(space):
-    """Return the values of each setting for Optuna's grid.
-
-    Raises:
-        SettingsError: a range has no step, or a setting depends on another.
-    """
-    found = {}
-    for each in space.searched:
-        parameter = each.parameter
-        if parameter.when:
-            raise SettingsError(
-                f"search.{each.path}.when: Optuna's grid knows no conditions; expected"
-                " --engine keras-tuner, or no `when`"
-            )
-        if parameter.choice is not None:
-            found[name_of(each)] = parameter.codes
-            continue
-        step = parameter.step or (1 if parameter.integer else None)
-        if step is None:
-            raise SettingsError(
-                f"search.{each.path}: received a range without a step, expected a choice or a step"
-                " for a grid"
-            )
-        count = int((parameter.max - parameter.min) / step + 1e-9) + 1
-        found[each.name] = [parameter.min + index * step for index in range(count)]
-    return found
+    """Return a setting's name in the study, which holds its values: they may be extended."""
+    parameter = searched.parameter
+    if parameter.listed is None:
+        kind = "integers" if parameter.integer else "floats"
+        return f"{searched.name} {kind}"
+    name = f"{searched.name} {parameter.codes}"
+    if len(name) <= LONGEST_NAME:
+        return name
+    return f"{searched.name[:LONGEST_NAME]} {sha256(name.encode()).hexdigest()[:12]}"

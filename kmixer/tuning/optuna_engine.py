@@ -5,6 +5,7 @@ has been silent for LEASE_SECONDS takes the trial from it, and it is drawn again
 clock: the clocks of the machines need not agree.
 """
 
+import json
 import threading
 import time
 from collections import deque
@@ -15,13 +16,11 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
 from . import record
-from .optuna_draws import sampler, suggest
-from .record import BEAT_SECONDS, LEASE_SECONDS, Outcome, Trial
+from .optuna_draws import Fixed, sampler, suggest
+from .record import BEAT_SECONDS, LEASE_SECONDS, WAIT, Outcome, Trial
 from .storage import open_storage
 
-WAIT = "wait"
-TUNERS = ("tpe", "random", "grid", "hyperband")
-OUTCOME, BEAT, RETRY_OF, LOST = "outcome", "beat", "retry_of", "lost"
+OUTCOME, VALUES, BEAT, RETRY_OF, LOST = "outcome", "values", "beat", "retry_of", "lost"
 SURPLUS = "surplus"  # two workers drew the last trial, or the same retry: the later one is none
 
 
@@ -30,7 +29,7 @@ class OptunaEngine:
 
     Args:
         space: the `Space`.
-        tuner: one of `TUNERS`; hyperband is TPE whose poor trials are stopped early.
+        tuner: `tpe`, `random`, `grid`, or `hyperband`: TPE whose poor trials are stopped early.
         objective: one of `record.OBJECTIVES`.
         seed: of the draws.
         epochs: of a trial.
@@ -44,6 +43,7 @@ class OptunaEngine:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self.space, self.tuner, self.objective = space, tuner, objective
         self.seed, self.most, self.alone = seed, trials, alone
+        self._grid = [*space.grid()] if tuner == "grid" else None
         pruner = optuna.pruners.NopPruner()
         if tuner == "hyperband":
             pruner = optuna.pruners.HyperbandPruner(min_resource=1, max_resource=epochs)
@@ -51,90 +51,103 @@ class OptunaEngine:
             storage=open_storage(storage), study_name=name, load_if_exists=True, pruner=pruner,
             direction="maximize" if record.OBJECTIVES[objective] else "minimize",
         )  # fmt: skip
-        self._running, self._lock = {}, threading.Lock()
-        self._seen, self._stop = {}, threading.Event()
+        self._running, self._seen = {}, {}
         self.begun = deque(self._take_over() if alone else ())
+        self._stop = threading.Event()
         self._keeper = threading.Thread(target=self._keep, daemon=True)
         self._keeper.start()
 
     def _take_over(self):
-        for frozen in self._of_state(TrialState.RUNNING):
-            values = frozen.user_attrs.get("values")
+        for frozen in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            values = frozen.user_attrs.get(VALUES)
             if values is None:  # killed before it was drawn whole
-                self._fail(frozen.number, {LOST: True})
+                self._fail(frozen, {LOST: True})
                 continue
-            trial = Trial(frozen.number, values)
-            self._running[trial.number] = optuna.trial.Trial(self.study, frozen._trial_id)
-            yield trial
+            self._running[frozen.number] = optuna.trial.Trial(self.study, frozen._trial_id)
+            yield Trial(frozen.number, values)
 
-    def _of_state(self, *states):
-        return self.study.get_trials(deepcopy=False, states=states)
+    def _trials(self):
+        """Return the study's trials but for those that were lost or are surplus."""
+        trials = self.study.get_trials(deepcopy=False)
+        return [t for t in trials if not (t.user_attrs.get(LOST) or _state(t) == SURPLUS)]
 
     def ask(self):
         """Return the next `Trial`, `WAIT` while others could still fail, or None."""
         if self.begun:
             return self.begun.popleft()
-        self._retry_the_lost()
-        if not self._of_state(TrialState.WAITING):
+        fixed, root = self._lost_values()
+        if fixed is None:
             if len(self._counted()) >= self.most:
-                return WAIT if self._of_state(TrialState.RUNNING) else None
-            if self.tuner == "grid" and self._exhausted():
-                return WAIT if self._of_state(TrialState.RUNNING) else None
-        return self._draw()
+                return self._wait_or_end()
+            if self._grid is not None:
+                fixed = self._free_point()
+                if fixed is None:
+                    return self._wait_or_end()
+        return self._draw(fixed, root)
 
-    def _draw(self):
-        self.study.sampler = self._sampler(len(self.study.get_trials(deepcopy=False)))
-        with self._lock:
-            drawn = self.study.ask()
-            self._running[drawn.number] = drawn
-        self.study.sampler = self._sampler(drawn.number)
+    def _wait_or_end(self):
+        return WAIT if any(t.state == TrialState.RUNNING for t in self._trials()) else None
+
+    def _draw(self, fixed, root):
+        self.study.sampler = optuna.samplers.RandomSampler(seed=0)
+        drawn = self.study.ask()
+        self._running[drawn.number] = drawn
+        if root is not None:
+            drawn.set_user_attr(RETRY_OF, root)
+        before = [t for t in self._trials() if t.number < drawn.number]
+        first = [t for t in before if RETRY_OF not in t.user_attrs]
+        own = sampler(self.tuner, self.seed, len(first))
+        self.study.sampler = own if fixed is None else Fixed(self.space, fixed)
         values = self.space.draw(lambda each: suggest(drawn, each))
-        drawn.set_user_attr("values", values)
+        drawn.set_user_attr(VALUES, values)
         if drawn.number not in self._counted():
-            self._drop(drawn.number, SURPLUS)
+            del self._running[drawn.number]
+            self._fail(drawn, {OUTCOME: Outcome(SURPLUS).as_dict()})
             return WAIT
         return Trial(drawn.number, values)
 
-    def _sampler(self, number):
-        return sampler(self.tuner, self.space, self.seed, number)
-
-    def _exhausted(self):
-        return self._sampler(0).is_exhausted(self.study)
+    def _free_point(self):
+        """Return the first point of the grid that no trial has, or None."""
+        taken = {_key(t.user_attrs[VALUES]) for t in self._trials() if VALUES in t.user_attrs}
+        return next((point for point in self._grid if _key(point) not in taken), None)
 
     def _counted(self):
-        """Return the numbers of the trials that count: the first of each retry, `most` of them."""
+        """Return the numbers of the trials that count: the first of each point, `most` of them."""
         numbers, roots = [], set()
-        for frozen in self.study.get_trials(deepcopy=False):
-            root = frozen.user_attrs.get(RETRY_OF, frozen.number)
-            if root not in roots and not _void(frozen) and frozen.state != TrialState.WAITING:
+        for frozen in self._trials():
+            attrs = frozen.user_attrs
+            root = attrs.get(RETRY_OF, frozen.number)
+            if self._grid is not None and VALUES in attrs:
+                root = _key(attrs[VALUES])
+            if root not in roots and _state(frozen) in record.COUNTED:
                 roots.add(root)
                 numbers.append(frozen.number)
         return numbers[: self.most]
 
-    def _retry_the_lost(self):
-        """Draw again what was taken from a silent worker; two who do so at once are told apart."""
-        trials = self.study.get_trials(deepcopy=False)
-        retried = {t.user_attrs.get(RETRY_OF) for t in trials if not _void(t)}
-        for frozen in trials:
-            root = frozen.user_attrs.get(RETRY_OF, frozen.number)
-            if frozen.user_attrs.get(LOST) and frozen.params and root not in retried:
-                self.study.enqueue_trial(frozen.params, user_attrs={RETRY_OF: root})
-                retried.add(root)
+    def _lost_values(self):
+        """Return the values, and the first number, of a trial that was lost and not drawn again."""
+        retried = {t.user_attrs.get(RETRY_OF) for t in self._trials()}
+        for frozen in self.study.get_trials(deepcopy=False):
+            attrs = frozen.user_attrs
+            root = attrs.get(RETRY_OF, frozen.number)
+            if attrs.get(LOST) and VALUES in attrs and root not in retried:
+                return attrs[VALUES], root
+        return None, None
 
     def report(self, trial, epoch, value):
         """Tell an epoch's value; return whether the trial is to be stopped."""
         drawn = self._running[trial.number]
-        with suppress(UpdateFinishedTrialError):
+        try:
             drawn.report(value, epoch)
             return drawn.should_prune()
-        return True
+        except UpdateFinishedTrialError:  # it was taken from this worker
+            return True
 
     def tell(self, trial, outcome):
         """Record how a trial ended; one that was taken from this worker stays the other's."""
         drawn = self._running.pop(trial.number)
         states = {record.FINISHED: TrialState.COMPLETE, record.PRUNED: TrialState.PRUNED}
         state = states.get(outcome.state, TrialState.FAIL)
-        self.study.sampler = optuna.samplers.RandomSampler()  # the grid's would stop `optimize`
         with suppress(UpdateFinishedTrialError, ValueError):
             drawn.set_user_attr(OUTCOME, outcome.as_dict())
             value = outcome.value if state == TrialState.COMPLETE else None
@@ -143,28 +156,19 @@ class OptunaEngine:
     def known(self):
         """Return all `Trial`s of all workers."""
         found = []
-        for frozen in self.study.get_trials(deepcopy=False):
-            values, outcome = (frozen.user_attrs.get(key) for key in ("values", OUTCOME))
-            if values is None or frozen.user_attrs.get(LOST) or _surplus(outcome):
-                continue
-            found.append(Trial(frozen.number, values, None, outcome and Outcome(**outcome)))
+        for frozen in self._trials():
+            values, outcome = (frozen.user_attrs.get(key) for key in (VALUES, OUTCOME))
+            if values is not None:
+                found.append(Trial(frozen.number, values, None, outcome and Outcome(**outcome)))
         return found
 
-    def _drop(self, number, state):
-        self._running.pop(number, None)
-        self._fail(number, {OUTCOME: Outcome(state).as_dict()})
-
-    def _fail(self, number, attributes):
-        """End a trial without a value; say whether this worker was the one to do so."""
-        trial_id = self.study._storage.get_trial_id_from_study_id_trial_number(
-            self.study._study_id, number
-        )
-        try:
+    def _fail(self, trial, attributes):
+        """End a trial without a value, unless it has been ended by now."""
+        storage, trial_id = self.study._storage, trial._trial_id
+        with suppress(UpdateFinishedTrialError):
             for key, value in attributes.items():
-                self.study._storage.set_trial_user_attr(trial_id, key, value)
-            return self.study._storage.set_trial_state_values(trial_id, TrialState.FAIL)
-        except UpdateFinishedTrialError:
-            return False
+                storage.set_trial_user_attr(trial_id, key, value)
+            storage.set_trial_state_values(trial_id, TrialState.FAIL)
 
     def _keep(self):
         """Tell that this worker's trials are alive, and take those of silent workers."""
@@ -179,19 +183,19 @@ class OptunaEngine:
 
     def _take_from_the_silent(self):
         now = time.monotonic()
-        for frozen in self._of_state(TrialState.RUNNING):
+        for frozen in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             beat = frozen.user_attrs.get(BEAT)
             seen, since = self._seen.get(frozen.number, (None, None))
             if since is None or seen != beat:
                 self._seen[frozen.number] = (beat, now)
             elif now - since > LEASE_SECONDS and frozen.number not in self._running:
-                self._fail(frozen.number, {LOST: True})
+                self._fail(frozen, {LOST: True})
 
     def release(self, trial):
         """Give up a trial that was stopped; without other workers it is gone on with later."""
         drawn = self._running.pop(trial.number, None)
         if drawn is not None and not self.alone:
-            self._fail(trial.number, {LOST: True})
+            self._fail(drawn, {LOST: True})
 
     def read(self, key):
         """Return what was written under a key, or None."""
@@ -207,11 +211,9 @@ class OptunaEngine:
         self._keeper.join(BEAT_SECONDS)
 
 
-def _void(frozen):
-    """Say whether a trial does not count: its worker fell silent, or it was never trained."""
-    state = frozen.user_attrs.get(OUTCOME, {}).get("state", record.BEGUN)
-    return frozen.user_attrs.get(LOST, False) or state not in record.COUNTED
+def _state(frozen):
+    return frozen.user_attrs.get(OUTCOME, {}).get("state", record.BEGUN)
 
 
-def _surplus(outcome):
-    return outcome is not None and outcome["state"] == SURPLUS
+def _key(values):
+    return json.dumps(values, sort_keys=True)

@@ -1,6 +1,7 @@
 """From what a single setting is drawn."""
 
 import json
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,27 +48,44 @@ class Parameter(Section):
         return all(isinstance(value, int) for value in (self.min, self.max, self.step or 0))
 
     @property
+    def listed(self):
+        """The choice, or the values of floats with a step; None of any other range."""
+        if self.choice is not None or self.step is None or self.integer:
+            return self.choice
+        count = math.floor((self.max - self.min) / self.step + 1e-9) + 1
+        return [float(f"{self.min + index * self.step:.12g}") for index in range(count)]
+
+    @property
     def codes(self):
-        """The choice as values that every engine can hold: numbers or words, else JSON texts."""
-        kinds = {type(value) for value in self.choice}
+        """The listed values as every engine can hold them: numbers or words, else JSON texts."""
+        kinds = {type(value) for value in self.listed}
         if kinds == {int, float}:
-            return [float(value) for value in self.choice]
+            return [float(value) for value in self.listed]
         plain = len(kinds) == 1 and kinds <= {str, int, float}
-        return list(self.choice) if plain else [json.dumps(value) for value in self.choice]
+        return list(self.listed) if plain else [json.dumps(value) for value in self.listed]
+
+    @property
+    def points(self):
+        """All values that can be drawn; None where there is no end of them."""
+        if self.listed is None and self.integer:
+            return list(range(self.min, self.max + 1, self.step or 1))
+        return self.listed
 
     def encode(self, value):
         """Return the code of a value."""
-        return value if self.choice is None else self.codes[self.choice.index(value)]
+        return value if self.listed is None else self.codes[self.listed.index(value)]
 
     def holds(self, value):
         """Say whether it can be drawn."""
-        return value in self.choice if self.choice is not None else self.min <= value <= self.max
+        if self.points is not None:
+            return value in self.points
+        return isinstance(value, int | float) and self.min <= value <= self.max
 
     def decode(self, code):
         """Return the value that a code stands for."""
-        if self.choice is None:
+        if self.listed is None:
             return int(code) if self.integer else float(code)
-        return self.choice[self.codes.index(code)]
+        return self.listed[self.codes.index(code)]
 
 
 @dataclass(frozen=True)

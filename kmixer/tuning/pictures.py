@@ -23,7 +23,7 @@ def parallel(trials, space, objective):
         space: the `Space`.
         objective: its name.
     """
-    from .results import position
+    from .results import NONE, position
 
     paths = list(dict.fromkeys(each.path for each in space.searched))
     figure = Figure(figsize=(max(7, 1.25 * len(paths) + 2), 5), layout="constrained")
@@ -36,7 +36,7 @@ def parallel(trials, space, objective):
         heights.append((trial.outcome.value - low) / spread)
         axes.plot(heights, color=colormaps["viridis_r"](rank), alpha=0.9, linewidth=1 + 1.5 * rank)
     for column, path in enumerate(paths):
-        for height, label in _labels(space, path):
+        for height, label in _labels(space, path, NONE):
             axes.annotate(label, (column, height), fontsize=7, color="#555", xytext=(3, 0),
                           textcoords="offset points", va="center")  # fmt: skip
         axes.axvline(column, color="#ccc", zorder=0)
@@ -54,16 +54,16 @@ def parallel(trials, space, objective):
     return figure
 
 
-def _labels(space, path):
+def _labels(space, path, none):
     """Return (height, text) of what a setting's axis shows."""
     of_path = [each.parameter for each in space.searched if each.path == path]
-    labels = [(-0.2, "–")] if any(parameter.when for parameter in of_path) else []
+    labels = [(none, "–")] if any(parameter.when for parameter in of_path) else []
     first = of_path[0]
     if len(of_path) > 1:
         return labels
-    if first.choice is not None:
-        count = max(len(first.choice) - 1, 1)
-        return labels + [(i / count, _short(value)) for i, value in enumerate(first.choice)]
+    if first.listed is not None:
+        count = max(len(first.listed) - 1, 1)
+        return labels + [(i / count, _short(value)) for i, value in enumerate(first.listed)]
     return [*labels, (0, f"{first.min:g}"), (1, f"{first.max:g}")]
 
 

@@ -15,7 +15,7 @@ ENGINES = {
 }
 UNBOUNDED = ("hyperband", "grid")  # of KerasTuner: they end by themselves
 TRIALS = 20
-FIXED = ("engine", "objective")  # what even `--extend` cannot change
+FIXED = ("engine", "objective", "training.backend")  # what even `--extend` cannot change
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,8 @@ class Plan:
             raise SettingsError("--storage: received one, expected --engine optuna with it")
         if self.role and self.engine != "keras-tuner":
             raise SettingsError("--role: received one, expected --engine keras-tuner with it")
+        if self.role and self.extend:
+            raise SettingsError("--role: received one, expected no --extend with it")
         if self.role and self.workers > 1:
             raise SettingsError("--role: received one, expected one worker a process with it")
 
@@ -113,14 +115,13 @@ class Plan:
         return limits | search | settings_io.flat(self.settings)
 
 
-def check_same(begun, now, folder, extend):
+def check_same(begun, now, plan):
     """Refuse to go on with a search that was begun otherwise.
 
     Args:
         begun: its `Plan.definition`.
         now: this command's.
-        folder: of the search, for the error.
-        extend: whether that is what is wanted.
+        plan: this command's `Plan`.
 
     Raises:
         SettingsError: something differs; the first is named.
@@ -128,13 +129,15 @@ def check_same(begun, now, folder, extend):
     defaults = settings_io.flat(Settings())  # of settings that are newer than the search
     begun = {key: defaults[key] for key in now if key in defaults} | begun
     changed = [key for key in begun | now if begun.get(key) != now.get(key)]
-    if extend:
-        changed = [key for key in changed if key in FIXED]
+    if plan.extend:
+        # KerasTuner's grid knows no points but its own.
+        grid = plan.engine == "keras-tuner" and "grid" in (begun.get("tuner"), now["tuner"])
+        changed = [key for key in changed if key in FIXED or (grid and "search." in key)]
     if changed:
         key = changed[0]
         more = f" (and {len(changed) - 1} more)" if len(changed) > 1 else ""
-        hint = "another --name" if extend else "the same, another --name, or --extend"
+        hint = "another --name" if plan.extend else "the same, another --name, or --extend"
         raise SettingsError(
-            f"{folder}: begun with {key} {begun.get(key)!r}, received {now.get(key)!r}{more};"
+            f"{plan.folder}: begun with {key} {begun.get(key)!r}, received {now.get(key)!r}{more};"
             f" expected {hint}"
         )

@@ -6,12 +6,15 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 
 from .. import atomic
+from ..errors import KmixerError
 from ..runs import load_run
 from . import record
 
 GRACE_SECONDS = 120  # a step of a large model takes a while
+STOPPED = "stopped"  # by a signal or for want of time; it can be gone on with
 
 
 class TrialProcess:
@@ -28,7 +31,8 @@ class TrialProcess:
 
     def __init__(self, trial, job, root, share, messages, lock=None):
         self.trial, self.share, self.folder = trial, share, trial.folder(root)
-        self.said, self.stopped = {}, None
+        self.said, self.heard, self.stopped, self.since = {}, None, None, None
+        self.rows = _history(self.folder)
         logs = root / "logs"
         atomic.make_folder(logs)
         self.log = logs / f"{self.folder.name}.log"
@@ -57,11 +61,26 @@ class TrialProcess:
         self.process.wait()
         messages.put((self, None))
 
-    def stop(self, why):
-        """Ask it to end after the step it is in; its checkpoint stays."""
+    def history(self):
+        """Return the epochs that the trial had when it was begun or gone on with."""
+        return self.rows
+
+    def stop(self, why, heard=None):
+        """Ask it to end after the step it is in; its checkpoint stays.
+
+        Args:
+            why: `STOPPED`, or `record.PRUNED`.
+            heard: the message of the epoch that decided it.
+        """
         if self.stopped is None:
-            self.stopped = why
+            self.heard = heard
+            self.stopped, self.since = why, time.monotonic()
             self.process.send_signal(signal.SIGTERM)
+
+    def kill_if_overdue(self):
+        """Kill what was asked to end and has not done so."""
+        if self.stopped and time.monotonic() - self.since > GRACE_SECONDS:
+            self.process.kill()
 
     def end(self):
         """Wait until it has ended; one that does not is killed."""
@@ -75,17 +94,17 @@ class TrialProcess:
     def outcome(self, objective):
         """Return the `Outcome`; None if it was stopped and can be gone on with."""
         self.end()
+        if self.stopped == record.PRUNED:
+            row = self.heard["row"]
+            return record.Outcome(
+                record.PRUNED, f"pruned after epoch {self.heard['epoch']}", row[objective],
+                self.heard["epoch"], {}, str(self.folder),
+            )  # fmt: skip
         if (self.folder / "metrics.json").is_file():
             return record.measure(load_run(self.folder), objective, self.folder)
-        if self.stopped == record.PRUNED:
-            row = self.said["row"]
-            return record.Outcome(
-                record.PRUNED, f"pruned after epoch {self.said['epoch']}", row[objective],
-                self.said["epoch"], {}, str(self.folder),
-            )  # fmt: skip
         if self.stopped:
             return None
-        if self.said.get("infeasible"):
+        if self.said.get("infeasible") and not (self.folder / "checkpoint.npz").exists():
             shutil.rmtree(self.folder, ignore_errors=True)
             return record.Outcome(record.INFEASIBLE, self.said["error"])
         return record.Outcome(record.FAILED, self._reason(), folder=str(self.folder))
@@ -98,3 +117,11 @@ class TrialProcess:
             return f"killed by {signal.Signals(-code).name}; was there memory left?"
         lines = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
         return lines[-1][:300] if lines else f"exit code {code}"
+
+
+def _history(folder):
+    """Return the rows of a run that was begun; none where nothing whole is there."""
+    try:
+        return load_run(folder).history
+    except KmixerError:
+        return []

@@ -10,6 +10,7 @@ from ..errors import SettingsError, nearest
 OBJECTIVES = {"val_accuracy": True, "val_loss": False, "accuracy": True, "loss": False}
 BEGUN, FINISHED, PRUNED, FAILED, INFEASIBLE = "begun", "finished", "pruned", "failed", "infeasible"
 BEAT_SECONDS, LEASE_SECONDS = 10, 50  # a worker is alive; it has been silent for too long
+WAIT = "wait"  # what an engine says that has nothing now, but may have later
 COUNTED = (BEGUN, FINISHED, PRUNED, FAILED)  # what was never trained is drawn anew
 
 
@@ -90,14 +91,14 @@ def ranked(trials, objective):
     return sorted(finished, key=lambda trial: (sign * trial.outcome.value, trial.number))
 
 
-def measure(run, objective, folder, state=FINISHED, reason=None):
+def measure(run, objective, folder):
     """Return the `Outcome` of a run that has come to its end."""
     best = (max if OBJECTIVES[objective] else min)(run.history, key=lambda row: row[objective])
     metrics = run.metrics
     kept = ("epochs", "seconds", "examples_per_second", "parameters", "trainable_parameters",
             "flops", "peak_memory_bytes")  # fmt: skip
     return Outcome(
-        state, reason, best[objective], int(best["epoch"]),
+        FINISHED, None, best[objective], int(best["epoch"]),
         {"val_accuracy": metrics["best"]["validation"]["accuracy"]}
         | {key: metrics[key] for key in kept},
         str(folder),

@@ -16,18 +16,18 @@ METRICS = ("val_accuracy", "epochs", *COST, "seconds", "peak_memory_bytes")
 COLUMNS = ("trial", "state", "reason", "objective", "best_epoch", *METRICS, "host", "folder")
 TEST = "test"  # under which the figures of the test set are kept
 LEAST_FOR_IMPORTANCE = 8
+NONE = -0.2  # below the axis: a setting that a trial does not have
 TREES, REPEATS = 200, 20
 
 
 def write_results(search):
-    """Write trials.csv, best.yaml and the pictures into the search's folder.
+    """Write best.yaml and the pictures into the search's folder, beside `write_table`'s file.
 
     Returns:
         The names of the files.
     """
     plan, trials = search.plan, search.engine.known()
     best = record.ranked(trials, plan.objective)
-    atomic.write_text(plan.folder / "trials.csv", as_csv(trials, list(plan.section)))
     atomic.write_text(plan.folder / "best.yaml", best_yaml(search, best[0]))
     drawn = {
         "parallel.png": partial(pictures.parallel, best, search.space, plan.objective),
@@ -36,7 +36,13 @@ def write_results(search):
     }
     for name, draw in drawn.items():
         figures.save(draw(), plan.folder / name)
-    return ["trials.csv", "best.yaml", *drawn]
+    return ["best.yaml", *drawn]
+
+
+def write_table(search):
+    """Write trials.csv."""
+    text = as_csv(search.engine.known(), list(search.plan.section))
+    atomic.write_text(search.plan.folder / "trials.csv", text)
 
 
 def as_csv(trials, paths):
@@ -62,7 +68,7 @@ def _cell(value):
 
 def best_yaml(search, trial):
     """Return the settings of a trial as YAML that trains it again."""
-    settings, outcome = search.trial_settings(trial), trial.outcome
+    settings, outcome = settings_of(search, trial), trial.outcome
     name = search.plan.settings.data.name
     return (
         f"# Trial {trial.number} of {search.plan.folder.name}:"
@@ -70,6 +76,13 @@ def best_yaml(search, trial):
         f"#\n#   kmixer train {name} --config {search.plan.folder / 'best.yaml'}\n"
         + settings_io.dump(settings)
     )
+
+
+def settings_of(search, trial):
+    """Return the settings of a trial's run; where it lies elsewhere, those it was begun with."""
+    folder = trial.folder(search.plan.folder)
+    here = (folder / "config.yaml").is_file()
+    return load_run(folder).settings if here else search.trial_settings(trial)
 
 
 def read_test(search, trial):
@@ -84,7 +97,8 @@ def read_test(search, trial):
     folder = trial.folder(search.plan.folder)
     if not (folder / "model.keras").is_file():
         return None
-    said = evaluation.predict(load_run(folder).load_model(), search.dataset.test)
+    run = load_run(folder)
+    said = evaluation.predict(run.load_model(), search.data_of(run.settings).test)
     measured = {"trial": trial.number, "accuracy": said.accuracy, "loss": said.loss}
     search.engine.write(TEST, measured)
     return measured
@@ -121,18 +135,18 @@ def importance(trials, space):
 
 
 def position(space, path, values):
-    """Return where a value lies in its range or choice, from 0 to 1; -0.2 where it has none."""
+    """Return where a value lies in its range or choice, from 0 to 1; `NONE` where it has none."""
     for each in space.searched:
         if each.path == path and path in values and each.active(values):
             return _position(each.parameter, values[path])
-    return -0.2
+    return NONE
 
 
 def _position(parameter, value):
-    if parameter.choice is not None:
-        count = len(parameter.choice)
-        known = value in parameter.choice  # the search may have been extended since
-        return parameter.choice.index(value) / max(count - 1, 1) if known else -0.2
+    if not parameter.holds(value):  # the search has been extended since
+        return NONE
+    if parameter.listed is not None:
+        return parameter.listed.index(value) / max(len(parameter.listed) - 1, 1)
     low, high = parameter.min, parameter.max
     if parameter.log:
         low, high, value = np.log([low, high, value])

@@ -5,9 +5,9 @@ from contextlib import nullcontext
 
 import keras
 
-from .. import atomic, training
+from .. import atomic, distribution, settings_io, training
 from ..datasets import load_splits
-from ..errors import InterruptedRunError, RunError, SettingsError
+from ..errors import InterruptedRunError, RunError, SettingsError, describe
 from ..resolving import resolve
 from ..signals import stop_requests
 from . import record
@@ -34,13 +34,14 @@ class Search:
 
     def __init__(self, plan, shares):
         self.plan, self.shares, self.space = plan, shares, plan.space()
+        distribution.check_backend(plan.settings)
         self.dataset = load_splits(plan.settings.data)
         self.settings = self._with_statistics(plan.settings)
         atomic.make_folder(plan.folder)
         self.engine = open_engine(plan, self.space)
         begun, now = self.engine.read(DEFINITION), plan.definition()
         if begun is not None:
-            check_same(begun, now, plan.folder, plan.extend)
+            check_same(begun, now, plan)
         if begun != now:
             self.engine.write(DEFINITION, now)
 
@@ -53,29 +54,50 @@ class Search:
         return settings.model_copy(update={"data": known})
 
     def trial_settings(self, trial):
-        """Return the `Settings` that a trial is trained with."""
+        """Return the `Settings` that a trial is trained with.
+
+        With fewer epochs than the search's, a rung of Hyperband, the warmup is as much shorter.
+        """
         settings = self.space.settings(self.settings, trial.values)
-        if trial.epochs:
-            rest = settings.training.model_copy(update={"epochs": trial.epochs})
-            settings = settings.model_copy(update={"training": rest})
-        return settings
+        if not trial.epochs:
+            return settings
+        layer = {"training": {"epochs": trial.epochs}}
+        if settings.schedule.name == "cosine":
+            share = trial.epochs / settings.training.epochs
+            layer["schedule"] = {"warmup_epochs": settings.schedule.warmup_epochs * share}
+        return settings_io.build(settings.model_dump(mode="json"), layer)
+
+    def data_of(self, settings):
+        """Return the `Dataset` of settings, loaded anew where they name other images."""
+        known = {key: None for key in ("mean", "std", "batch_size", "train_on_validation")}
+        if settings.data.model_copy(update=known) == self.settings.data.model_copy(update=known):
+            return self.dataset
+        return load_splits(settings.data)
 
     def problem(self, trial):
         """Return why a trial cannot be trained, or None."""
         try:
-            settings = self.trial_settings(trial)
-            data = self.plan.settings.data
-            same = settings.data.model_copy(update={"mean": data.mean, "std": data.std}) == data
-            dataset = self.dataset if same else load_splits(settings.data)
-            model = training.check_model(resolve(settings, dataset), dataset)
-        except SettingsError as error:
-            return str(error)
-        parameters = sum(math.prod(weight.shape) for weight in model.trainable_weights)
-        keras.backend.clear_session()
+            parameters = self._parameters(self.trial_settings(trial))
+        except Exception as error:  # whatever it is, it is this point's
+            return describe(error)
         most = self.plan.max_params
         if most and parameters > most:
             return f"{parameters:,} parameters, more than the {most:,} of --max-params"
         return None
+
+    def _parameters(self, settings):
+        """Build a model without weights, as large as it may be, and count what it would train."""
+        dataset = self.data_of(settings)
+        try:
+            with keras.StatelessScope(initialize_variables=False):
+                model = training.check_model(resolve(settings, dataset), dataset)
+                return sum(math.prod(weight.shape) for weight in model.trainable_weights)
+        finally:
+            keras.backend.clear_session()
+            if keras.backend.backend() == "jax":  # it keeps what it traced, of every shape
+                import jax
+
+                jax.clear_caches()
 
     def run(self, watch, lock=None):
         """Train trials until the search is over.
@@ -96,14 +118,15 @@ class Search:
             )
 
     def tidy(self):
-        """Keep the weights of the best trials alone."""
+        """Keep the weights of the best trials alone, and what those that run need."""
         trials = self.engine.known()
-        best = [t.number for t in record.ranked(trials, self.plan.objective)[: self.plan.keep]]
-        for trial in trials:
-            if trial.outcome:
-                folder = trial.folder(self.plan.folder)
-                for name in HEAVY[trial.number in best :]:
-                    (folder / name).unlink(missing_ok=True)
+        best = record.ranked(trials, self.plan.objective)[: self.plan.keep]
+        open_ = [trial for trial in trials if trial.outcome is None]
+        kept = {each.folder(self.plan.folder) for each in [*best, *open_]}
+        for folder in (self.plan.folder / "trials").glob("trial-*"):
+            finished = folder in kept and (folder / "metrics.json").exists()
+            for name in HEAVY if folder not in kept else HEAVY[1:] if finished else ():
+                (folder / name).unlink(missing_ok=True)
 
 
 def open_engine(plan, space):

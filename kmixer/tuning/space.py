@@ -31,6 +31,7 @@ class Space:
             raise SettingsError("search: received nothing, expected at least one setting")
         self.section = section
         self.searched = _ordered([each for item in section.items() for each in read(*item)])
+        _check_conditions(self.searched)
 
     def draw(self, suggest):
         """Return the values of a point by path; `suggest(searched)` gives each active one's."""
@@ -65,6 +66,31 @@ class Space:
             )
         )
 
+    def grid(self):
+        """Yield every point once, the last setting changing fastest.
+
+        Raises:
+            SettingsError: a range has no end of values.
+        """
+        for each in self.searched:
+            if each.parameter.points is None:
+                raise SettingsError(
+                    f"search.{each.path}: received a range without a step, expected a choice or a"
+                    " step for a grid"
+                )
+        yield from self._grid_from({}, self.searched)
+
+    def _grid_from(self, values, left):
+        if not left:
+            yield values
+            return
+        first, *rest = left
+        if not first.active(values):
+            yield from self._grid_from(values, rest)
+            return
+        for value in first.parameter.points:
+            yield from self._grid_from(values | {first.path: value}, rest)
+
     def settings(self, base, values):
         """Return the base `Settings` with a point's values.
 
@@ -84,7 +110,7 @@ class Space:
         """
         generator = random.Random(0)
         for searched in self.searched:
-            for value in searched.parameter.choice or [searched.parameter.max]:
+            for value in searched.parameter.listed or [searched.parameter.max]:
                 forced = {searched.name: value, **self._needed(searched)}
                 _check_possible(self, base, generator, forced, f"{searched.path}={value}")
 
@@ -104,11 +130,24 @@ def _check_possible(space, base, generator, forced, told):
 
 
 def _random(parameter, generator):
-    if parameter.choice is not None:
-        return generator.choice(parameter.choice)
-    if parameter.integer:
-        return generator.randrange(parameter.min, parameter.max + 1, parameter.step or 1)
+    if parameter.points is not None:
+        return generator.choice(parameter.points)
     return generator.uniform(parameter.min, parameter.max)
+
+
+def _check_conditions(searched):
+    """Refuse a condition that never holds, or whose setting is a range."""
+    for each in searched:
+        for path, wanted in each.parameter.when.items():
+            parents = [other.parameter for other in searched if other.path == path]
+            if any(parent.listed is None for parent in parents):
+                raise SettingsError(f"search.{each.path}.when: {path} is no choice")
+            missing = [v for v in wanted if not any(v in parent.listed for parent in parents)]
+            if missing or not wanted:
+                raise SettingsError(
+                    f"search.{each.path}.when.{path}: received {missing or wanted}, expected values"
+                    f" of {parents[0].listed}"
+                )
 
 
 def _ordered(searched):
@@ -132,10 +171,15 @@ def _ordered(searched):
 
 
 def with_default(settings):
-    """Return the settings with kmixer's own search space, which is of plain Mixers."""
+    """Return the settings with kmixer's own search space, which is of plain Mixers.
+
+    A Mixer keeps what is not searched, but for widths that narrow; another model is replaced.
+    """
     section = settings_io.parse_yaml(default_text(), "space.yaml")["search"]
-    plain = {"model": MixerSettings(), "plateau": None}
-    return settings.model_copy(update={"search": section} | plain)
+    model = settings.model if settings.model.name == "mixer" else MixerSettings()
+    model = model.model_copy(update={"block_dims": None, "skip_connections": True})
+    changed = {"search": section, "model": model, "plateau": None}
+    return settings.model_copy(update=changed)
 
 
 def default_text():

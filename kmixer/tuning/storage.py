@@ -1,5 +1,6 @@
 """Where an Optuna study is kept: a journal file, or a database by its URL."""
 
+import os
 import time
 from pathlib import Path
 
@@ -18,28 +19,55 @@ def open_storage(storage):
     Raises:
         SettingsError: it cannot be reached, or its driver is not installed.
     """
-    from optuna.storages import JournalStorage
-    from optuna.storages.journal import JournalFileBackend
     from sqlalchemy.exc import SQLAlchemyError
 
-    scheme, separator, rest = str(storage).partition("://")
+    is_url = "://" in str(storage)
     try:
-        if not separator:
-            path = Path(storage)
-            if not path.parent.is_dir():
-                raise FileNotFoundError(2, "no such folder")
-            return JournalStorage(JournalFileBackend(str(path)))
-        return _open_database(f"{DRIVERS.get(scheme, scheme)}://{rest}")
-    except (SQLAlchemyError, ImportError, OSError, ValueError) as error:
-        shown = str(storage) if not separator else f"{scheme}://…@{rest.rpartition('@')[2]}"
+        return _open_database(str(storage)) if is_url else _open_file(Path(storage))
+    except (SQLAlchemyError, ImportError, OSError, ValueError, RuntimeError) as error:
+        shown, secrets = _public(str(storage)) if is_url else (storage, ())
         reason = " ".join(str(getattr(error, "orig", None) or error).split())[:200]
+        for secret in secrets:
+            reason = reason.replace(secret, "…")
         raise SettingsError(f"--storage {shown}: cannot be opened: {reason}") from None
+
+
+def _public(url):
+    """Return what may be shown of a URL, and the parts of it that may not."""
+    scheme, _, rest = url.partition("://")
+    address, _, query = rest.partition("?")
+    user, _, host = address.rpartition("@")
+    password = user.partition(":")[2]
+    secrets = [query, password, *password.split("@")]  # an @ in it is where drivers cut wrongly
+    return f"{scheme}://{host}", [part for part in secrets if len(part) > 1]
+
+
+def _open_file(path):
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
+
+    if not path.parent.is_dir():
+        raise FileNotFoundError(2, "no such folder")
+    lock = JournalFileSymlinkLock(str(path))
+    if path.is_file():
+        lock.acquire()
+        try:  # a line that a power cut left half-written would end every later reading
+            content = path.read_bytes()
+            whole = content.rfind(b"\n") + 1
+            if whole < len(content):
+                os.truncate(path, whole)
+        finally:
+            lock.release()
+    return JournalStorage(JournalFileBackend(str(path), lock))
 
 
 def _open_database(url):
     """Open a database; workers that begin at once may trip over each other making its tables."""
     from optuna.storages import RDBStorage
     from sqlalchemy.exc import IntegrityError, ProgrammingError
+
+    scheme, _, rest = url.partition("://")
+    url = f"{DRIVERS.get(scheme, scheme)}://{rest}"
 
     for _ in range(TRIES):
         try:

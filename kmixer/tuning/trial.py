@@ -10,10 +10,11 @@ import shutil
 import sys
 import threading
 import time
+import traceback
 from pathlib import Path
 
 from .. import backend, settings_io
-from ..errors import KmixerError, SettingsError
+from ..errors import KmixerError, SettingsError, describe
 
 WARMUP_STEPS, LEAST_SECONDS = 3, 5.0
 
@@ -26,9 +27,10 @@ def main(path):
         os.sched_setaffinity(0, job["cores"])
     try:
         _train(job, Path(job["folder"]))
-    except KmixerError as error:
-        _say(error=" ".join(str(error).split()), infeasible=isinstance(error, SettingsError))
-        sys.exit(error.exit_code)
+    except Exception as error:
+        traceback.print_exc()  # for the log
+        _say(error=describe(error), infeasible=isinstance(error, SettingsError))
+        sys.exit(getattr(error, "exit_code", 1))
 
 
 def _end_with_parent():
@@ -47,8 +49,7 @@ def _train(job, folder):
     from ..runs import load_run
 
     watcher = _watcher(job)
-    told = {"watchers": [watcher], "announce": watcher.announce}
-    told["read_test"] = job.get("read_test", False)
+    told = {"watchers": [watcher], "announce": watcher.announce, "read_test": False}
     if (folder / "checkpoint.npz").is_file():
         training.resume(load_run(folder), **told)
         return
