@@ -69,8 +69,8 @@ class KerasTunerEngine:
         }
         self.most = trials
         self.oracle = TUNERS[tuner](options, epochs)
-        if role == "chief":  # has to count by itself; what cannot be trained counts there too
-            self.oracle.max_trials = trials
+        # A chief has to count by itself, and what cannot be trained counts there too.
+        self.oracle.max_trials = trials if role == "chief" else None
         self.oracle.verbose = 0
         self.oracle._set_project_dir(folder, "keras_tuner")
         self.trials, self._told, self._open = {}, {}, {}
