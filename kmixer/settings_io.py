@@ -113,6 +113,27 @@ def parse_assignment(text):
     return nested_text(path.strip(), value)
 
 
+def parse_lists(texts, option):
+    """Turn `path.to.key=values` texts into a dict of the values' texts by path.
+
+    Args:
+        texts: as the option was given.
+        option: its name, for the error.
+
+    Raises:
+        SettingsError: a text is no such assignment, or a path comes twice.
+    """
+    found = {}
+    for text in texts:
+        path, _, values = (part.strip() for part in text.partition("="))
+        if not path or not values:
+            raise SettingsError(f"{option}: received {text!r}, expected path.to.key=value,value,…")
+        if path in found:
+            raise SettingsError(f"{option}: received {path} twice, expected all its values in one")
+        found[path] = values
+    return found
+
+
 def nested_text(path, value):
     """Return nested dicts for a value that, if it is text, is read as YAML."""
     return nested(path, parse_yaml(value, path) if isinstance(value, str) else value)

@@ -22,12 +22,7 @@ def parse_grid(texts):
         SettingsError: a text is no such assignment, or a key comes twice.
     """
     grid = {}
-    for text in texts:
-        path, _, values = (part.strip() for part in text.partition("="))
-        if not path or not values:
-            raise SettingsError(f"--grid: received {text!r}, expected path.to.key=value,value,…")
-        if path in grid:
-            raise SettingsError(f"--grid: received {path} twice, expected all its values in one")
+    for path, values in settings_io.parse_lists(texts, "--grid").items():
         grid[path] = settings_io.parse_yaml(f"[{values}]", f"--grid {path}")
         try:
             json.dumps(grid[path])

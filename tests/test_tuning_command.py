@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import keras
 import pytest
 from tuning_search import tiny_search
 
+from kmixer import settings_io
 from kmixer.runs import load_run
 
 if keras.backend.backend() != "tensorflow":
@@ -206,8 +208,38 @@ def test_only_one_search_works_in_a_folder(kmixer_cli, image_folder, tmp_path, e
     process.wait()
 
 
+@pytest.mark.slow
+def test_a_search_is_extended(kmixer_cli, searched, tmp_path):
+    folder, words, _ = searched
+    root = tmp_path / "copy"
+    shutil.copytree(folder.parent.parent, root)
+    wider = [*words, "--search", "model.dropout=0,0.1", "--trials", 4, "--extend"]
+    done = kmixer_cli(*wider, cwd=root, timeout=300)
+    assert done.returncode == 0, done.stderr
+    rows = [row for row in _rows(root / "saved_models" / folder.name) if row["state"] == "finished"]
+    assert len(rows) == 4 and [row["model.dropout"] for row in rows][:3] == [""] * 3
+    assert rows[3]["model.dropout"] in ("0", "0.0", "0.1")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["keras-tuner", "optuna"])
+def test_hyperband_gives_poor_trials_fewer_epochs(kmixer_cli, image_folder, tmp_path, engine):
+    rates = "optimizer.learning_rate=1e-7,1e-6,0.02,0.03"
+    words = tiny_search(image_folder, epochs=9)
+    words = [*words[:2], "--search", rates, *words[6:], "--engine", engine, "--tuner", "hyperband"]
+    done = kmixer_cli(*words, "--trials", 8, "--keep", 1, cwd=tmp_path, timeout=400)
+    assert done.returncode == 0, done.stderr
+    rows = _rows(tmp_path / "saved_models" / "halves-tune")
+    if engine == "keras-tuner":
+        assert {row["epochs"] for row in rows} >= {"1", "3"}
+    else:
+        pruned = [row for row in rows if row["state"] == "pruned"]
+        assert pruned and all(row["reason"].startswith("pruned after epoch") for row in pruned)
+    best = settings_io.read_file(tmp_path / "saved_models" / "halves-tune" / "best.yaml")
+    assert best["optimizer"]["learning_rate"] >= 0.02
+
+
 def test_show_space_prints_what_can_be_edited(kmixer_cli):
-    from kmixer import settings_io
     from kmixer.tuning.space import Space
 
     done = kmixer_cli("tune", "--show-space")

@@ -109,7 +109,10 @@ def test_conditions_decide_what_is_drawn_and_from_where():
 @pytest.mark.parametrize("preset", settings_io.preset_names())
 def test_the_shipped_space_is_valid_from_every_preset(preset):
     base = with_default(settings_io.build(settings_io.read_preset(preset)))
-    Space(base.search).check(base)
+    space = Space(base.search)
+    space.check(base)
+    values = space.random(random.Random(0))
+    assert space.settings(base, values).model.blocks == values["model.blocks"]
 
 
 def test_a_points_codes_read_back():

@@ -11,12 +11,7 @@ def parse_search(texts):
         SettingsError: a text is none of those, or a path comes twice.
     """
     section = {}
-    for text in texts:
-        path, _, values = (part.strip() for part in text.partition("="))
-        if not path or not values:
-            raise SettingsError(f"--search: received {text!r}, expected path.to.key=value,value,…")
-        if path in section:
-            raise SettingsError(f"--search: received {path} twice, expected all its values in one")
+    for path, values in settings_io.parse_lists(texts, "--search").items():
         source = f"--search {path}"
         is_range = ".." in values and not values.startswith(("[", "{"))
         section[path] = _range(values, source) if is_range else _values(values, source)
