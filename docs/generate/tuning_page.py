@@ -24,7 +24,7 @@ for the best. The same command goes on with a search that was interrupted, by Ct
 | `trials/`, `logs/` | the runs (weights of the `--keep` best), what they printed |
 | `journal.jsonl` | KerasTuner: the record, append-only; `keras_tuner/` is rebuilt from it |
 | `optuna.jsonl` | Optuna: its own record, unless `--storage` names another |
-| `best/` | with `--retrain`: the best, trained on train + validation |
+| `best-N/` | with `--retrain`: the best, trial N, trained on train + validation |
 
 ## The search space
 
@@ -34,7 +34,8 @@ A section `search` of a settings file (`--config`), `--search` on the command li
 ```yaml
 {space}```
 
-Any setting can be searched by its path ([settings](settings.md)). Points that cannot be trained, or that have more than
+A Mixer keeps what is not searched, another model is replaced by one. Any setting can be searched by its path
+([settings](settings.md)). Points that cannot be trained, or that have more than
 `--max-params` parameters, are left out before they cost anything, and do not count. A trial that diverges, crashes or
 is slower than `--max-seconds-per-epoch` is marked with its reason, and the search goes on.
 
@@ -60,7 +61,7 @@ kmixer tune fmnist --engine optuna --storage postgresql://user@host/studies --tr
 A file on a shared disk will do too. Each worker tells every {beat} s that its trials are alive; a trial whose worker has
 been silent for {lease} s is taken from it and run again by another. KerasTuner's own chief and workers run with
 `--role chief|worker` and its environment variables; there a killed worker's trial is lost, the chief waits for ever, and
-its port is open to anyone: prefer Optuna.
+its port is open to anyone, and all need one disk: prefer Optuna.
 
 ## What it found
 
@@ -110,7 +111,9 @@ def _scaling(report):
     return [
         "## How much", "",
         f"`{report['scaling']['command']}` on {report['device']}: {one:.2f} trials a minute with one worker, which has"
-        f" both cores, and {two:.2f} with `--workers 2`, which have one each: {two / one:.2f} times as many.", "",
+        f" both cores, and {two:.2f} with `--workers 2`, which have one each: {two / one:.2f} times as many. A training"
+        " that fills the cores by itself leaves nothing to a second worker; small ones, and machines with more cores or"
+        " GPUs, do.", "",
     ]  # fmt: skip
 
 
