@@ -84,8 +84,9 @@ def tuning_page(path):
 
 def _gain(gain):
     lines = [
-        f"`{gain['command']}` took {gain['seconds'] / 60:.0f} minutes. Its best settings and the preset `fmnist`, both"
-        f" trained for {gain['epochs']} epochs with three seeds that the search had not seen:", "",
+        f"`{gain['command']}`: {gain['trials']} trials, {gain['training_seconds'] / 60:.0f} minutes of training. Its best"
+        f" settings and the preset `fmnist`, both trained for {gain['epochs']} epochs with three seeds that the search had"
+        " not seen:", "",
         "| settings | parameters | seconds | validation % | test % (mean ± standard deviation) |",
         "| --- " * 5 + "|",
     ]  # fmt: skip
@@ -101,8 +102,10 @@ def _gain(gain):
         )
     ahead, spread = mean(tests["best"]) - mean(tests["fmnist"]), max(map(stdev, tests.values()))
     verdict = "more" if ahead > spread else "not more"
+    best = ", ".join(f"`{path}` {value:.4g}" for path, value in
+                     ((path, float(value)) for path, value in gain["best"].items()))  # fmt: skip
     lines += ["", f"The search's best is ahead by {ahead:.2f} points, {verdict} than the spread over seeds"
-              f" ({spread:.2f}). Its settings:", "", "```yaml", gain["best_yaml"].strip(), "```", ""]  # fmt: skip
+              f" ({spread:.2f}). It is {best}; the rest as in the preset.", ""]  # fmt: skip
     return lines
 
 

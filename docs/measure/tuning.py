@@ -8,6 +8,7 @@ trained with seeds that the search has not seen. Memory: of the search's process
 30 tiny trials. Each is written as it is done. It takes about half an hour on two idle cores.
 """
 
+import csv
 import json
 import statistics
 import subprocess
@@ -36,7 +37,8 @@ GAIN = [
 MEMORY = [
     "tune", "fmnist", "--epochs", "1", "--trials", "30", "--name", "memory", "--set", "data.train_per_class=30",
     "--set", "training.jit=false", "--set", "model.patch_size=14", "--set", "model.patch_stride=14",
-    "--search", "model.blocks=1,2,3", "--search", "optimizer.learning_rate=0.001..0.1:log",
+    "--search", "model.blocks=1,2,3", "--search", "model.hidden_dim=32..256:16",
+    "--search", "optimizer.learning_rate=0.001..0.1:log",
 ]  # fmt: skip
 
 
@@ -59,12 +61,17 @@ def scaling(folder):
 
 def gain(folder):
     """Return test accuracies of the search's best settings and of the preset, by seed."""
-    seconds = kmixer(folder, *GAIN)
+    kmixer(folder, *GAIN)
+    with (folder / "saved_models" / "gain" / "trials.csv").open() as file:
+        trials = [row for row in csv.DictReader(file) if row["state"] == "finished"]
+    chosen = max(trials, key=lambda row: float(row["objective"]))
     best = folder / "saved_models" / "gain" / "best.yaml"
     starts = {"best": ["--config", str(best)], "fmnist": ["--preset", "fmnist"]}
     found = {name: _train(folder, name, words) for name, words in starts.items()}
-    return {"command": " ".join(["kmixer", *GAIN]), "seconds": seconds, "epochs": EPOCHS,
-            "best_yaml": best.read_text().replace(f"{folder}/", ""), "runs": found}  # fmt: skip
+    searched = {path: value for path, value in chosen.items() if "." in path}
+    return {"command": " ".join(["kmixer", *GAIN]), "epochs": EPOCHS, "trials": len(trials),
+            "training_seconds": sum(float(row["seconds"]) for row in trials),
+            "best": searched, "runs": found}  # fmt: skip
 
 
 def _train(folder, name, words):
@@ -89,10 +96,10 @@ def memory(folder):
         [sys.executable, "-m", "kmixer_cli", *MEMORY], cwd=folder, stdout=subprocess.DEVNULL
     )
     status, seen = Path(f"/proc/{process.pid}/status"), {}
-    csv = folder / "saved_models" / "memory" / "journal.jsonl"
+    journal = folder / "saved_models" / "memory" / "journal.jsonl"
     while process.poll() is None:
         time.sleep(0.2)
-        ended = csv.read_text().count('"event": "end"') if csv.exists() else 0
+        ended = journal.read_text().count('"event": "end"') if journal.exists() else 0
         lines = status.read_text().splitlines() if status.exists() else []
         resident = [int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS")]
         if resident:
