@@ -51,7 +51,7 @@ class TuneProgress:
     def epoch(self, trial, message):
         """An epoch of a trial has ended."""
         value = message["row"][self.plan.objective]
-        self.now[trial.number] = f"epoch {message['epoch']}/{message['of']}  {value:.4f}"
+        self.now[trial.number] = f"{message['epoch']}/{message['of']} {value:.4f}"
         self._show()
 
     def ended(self, trial):
@@ -75,7 +75,7 @@ class TuneProgress:
 
     def _show(self):
         if self.live:
-            now = "  ".join(f"trial {number} {what}" for number, what in self.now.items())
+            now = "  ".join(f"#{number} {what}" for number, what in self.now.items())
             best = f"best {self.best.outcome.value:.4f}  " if self.best else ""
             self.live.update(self.task, now=best + now)
 
