@@ -36,7 +36,7 @@ def test_a_search_that_is_killed_twenty_times_finds_the_same(
             cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
         )  # fmt: skip
         try:
-            process.wait(generator.uniform(4, 22))
+            process.wait(generator.uniform(3, 11))
             assert process.returncode == 0, process.stderr.read()
             pytest.fail(f"the search ended after {kills} kills: they came too late")
         except subprocess.TimeoutExpired:
