@@ -23,6 +23,9 @@ tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfigur
 from kmixer_cli.main import main
 main(sys.argv[1:])
 """
+with socket.socket() as free:
+    free.bind(("127.0.0.1", 0))
+    FREE_PORT = free.getsockname()[1]
 needs_jax = pytest.mark.skipif(BACKEND != "jax", reason="processes are JAX's")
 distributes = pytest.mark.skipif(BACKEND == "torch", reason="Keras does not distribute on torch")
 
@@ -84,25 +87,34 @@ def test_torch_refuses_in_one_line(image_folder, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def _processes(words_of, count=2):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    common = {
-        "KERAS_DISTRIBUTION_JOB_ADDRESSES": f"127.0.0.1:{port}",
-        "KERAS_DISTRIBUTION_NUM_PROCESSES": str(count),
+def _by_keras(number):
+    return {
+        "KERAS_DISTRIBUTION_JOB_ADDRESSES": f"127.0.0.1:{FREE_PORT}",
+        "KERAS_DISTRIBUTION_NUM_PROCESSES": "2",
+        "KERAS_DISTRIBUTION_PROCESS_ID": str(number),
     }
-    return [
-        _begin(words_of(number), **common, KERAS_DISTRIBUTION_PROCESS_ID=str(number))
-        for number in range(count)
-    ]
+
+
+def _by_slurm(number):
+    return {
+        "SLURM_JOB_ID": str(os.getpid()),  # JAX makes the port of it
+        "SLURM_STEP_NODELIST": "127.0.0.1",
+        "SLURM_NTASKS": "2",
+        "SLURM_PROCID": str(number),
+        "SLURM_LOCALID": str(number),
+    }
+
+
+def _processes(words, variables=_by_keras):
+    return [_begin(words, **variables(number)) for number in range(2)]
 
 
 @needs_jax
-def test_two_processes_give_the_losses_of_one(image_folder, tmp_path):
+@pytest.mark.parametrize("variables", [_by_keras, _by_slurm])
+def test_two_processes_give_the_losses_of_one(image_folder, tmp_path, variables):
     done = _begin(_train(image_folder, tmp_path / "one", "none"))
     assert done.wait(300) == 0, done.stderr.read()
-    for process in _processes(lambda number: _train(image_folder, tmp_path / "two")):
+    for process in _processes(_train(image_folder, tmp_path / "two"), variables):
         assert process.wait(300) == 0, process.stderr.read()
     _same(tmp_path / "one", tmp_path / "two")
 
@@ -113,7 +125,7 @@ def test_one_of_two_processes_is_killed_both_end_and_the_run_resumes(
     image_folder, tmp_path, killed
 ):
     run = tmp_path / "run"
-    processes = _processes(lambda number: _train(image_folder, run, epochs=3000))
+    processes = _processes(_train(image_folder, run, epochs=3000))
     until = time.monotonic() + 120
     while not (run / "checkpoint.npz").exists() and time.monotonic() < until:
         time.sleep(0.1)
@@ -124,7 +136,7 @@ def test_one_of_two_processes_is_killed_both_end_and_the_run_resumes(
     trained = len(load_run(run).history)
     config = (run / "config.yaml").read_text()
     (run / "config.yaml").write_text(config.replace("epochs: 3000", f"epochs: {trained + 2}"))
-    for process in _processes(lambda number: ["resume", run, "--quiet"]):
+    for process in _processes(["resume", run, "--quiet"]):
         assert process.wait(300) == 0, process.stderr.read()
     assert len(load_run(run).history) == trained + 2
 
