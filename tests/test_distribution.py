@@ -119,6 +119,7 @@ def test_two_processes_give_the_losses_of_one(image_folder, tmp_path, variables)
     _same(tmp_path / "one", tmp_path / "two")
 
 
+@pytest.mark.slow
 @needs_jax
 @pytest.mark.parametrize("killed", [0, 1])
 def test_one_of_two_processes_is_killed_both_end_and_the_run_resumes(
