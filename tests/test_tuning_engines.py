@@ -224,6 +224,24 @@ def test_a_silent_workers_trial_is_drawn_again_by_another(tmp_path, monkeypatch)
     living.close()
 
 
+def test_what_is_drawn_after_a_lost_trial_is_new(tmp_path, monkeypatch):
+    monkeypatch.setattr(optuna_engine, "BEAT_SECONDS", 0.05)
+    monkeypatch.setattr(optuna_engine, "LEASE_SECONDS", 0.3)
+    space = Space({"optimizer.learning_rate": {"min": 1e-4, "max": 0.1, "log": True}})
+    dying, living = (_optuna(tmp_path, "random", 6, alone=False, space=space) for _ in range(2))
+    dying.ask()
+    trial = living.ask()
+    dying.close()
+    living._stop.wait(1)
+    drawn = []
+    while trial is not None:
+        drawn.append(trial.values["optimizer.learning_rate"])
+        living.tell(trial, Outcome(record.FINISHED, value=0.5))
+        trial = living.ask()
+    living.close()
+    assert len(drawn) == len(set(drawn)) == 6
+
+
 def test_two_workers_do_not_train_more_than_was_asked_for(tmp_path):
     workers = [_optuna(tmp_path, trials=3, alone=False) for _ in range(2)]
     open_trials = [worker.ask() for worker in workers] + [workers[0].ask()]

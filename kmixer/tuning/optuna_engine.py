@@ -94,9 +94,7 @@ class OptunaEngine:
         self._running[drawn.number] = drawn
         if root is not None:
             drawn.set_user_attr(RETRY_OF, root)
-        before = [t for t in self._trials() if t.number < drawn.number]
-        first = [t for t in before if RETRY_OF not in t.user_attrs]
-        own = sampler(self.tuner, self.seed, len(first))
+        own = sampler(self.tuner, self.seed, self._rank(drawn.number))
         self.study.sampler = own if fixed is None else Fixed(self.space, fixed)
         values = self.space.draw(lambda each: suggest(drawn, each))
         drawn.set_user_attr(VALUES, values)
@@ -105,6 +103,19 @@ class OptunaEngine:
             self._fail(drawn, {OUTCOME: Outcome(SURPLUS).as_dict()})
             return WAIT
         return Trial(drawn.number, values)
+
+    def _rank(self, number):
+        """Return how many trials were drawn before one, which is what its draws depend on.
+
+        A retry draws nothing. What was killed before it was drawn whole does not count either, but
+        where others work they may have counted it: there it stays.
+        """
+        before = [t.user_attrs for t in self.study.get_trials(deepcopy=False) if t.number < number]
+        void = [attrs for attrs in before if RETRY_OF in attrs or self._never_drawn(attrs)]
+        return len(before) - len(void)
+
+    def _never_drawn(self, attrs):
+        return self.alone and attrs.get(LOST) and VALUES not in attrs
 
     def _free_point(self):
         """Return the first point of the grid that no trial has, or None."""
