@@ -27,7 +27,8 @@ def show_results(terminal, search, retrain):
     others = {state: states.count(state) for state in dict.fromkeys(states) if state != "finished"}
     told = "".join(f", {count} {state}" for state, count in others.items())
     terminal.say(f"{len(best)} trials finished{told}")
-    files = ["trials.csv", *results.write_results(search)]
+    shares = results.importance(best, search.space)
+    files = ["trials.csv", *results.write_results(search, shares)]
     test = _retrain(terminal, search, best[0]) if retrain else results.read_test(search, best[0])
     if test:
         terminal.say(
@@ -36,7 +37,7 @@ def show_results(terminal, search, retrain):
         )
     else:
         terminal.say(f"best: trial {best[0].number}, whose weights lie on {best[0].outcome.host}")
-    for path, share in list(results.importance(best, search.space).items())[:5]:
+    for path, share in list(shares.items())[:5]:
         terminal.say(f"  {percent(share):>8} of the importance: {path}")
     terminal.say(f"in {plan.folder}: {', '.join(files)}, trials/")
     terminal.say(f"again: kmixer train {plan.settings.data.name} --config {plan.folder}/best.yaml")

@@ -146,7 +146,7 @@ _FINDERS = {"jax": _find_jax, "tensorflow": _find_tensorflow}
 @contextmanager
 def distributed(devices):
     """Let a model that is built, compiled and fitted inside compute on the devices."""
-    if devices.count == 1 and devices.processes == 1:
+    if devices.count == 1:
         yield
     elif keras.backend.backend() == "jax":
         before = keras.distribution.distribution()
@@ -240,7 +240,7 @@ def writing(run, devices):
 
 def local_model(run, model, devices):
     """Return the model on this process's own device, with its weights of now."""
-    if devices.count == 1 and devices.processes == 1:
+    if devices.count == 1:
         return model
     local = run.build_model()
     local.set_weights([keras.ops.convert_to_numpy(weight) for weight in model.weights])

@@ -38,9 +38,19 @@ def run(module, job, *, backend=None, doing):
         )  # fmt: skip
     if done.returncode:
         said = done.stderr.strip()
-        reason = said.splitlines()[-1][:300] if said else f"exit code {done.returncode}"
-        if done.returncode < 0:
-            reason = f"killed by {signal.Signals(-done.returncode).name}; was there memory left?"
-        raise RunError(f"{doing}: {reason}") from RuntimeError(said)
+        raise RunError(f"{doing}: {reason(done.returncode, said)}") from RuntimeError(said)
     lines = done.stdout.strip().splitlines()
     return json.loads(lines[-1]) if lines and lines[-1].startswith("{") else None
+
+
+def reason(code, said):
+    """Return why a process failed, as one line.
+
+    Args:
+        code: its exit code; below 0 the signal that ended it.
+        said: what it wrote on stderr.
+    """
+    if code < 0:
+        return f"killed by {signal.Signals(-code).name}; was there memory left?"
+    lines = said.strip().splitlines()
+    return lines[-1][:300] if lines else f"exit code {code}"

@@ -84,7 +84,7 @@ class Loop:
             TrialProcess(trial, job, self.search.plan.folder, share, self.messages, self.lock)
         )
         self.watch.begun(trial)
-        for row in self.running[-1].history():  # of a trial that is gone on with
+        for row in self.running[-1].history:
             self.search.engine.report(trial, int(row["epoch"]), row[self.search.plan.objective])
         return True
 

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 
-from .. import atomic
+from .. import atomic, fresh
 from ..errors import KmixerError
 from ..runs import load_run
 from . import record
@@ -32,7 +32,7 @@ class TrialProcess:
     def __init__(self, trial, job, root, share, messages, lock=None):
         self.trial, self.share, self.folder = trial, share, trial.folder(root)
         self.said, self.heard, self.stopped, self.since = {}, None, None, None
-        self.rows = _history(self.folder)
+        self.history = _history(self.folder)  # of a trial that is gone on with
         logs = root / "logs"
         atomic.make_folder(logs)
         self.log = logs / f"{self.folder.name}.log"
@@ -60,10 +60,6 @@ class TrialProcess:
                 messages.put((self, message))
         self.process.wait()
         messages.put((self, None))
-
-    def history(self):
-        """Return the epochs that the trial had when it was begun or gone on with."""
-        return self.rows
 
     def stop(self, why, heard=None):
         """Ask it to end after the step it is in; its checkpoint stays.
@@ -112,11 +108,8 @@ class TrialProcess:
     def _reason(self):
         if "error" in self.said:
             return self.said["error"]
-        code = self.process.returncode
-        if code < 0:
-            return f"killed by {signal.Signals(-code).name}; was there memory left?"
-        lines = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        return lines[-1][:300] if lines else f"exit code {code}"
+        log = self.log.read_text(encoding="utf-8", errors="replace")
+        return fresh.reason(self.process.returncode, log)
 
 
 def _history(folder):

@@ -20,8 +20,12 @@ NONE = -0.2  # below the axis: a setting that a trial does not have
 TREES, REPEATS = 200, 20
 
 
-def write_results(search):
+def write_results(search, shares):
     """Write best.yaml and the pictures into the search's folder, beside `write_table`'s file.
+
+    Args:
+        search: the `Search`.
+        shares: the `importance` of the settings.
 
     Returns:
         The names of the files.
@@ -32,7 +36,7 @@ def write_results(search):
     drawn = {
         "parallel.png": partial(pictures.parallel, best, search.space, plan.objective),
         "cost.png": partial(pictures.costs, best, COST),
-        "importance.png": partial(pictures.importances, importance(best, search.space)),
+        "importance.png": partial(pictures.importances, shares),
     }
     for name, draw in drawn.items():
         figures.save(draw(), plan.folder / name)
