@@ -102,10 +102,10 @@ def _describe(error):
         context = getattr(error, "ctx", None)
         hint = f" (see: {context.command_path} --help)" if context else ""
         return " ".join(error.format_message().split()) + hint
-    text = " ".join(str(error).split())
-    if hasattr(error, "exit_code"):
-        return text
-    return f"{type(error).__name__}: {text[:300]} (--debug shows where)"
+    from kmixer.errors import KmixerError, describe
+
+    known = isinstance(error, KmixerError) or hasattr(error, "exit_code")
+    return describe(error) + ("" if known else " (--debug shows where)")
 
 
 def _fail(message, code):

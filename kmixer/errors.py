@@ -2,6 +2,8 @@
 
 from difflib import get_close_matches
 
+_OUT_OF_MEMORY = ("RESOURCE_EXHAUSTED", "OOM when", "out of memory", "not enough memory")
+
 
 class KmixerError(Exception):
     """Something failed that is not a bug. `exit_code` is what the command line ends with."""
@@ -42,7 +44,11 @@ def describe(error):
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if isinstance(error, KmixerError):
         return " ".join(lines)
-    return f"{type(error).__name__}: {lines[0][:300] if lines else 'no reason given'}"
+    said = lines[0][:300] if lines else "no reason given"
+    # Each backend has a type of its own for it, and torch none.
+    if isinstance(error, MemoryError) or any(words in str(error) for words in _OUT_OF_MEMORY):
+        return f"out of memory; a smaller model or data.batch_size needs less: {said}"
+    return f"{type(error).__name__}: {said}"
 
 
 def nearest(name, valid):

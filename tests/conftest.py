@@ -112,11 +112,17 @@ def tiny_size(monkeypatch):
 def kmixer_cli():
     """A function that runs `kmixer` as a process of its own and returns it finished."""
 
-    def run(*arguments, cwd=None, env=None, timeout=180):
+    def run(*arguments, cwd=None, env=None, timeout=180, limits=()):
+        def limit():  # before the command begins, as `ulimit` does in a shell
+            import resource
+
+            for name, most in limits:
+                resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (most, most))
+
         return subprocess.run(
             [sys.executable, "-m", "kmixer_cli", *map(str, arguments)],
             capture_output=True, text=True, cwd=cwd, env=os.environ | (env or {}),
-            timeout=timeout, check=False,
+            timeout=timeout, check=False, preexec_fn=limit if limits else None,
         )  # fmt: skip
 
     return run

@@ -168,6 +168,23 @@ def test_what_crashes_or_diverges_is_told_and_sigterm_ends_cleanly(
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs a limit of memory")
+def test_a_trial_that_runs_out_of_memory_is_told_and_the_search_goes_on(
+    kmixer_cli, image_folder, tmp_path
+):
+    widths = "model.channels_mlp_dim=8,200000000"  # the second: 6 GB of weights, and as much again
+    words = tiny_search(image_folder)
+    fixed = words.index("model.channels_mlp_dim=8")
+    words = [*words[:2], "--search", widths, *words[6 : fixed - 1], *words[fixed + 1 :]]
+    words += ["--tuner", "grid"]
+    done = kmixer_cli(*words, cwd=tmp_path, limits=[("AS", 12 * 2**30)])
+    assert done.returncode == 0, done.stderr
+    first, second = _rows(tmp_path / "saved_models" / "halves-tune")
+    assert first["state"] == "finished"
+    assert second["state"] == "failed" and second["reason"].startswith("out of memory")
+
+
+@pytest.mark.slow
 def test_the_budget_ends_a_search_and_a_slow_trial_is_ended(kmixer_cli, image_folder, tmp_path):
     words = [
         *tiny_search(image_folder, epochs=100_000),
