@@ -1,5 +1,6 @@
 """Small data sets, small settings, and the command line as a user meets it."""
 
+import json
 import os
 import shutil
 import signal
@@ -106,6 +107,20 @@ def tiny_size(monkeypatch):
         "patch_size": 4, "blocks": 2, "hidden_dim": 16, "tokens_mlp_dim": 8, "channels_mlp_dim": 64,
     }  # fmt: skip
     monkeypatch.setitem(SIZES, "tiny", size)
+
+
+@pytest.fixture
+def saw():
+    """A function that records a figure for docs/reliability.md, where that is asked for."""
+
+    def record(row, figure):
+        if os.environ.get("KMIXER_WRITE_RELIABILITY") != "1":
+            return
+        path = ROOT / "docs" / "runs" / "reliability.json"
+        figures = json.loads(path.read_text()) | {row: figure}
+        path.write_text(json.dumps(dict(sorted(figures.items())), indent=2) + "\n")
+
+    return record
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ The tests compare the pages with what this writes.
 from pathlib import Path
 
 from export_page import export_page
+from reliability_page import reliability_page
 from results_page import results_page
 from serve_page import serve_page
 from settings_page import settings_page
@@ -19,6 +20,7 @@ PAGES = {
     "settings.md": settings_page,
     "results.md": lambda: results_page(RUNS),
     "export.md": lambda: export_page(RUNS / "exports"),
+    "reliability.md": lambda: reliability_page(RUNS / "reliability.json"),
     "serve.md": lambda: serve_page(RUNS / "serve.json"),
     "tuning.md": lambda: tuning_page(RUNS / "tuning.json"),
 }
