@@ -67,9 +67,8 @@ def export(
 
     start(backend or opened.settings.training.backend)
     from kmixer.exporting import export as write
-    from kmixer.signals import terminations_as_errors
 
-    with terminal.status() as step, terminations_as_errors():
+    with terminal.status() as step:
         step("reading the data")
         evidence = _evidence(opened, data, data_dir)
         artefacts = [

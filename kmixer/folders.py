@@ -1,5 +1,6 @@
 """New folders for runs: numbered, or as named."""
 
+import glob
 import os
 import re
 from pathlib import Path
@@ -10,15 +11,26 @@ from .errors import RunError
 
 def number(root, stem):
     """Return the first free `<stem>-<n>` under `root`; mkdir decides between two at once."""
-    stem = re.sub(r"[^\w.-]+", "-", stem).strip("-") or "run"
     number = 1
     while True:
-        folder = Path(root) / f"{stem}-{number}"
+        folder = Path(root) / f"{_clean(stem)}-{number}"
         try:
             _make(folder)
             return folder
         except FileExistsError:
             number += 1
+
+
+def numbered(root, stem):
+    """Return the folders that `number` made, the newest first."""
+    start = f"{_clean(stem)}-"
+    folders = [folder for folder in Path(root).glob(f"{glob.escape(start)}*") if folder.is_dir()]
+    numbers = {folder: folder.name.removeprefix(start) for folder in folders}
+    return sorted((f for f in folders if numbers[f].isdecimal()), key=lambda f: -int(numbers[f]))
+
+
+def _clean(stem):
+    return re.sub(r"[^\w.-]+", "-", stem).strip("-") or "run"
 
 
 def claim(folder):

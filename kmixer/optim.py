@@ -136,3 +136,21 @@ def _learning_rate(settings, steps_per_epoch):
         warmup_target=rate if warmup else None,
         warmup_steps=warmup,
     )
+
+
+def compile_model(model, settings, steps, shares=None):
+    """Compile with the settings' optimizer, cross-entropy on logits, and accuracy.
+
+    Args:
+        model: the `keras.Model`.
+        settings: resolved `Settings`.
+        steps: batches in an epoch.
+        shares: of the learning rate, by a weight's path.
+    """
+    model.compile(
+        optimizer=build_optimizer(settings, steps, shares),
+        loss=keras.losses.CategoricalCrossentropy(from_logits=True),
+        metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
+        jit_compile=settings.training.jit,
+        steps_per_execution=settings.training.steps_per_execution,
+    )

@@ -17,6 +17,7 @@ CLI = sorted((ROOT / "cli").rglob("*.py"))
 RANKS = [
     {"errors", "sampling", "provenance", "quietly", "layouts", "timing"},
     {"atomic"},
+    {"lock"},
     {
         "artefacts",
         "fresh",
@@ -34,9 +35,12 @@ RANKS = [
     {"prediction"},
     {"distribution"},
     {"runs", "catalogue", "feed"},
-    {"card"},
+    {"card", "begun"},
     {"checkpoint", "evaluation", "comparison", "pretrained", "finetuning"},
+    {"guards"},
+    {"recording"},
     {"callbacks", "sweep", "report", "resolving", "exporting"},
+    {"fitting"},
     {"training", "serving"},
     {"rivals", "tuning"},
     {"benchmark"},

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from kmixer import provenance, runs, settings_io, training
+from kmixer import checkpoint, optim, provenance, runs, settings_io, training
 from kmixer.callbacks import build_callbacks
 from kmixer.config import Settings
 from kmixer.errors import DivergedError, InterruptedRunError, RunError, SettingsError
@@ -40,7 +40,7 @@ def test_the_run_folder_holds_what_it_says(trained):
     assert trained.folder.name == "halves-tiny-1"
     assert names == {
         "config.yaml", "labels.txt", "history.csv", "model.keras", "checkpoint.npz", "metrics.json",
-        "curves.png", "confusion_matrix.png", "README.md",
+        "checkpoint.previous.npz", "curves.png", "confusion_matrix.png", "README.md",
     }  # fmt: skip
     metrics = trained.metrics
     assert metrics["best"]["test"]["accuracy"] > 0.9
@@ -237,7 +237,7 @@ def test_mixed_float16_scales_the_loss_on_host_and_accelerator(tiny):
     images = np.zeros((4, 8, 8, 1), np.uint8)
     resident = put_before(images, RandomHorizontalFlip(0.5), model, "mixed_float16")
     for trained in (model, resident):
-        training.compile_model(trained, resolved, 1)
+        optim.compile_model(trained, resolved, 1)
         assert isinstance(trained.optimizer, keras.optimizers.LossScaleOptimizer)
 
 
@@ -252,13 +252,13 @@ def test_early_stopping_stops(tiny, tmp_path):
     assert run.metrics["epochs"] == 2
 
 
-def test_callbacks_stand_in_the_order_they_need():
-    settings = settings_io.build(
-        {"optimizer": {"ema": 0.9}, "schedule": {"name": "constant"}, "plateau": {}}
-    )
-    chosen, write = build_callbacks(settings, None, None, lambda **given: given)
+def test_callbacks_stand_in_the_order_they_need(tiny, tmp_path):
+    settings = build(tiny, "optimizer.ema=0.9", "schedule.name=constant", "plateau.patience=1")
+    run = runs.Run(tmp_path, settings, {})
+    chosen, write = build_callbacks(run, None, checkpoint.Place(), None, lambda **given: given)
     names = [type(c).__name__ for c in chosen]
     assert names.index("SwapEMAWeights") < names.index("ReduceLROnPlateau") < chosen.index(write)
+    assert names.index("StopOnDivergence") < chosen.index(write) < names.index("StopOnSignal")
 
 
 def test_soft_labels_are_named(tiny):

@@ -10,7 +10,6 @@ from importlib.util import find_spec
 from ..artefacts import MANIFEST, load_artefact
 from ..errors import RunError, SettingsError
 from ..exporting.formats import FORMATS, QUANTIZATIONS, missing_modules
-from ..signals import terminations_as_errors
 
 __all__ = ["build_app", "find_artefact", "listening", "run", "served_name"]
 
@@ -78,8 +77,7 @@ def _export(folder):
     command = [sys.executable, "-m", "kmixer_cli", "export", str(folder), "--format", "tflite"]
     child = subprocess.Popen([*command, "--quiet"], stderr=subprocess.PIPE, text=True)
     try:
-        with terminations_as_errors():
-            _, said = child.communicate()
+        _, said = child.communicate()
     except BaseException:
         child.terminate()  # it removes what is half done
         child.communicate()
