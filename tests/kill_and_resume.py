@@ -1,7 +1,7 @@
-"""Trainings that are killed and gone on with: `python tests/kill_and_resume.py JOB.json`.
+"""Trainings that are interrupted and gone on with: `python tests/kill_and_resume.py JOB.json`.
 
-Everything is imported once; each training is a fork of this process, so that it begins at once.
-Prints how often it killed, how often while a checkpoint was being written, and every difference.
+Everything is imported once; each training is a fork of this process, which calls the command line
+as a new process does. Prints what was seen, and every difference from a training left alone.
 """
 
 import csv
@@ -17,19 +17,47 @@ from pathlib import Path
 import numpy as np
 
 TIMED = {"seconds", "examples_per_second", "seconds_to_first_step", "peak_memory_bytes"}
+# name: the signals that are sent, and how the training then ends
+INTERRUPTIONS = {
+    "SIGKILL": (["SIGKILL"], -9),
+    "SIGTERM": (["SIGTERM"], 143),
+    "SIGINT": (["SIGINT"], 130),
+    "twice": (["SIGINT", "SIGINT"], 130),
+    "SIGUSR1": (["SIGUSR1"], 0),
+}
 
 
 def main(job):
-    """Kill `job["kills"]` trainings of the same settings, and compare each with a whole one."""
-    root, generator, writing, differences = Path(job["root"]), random.Random(job["seed"]), 0, []
-    whole, seconds = _train(job, root / "whole")
-    for kill in range(job["kills"]):
-        folder = root / f"cut-{kill}"
-        at = generator.uniform(0, seconds)
-        writing += _train_and_kill(job, folder, at, while_writing=kill % 3 == 0)
-        _train(job, folder)
-        differences += [f"cut-{kill}: {name}" for name in different(whole, folder)]
-    print(json.dumps({"kills": job["kills"], "writing": writing, "differences": differences}))
+    """Interrupt `job["times"]` trainings of the same settings, and compare each with a whole one."""
+    root, generator = Path(job["root"]), random.Random(job["seed"])
+    began = time.monotonic()
+    assert _end(_begin(job, root / "whole")) == 0
+    seconds = time.monotonic() - began
+    seen = {"times": 0, "writing": 0, "slowest": 0.0, "problems": []}
+    for number in range(job["times"]):
+        _interrupt_once(job, root, generator, seconds, number, seen)
+    print(json.dumps(seen))
+
+
+def _interrupt_once(job, root, generator, seconds, number, seen):
+    folder = root / f"cut-{number}"
+    names, expected = INTERRUPTIONS[job["interruption"]]
+    child = _begin(job, folder)
+    at = generator.uniform(0.1, 0.9 * seconds)
+    writing = _wait(folder, at, number % 3 == 0 and "SIGKILL" in names)
+    sent = time.monotonic()
+    for name in names:
+        os.kill(child, getattr(signal, name))
+        time.sleep(0.005)
+    code = _end(child)
+    if code not in (0, expected):  # 0: it was through before the signal came
+        seen["problems"].append(f"cut-{number}: ended with {code}")
+    if expected:
+        seen["slowest"] = max(seen["slowest"], time.monotonic() - sent)
+    seen["writing"] += writing
+    seen["times"] += code == expected
+    assert _end(_begin(job, folder)) == 0
+    seen["problems"] += [f"cut-{number}: {name}" for name in different(root / "whole", folder)]
 
 
 def different(one, other):
@@ -80,43 +108,34 @@ READERS = {
 
 
 def _begin(job, folder):
-    """Return the process that trains, or goes on with, a run."""
+    """Return the process that trains a run, or goes on with it."""
     child = os.fork()
     if child:
         return child
+    for number in (signal.SIGTERM, signal.SIGINT):  # whatever this process ignores
+        signal.signal(number, signal.default_int_handler)
+    from kmixer_cli.main import main as kmixer
+
+    words = ["train", job["data"], "--config", job["config"], "--out", str(folder), "--resume"]
     try:
-        from kmixer import settings_io, training
-
-        training.train(settings_io.build(job["settings"]), out=folder, go_on=True, command="kmixer")
-        os._exit(0)
-    except BaseException:
-        import traceback
-
-        traceback.print_exc()
-    finally:
-        os._exit(1)
+        kmixer([*words, "--quiet"])
+    except SystemExit as ended:
+        os._exit(ended.code or 0)
+    os._exit(1)
 
 
-def _train(job, folder):
-    began = time.monotonic()
-    _, status = os.waitpid(_begin(job, folder), 0)
-    assert status == 0, f"{folder.name}: ended with {status}"
-    return folder, time.monotonic() - began
+def _end(child):
+    """Wait for a process to end and return its exit code, below 0 the signal that ended it."""
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def _train_and_kill(job, folder, at, while_writing):
-    """Kill -9 after `at` seconds, or at the first checkpoint after that; say if it was in one."""
-    child = _begin(job, folder)
-    until = time.monotonic() + at
-    while os.waitpid(child, os.WNOHANG) == (0, 0):
-        late = time.monotonic() > until
-        if late and not (while_writing and not _half_written(folder)):
-            os.kill(child, signal.SIGKILL)
-            os.waitpid(child, 0)
-            return bool(_half_written(folder))
-        if not late:
-            time.sleep(0.001)
-    return False
+def _wait(folder, seconds, while_writing):
+    """Wait, if asked up to the moment when a checkpoint is being written; say if one is."""
+    time.sleep(seconds)
+    until = time.monotonic() + 5
+    while while_writing and not _half_written(folder) and time.monotonic() < until:
+        pass
+    return bool(_half_written(folder))
 
 
 def _half_written(folder):
