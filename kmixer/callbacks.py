@@ -3,6 +3,7 @@
 import keras
 
 from . import checkpoint
+from .counters import restore_counters
 from .guards import SeedTorch, StopOnDivergence, StopOnSignal
 
 
@@ -42,7 +43,7 @@ class Restore(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         for callback in self.counting:
-            vars(callback).update(self.counters.get(type(callback).__name__, {}))
+            restore_counters(callback, self.counters.get(type(callback).__name__, {}))
 
     def on_epoch_begin(self, epoch, logs=None):
         if self.arrays is not None:

@@ -74,6 +74,12 @@ def exists(folder):
     return any((folder / name).is_file() for name in (NAME, PREVIOUS))
 
 
+def read_place(path):
+    """Return the `Place` in a checkpoint."""
+    with np.load(path, allow_pickle=False) as file:
+        return Place(**json.loads(file["state"].tobytes()))
+
+
 def load(run, model):
     """Put the newest whole checkpoint back into a compiled, built model.
 
@@ -118,8 +124,8 @@ def _variables(model):
 
 def _read(path, variables):
     _check_size(path, variables)
+    place = read_place(path)
     with np.load(path, allow_pickle=False) as file:
-        place = Place(**json.loads(file["state"].tobytes()))
         weights, metrics = (
             [file[f"{kind}{i}"] for i in range(sum(name.startswith(kind) for name in file.files))]
             for kind in "vm"

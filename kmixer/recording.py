@@ -5,6 +5,7 @@ import time
 import keras
 
 from . import checkpoint
+from .counters import counters_of
 from .errors import DivergedError
 from .guards import diverged
 
@@ -72,7 +73,7 @@ class WriteRun(keras.callbacks.Callback):
         self._save(0, 0.0, {})
 
     def _save(self, step, seconds, logs):
-        counters = {type(c).__name__: _counters(c) for c in self.counting}
+        counters = {type(c).__name__: counters_of(c) for c in self.counting}
         logs = {key: float(value) for key, value in logs.items()}
         place = checkpoint.Place(self.rows, counters, step, seconds, logs)
         try:
@@ -97,12 +98,3 @@ class WriteRun(keras.callbacks.Callback):
         self.run.save_model(self.classifier)
         if self.ema:
             self.ema.on_test_end()
-
-
-def _counters(callback):
-    """Return the callback's counters: its public numbers."""
-    return {
-        key: value
-        for key, value in vars(callback).items()
-        if isinstance(value, int | float) and not key.startswith("_")
-    }

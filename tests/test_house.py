@@ -15,7 +15,7 @@ CLI = sorted((ROOT / "cli").rglob("*.py"))
 
 # Each rank may import from those below it, never from one above.
 RANKS = [
-    {"errors", "sampling", "provenance", "quietly", "layouts", "timing"},
+    {"errors", "counters", "sampling", "provenance", "quietly", "layouts", "timing"},
     {"atomic"},
     {"lock"},
     {

@@ -78,48 +78,6 @@ def test_another_seed_gives_another_run(trained, tiny, tmp_path):
     assert history(other) != history(trained)
 
 
-class StopIn(keras.callbacks.Callback):
-    """Ask for a stop, as Ctrl-C does, in the given epoch."""
-
-    def __init__(self, epoch):
-        super().__init__()
-        self.epoch = epoch
-
-    def on_train_batch_begin(self, batch, logs=None):
-        if batch == 1 and self.current == self.epoch:
-            signal.raise_signal(signal.SIGINT)
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self.current = epoch
-
-
-HARD = (
-    "training.epochs=4",
-    "model.dropout=0.2",
-    "model.stochastic_depth=0.1",
-    "augment.translation=0.2",
-    "optimizer.ema=0.9",
-    "schedule.name=exponential",
-    "plateau.patience=1",
-    "training.early_stopping.patience=9",
-)
-
-
-@pytest.mark.parametrize(("epoch", "place"), [(0, "host"), (2, "host"), (1, "accelerator")])
-def test_resume_ends_where_the_uninterrupted_run_ends(tiny, tmp_path, epoch, place):
-    settings = build(tiny, *HARD, f"augment.on={place}")
-    whole = training.train(settings, root=tmp_path, name="whole")
-    with pytest.raises(InterruptedRunError, match=r"kmixer resume .*cut") as caught:
-        training.train(settings, root=tmp_path, name="cut", watchers=[StopIn(epoch)])
-    assert caught.value.exit_code == 130
-    cut = runs.load_run(tmp_path / "cut")
-    assert not cut.finished
-    resumed = training.resume(cut)
-    assert history(resumed) == history(whole)
-    for ours, theirs in zip(weights(resumed), weights(whole), strict=True):
-        assert np.array_equal(ours, theirs)
-
-
 def test_a_finished_run_is_not_resumed(trained):
     with pytest.raises(RunError, match="nothing to resume"):
         training.resume(trained)
