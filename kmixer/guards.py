@@ -1,10 +1,12 @@
 """Callbacks that look at every step: has the loss diverged, has a signal come; torch's seed."""
 
-import math
-
 import keras
 
 from .errors import DivergedError, InterruptedRunError
+
+# In nats: no model that learns is wrong with such certainty, and one that does not learn is near
+# the logarithm of the number of classes.
+MOST_LOSS = 1e4
 
 
 class _KnowsEpoch(keras.callbacks.Callback):
@@ -17,7 +19,7 @@ class _KnowsEpoch(keras.callbacks.Callback):
 
 
 class StopOnDivergence(_KnowsEpoch):
-    """Raise `DivergedError` in the step whose loss is no finite number."""
+    """Raise `DivergedError` in the step whose loss is no finite number, or beyond all reason."""
 
     def __init__(self, run):
         super().__init__()
@@ -31,8 +33,8 @@ class StopOnDivergence(_KnowsEpoch):
         self._check(float(logs["val_loss"]), "validation")
 
     def _check(self, loss, where):
-        if not math.isfinite(loss):
-            raise diverged(self.run, f"the loss is {loss}", self.epoch, where)
+        if not loss < MOST_LOSS:
+            raise diverged(self.run, f"the loss is {loss:.4g}", self.epoch, where)
 
 
 def diverged(run, what, epoch, where):
@@ -40,7 +42,7 @@ def diverged(run, what, epoch, where):
 
     Args:
         run: the `Run`.
-        what: is no finite number.
+        what: was seen.
         epoch: in which it was seen, counted from 0.
         where: in that epoch.
     """

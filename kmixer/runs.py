@@ -16,6 +16,7 @@ import csv
 import io
 import json
 import math
+import shutil
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -216,8 +217,12 @@ def create_run(settings, info, class_names, *, root, stem, name=None, out=None):
     """
     folder = claim(Path(out) if out else Path(root) / name) if out or name else number(root, stem)
     run = Run(folder, settings, {"format": FORMAT} | info)
-    atomic.write_text(folder / "labels.txt", "".join(f"{label}\n" for label in class_names))
-    run.write_config()
+    try:
+        atomic.write_text(folder / "labels.txt", "".join(f"{label}\n" for label in class_names))
+        run.write_config()
+    except BaseException:  # nobody could go on with it
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
     return run
 
 

@@ -31,7 +31,7 @@ def main(job):
     """Interrupt `job["times"]` trainings of the same settings, and compare each with a whole one."""
     root, generator = Path(job["root"]), random.Random(job["seed"])
     began = time.monotonic()
-    assert _end(_begin(job, root / "whole")) == 0
+    assert end(begin(job, root / "whole")) == 0
     seconds = time.monotonic() - began
     seen = {"times": 0, "writing": 0, "slowest": 0.0, "problems": []}
     for number in range(job["times"]):
@@ -42,21 +42,21 @@ def main(job):
 def _interrupt_once(job, root, generator, seconds, number, seen):
     folder = root / f"cut-{number}"
     names, expected = INTERRUPTIONS[job["interruption"]]
-    child = _begin(job, folder)
+    child = begin(job, folder)
     at = generator.uniform(0.1, 0.9 * seconds)
     writing = _wait(folder, at, number % 3 == 0 and "SIGKILL" in names)
     sent = time.monotonic()
     for name in names:
         os.kill(child, getattr(signal, name))
         time.sleep(0.005)
-    code = _end(child)
+    code = end(child)
     if code not in (0, expected):  # 0: it was through before the signal came
         seen["problems"].append(f"cut-{number}: ended with {code}")
     if expected:
         seen["slowest"] = max(seen["slowest"], time.monotonic() - sent)
     seen["writing"] += writing
     seen["times"] += code == expected
-    assert _end(_begin(job, folder)) == 0
+    assert end(begin(job, folder)) == 0
     seen["problems"] += [f"cut-{number}: {name}" for name in different(root / "whole", folder)]
 
 
@@ -107,11 +107,18 @@ READERS = {
 }  # fmt: skip
 
 
-def _begin(job, folder):
-    """Return the process that trains a run, or goes on with it."""
+def begin(job, folder, prepare=lambda: None):
+    """Return the process that trains a run, or goes on with it.
+
+    Args:
+        job: with `data`, a data set, and `config`, a settings file.
+        folder: the run's.
+        prepare: called in that process first.
+    """
     child = os.fork()
     if child:
         return child
+    prepare()
     for number in (signal.SIGTERM, signal.SIGINT):  # whatever this process ignores
         signal.signal(number, signal.default_int_handler)
     from kmixer_cli.main import main as kmixer
@@ -124,7 +131,7 @@ def _begin(job, folder):
     os._exit(1)
 
 
-def _end(child):
+def end(child):
     """Wait for a process to end and return its exit code, below 0 the signal that ended it."""
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
