@@ -109,8 +109,9 @@ def restore_within(model, arrays):
     """Put back, once an epoch has begun, what beginning it has changed, and its metrics."""
     weights, metrics = arrays
     _assign(_variables(model), weights)
-    nothing = ops.zeros((1, model.output_shape[-1]))
-    model.compute_metrics(None, nothing, nothing)  # makes their variables, where no step has yet
+    if len(model.metrics_variables) < len(metrics):  # the first step would make them
+        nothing = ops.zeros((1, model.output_shape[-1]))
+        model.compute_metrics(None, nothing, nothing)
     _assign(model.metrics_variables, metrics)
 
 

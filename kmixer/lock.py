@@ -10,6 +10,7 @@ from . import atomic
 from .errors import RunError
 
 NAME = ".lock"
+NAMING_SECONDS = 0.5  # between taking a lock and writing down by whom
 _held = {}  # by this process: a lock's path → its descriptor
 
 
@@ -89,7 +90,12 @@ def _is(path, descriptor):
 
 
 def _holder(path):
-    try:
-        return path.read_text(encoding="utf-8", errors="replace").strip() or "another process"
-    except OSError:
-        return "another process"
+    until = time.monotonic() + NAMING_SECONDS
+    while time.monotonic() < until:
+        try:
+            if said := path.read_text(encoding="utf-8", errors="replace"):
+                return said
+        except OSError:
+            break
+        time.sleep(0.02)
+    return "another process"
