@@ -78,6 +78,11 @@ def remove_leftovers(folder):
         path.unlink(missing_ok=True)
 
 
+def sync_folder(path):
+    """Flush a folder's list of names to the disk."""
+    _sync(Path(path), os.O_RDONLY)
+
+
 def checksum(path):
     """Return a file's bytes and SHA-256 as a manifest holds them."""
     with path.open("rb") as file:

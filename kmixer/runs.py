@@ -16,7 +16,6 @@ import csv
 import io
 import json
 import math
-import shutil
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -24,7 +23,7 @@ from pathlib import Path
 from . import atomic, settings_io
 from .config import Settings
 from .errors import RunError, SettingsError
-from .folders import claim, number
+from .folders import create
 from .metrics import read_metrics
 from .model_file import read_weights
 from .prediction import as_pixels, probabilities
@@ -215,15 +214,14 @@ def create_run(settings, info, class_names, *, root, stem, name=None, out=None):
     Raises:
         RunError: the folder is taken or cannot be made.
     """
-    folder = claim(Path(out) if out else Path(root) / name) if out or name else number(root, stem)
-    run = Run(folder, settings, {"format": FORMAT} | info)
-    try:
-        atomic.write_text(folder / "labels.txt", "".join(f"{label}\n" for label in class_names))
-        run.write_config()
-    except BaseException:  # nobody could go on with it
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-    return run
+    run = Run(Path(), settings, {"format": FORMAT} | info)
+
+    def fill(folder):
+        labels = "".join(f"{label}\n" for label in class_names)
+        atomic.write_text(folder / "labels.txt", labels)
+        replace(run, folder=folder).write_config()
+
+    return replace(run, folder=create(fill, root=root, stem=stem, name=name, out=out))
 
 
 def load_run(folder):
