@@ -72,7 +72,7 @@ def reliability_page(path):
     """
     figures = json.loads(path.read_text())
     rows = [
-        f"| {number} | {promise} | {how} | {figures.get(key, "not measured")} | `{command}` |"
+        f"| {number} | {promise} | {how} | {figures.get(key, 'not measured')} | `{command}` |"
         for number, (key, (promise, how, command)) in enumerate(ROWS.items(), 1)
     ]
     return HEAD + "".join(f"{row}\n" for row in rows)
