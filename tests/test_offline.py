@@ -80,11 +80,12 @@ def offline(tmp_path):
     (place / "sitecustomize.py").write_text(REFUSE)
     paths = [str(place), *filter(None, [os.environ.get("PYTHONPATH")])]
     env = os.environ | {"PYTHONPATH": os.pathsep.join(paths), "ASKED": str(asked)}
+    env.pop("CI", None)  # where some telemetry keeps quiet
 
     def run(*arguments):
         done = subprocess.run(
             [*_no_network(), sys.executable, *map(str, arguments)], cwd=tmp_path, env=env,
-            capture_output=True, text=True, timeout=500, check=False,
+            capture_output=True, text=True, timeout=900, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr[-2000:]
         return done.stdout, asked.read_text() if asked.exists() else ""
