@@ -217,8 +217,9 @@ def _onnx(path, threads):
 
 
 def _openvino(path, threads):
-    import openvino
+    from .quietly import import_openvino
 
+    openvino = import_openvino()
     # Without the hint the processor's own choice may be bfloat16, which is 1e-2 off.
     wishes = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
     wishes |= {"INFERENCE_NUM_THREADS": threads} if threads else {}

@@ -3,6 +3,7 @@
 from collections import defaultdict
 
 import keras
+from keras import ops
 
 NOT_DECAYED = ("bias", "gamma", "beta")
 WEIGHT_DECAYS = ("weight_decay", "adam_weight_decay")  # Muon has one for each of its halves
@@ -129,13 +130,42 @@ def _learning_rate(settings, steps_per_epoch):
         return rate
     warmup = round(schedule.warmup_epochs * steps_per_epoch)
     total = settings.training.epochs * steps_per_epoch
-    return keras.optimizers.schedules.CosineDecay(
-        initial_learning_rate=0.0 if warmup else rate,
-        decay_steps=max(total - warmup, 1),
-        alpha=schedule.final_share,
-        warmup_target=rate if warmup else None,
-        warmup_steps=warmup,
+    falling = keras.optimizers.schedules.CosineDecay(
+        rate, decay_steps=max(total - warmup, 1), alpha=schedule.final_share
     )
+    return Warmup(rate, warmup, falling) if warmup else falling
+
+
+@keras.saving.register_keras_serializable("kmixer")
+class Warmup(keras.optimizers.schedules.LearningRateSchedule):
+    """A learning rate that rises from 0 to its peak in a line, and then is another schedule's.
+
+    Keras' CosineDecay has a warmup too, but by `ops.cond`, which JAX compiles anew, and keeps in
+    memory, each time the rate is asked for outside of a compiled step.
+
+    Args:
+        peak: the learning rate after the warmup.
+        steps: of the warmup.
+        after: the schedule from there on, which counts its steps from 0.
+    """
+
+    def __init__(self, peak, steps, after):
+        self.peak, self.steps, self.after = peak, steps, after
+
+    def __call__(self, step):
+        step, steps = ops.cast(step, "float32"), ops.cast(self.steps, "float32")
+        rising = ops.cast(self.peak, "float32") * (step / steps)
+        return ops.where(step < steps, rising, self.after(ops.maximum(step - steps, 0.0)))
+
+    def get_config(self):
+        after = keras.saving.serialize_keras_object(self.after)
+        return {"peak": self.peak, "steps": self.steps, "after": after}
+
+    @classmethod
+    def from_config(cls, config):
+        after = keras.saving.deserialize_keras_object(config["after"])
+        return cls(config["peak"], config["steps"], after)
+
 
 
 def compile_model(model, settings, steps, shares=None):

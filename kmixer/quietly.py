@@ -1,4 +1,4 @@
-"""Imports that would otherwise write notices of their own on the user's terminal."""
+"""Imports that would otherwise write notices on the user's terminal, or send them away."""
 
 import os
 import sys
@@ -10,6 +10,15 @@ def import_tensorflow():
     """Import TensorFlow without the start-up notices of its C++ part and return it."""
     with _no_stderr():
         return import_module("tensorflow")
+
+
+def import_openvino():
+    """Import OpenVINO without its telemetry, which is sent unasked, and return it.
+
+    It takes its own stub where the package that sends is not installed.
+    """
+    sys.modules.setdefault("openvino_telemetry", None)
+    return import_module("openvino")
 
 
 @contextmanager

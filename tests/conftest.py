@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
+import halves
 import pytest
 
 from kmixer import backend
@@ -23,20 +23,8 @@ ROOT = Path(__file__).parent.parent
 
 @pytest.fixture(scope="session")
 def image_folder(tmp_path_factory):
-    """Two easy classes of grey 8×8 images: bright above, bright below; 60 + 20 a class."""
-    from PIL import Image
-
-    root = tmp_path_factory.mktemp("images") / "halves"
-    generator = np.random.default_rng(0)
-    for split, count in (("train", 60), ("test", 20)):
-        for label, rows in (("above", slice(0, 4)), ("below", slice(4, 8))):
-            folder = root / split / label
-            folder.mkdir(parents=True)
-            for index in range(count):
-                pixels = generator.integers(0, 80, (8, 8), dtype=np.uint8)
-                pixels[rows] += 120
-                Image.fromarray(pixels).save(folder / f"{index:03}.png")
-    return root
+    """The images of `halves`: 60 + 20 a class."""
+    return halves.draw(tmp_path_factory.mktemp("images") / "halves")
 
 
 @pytest.fixture

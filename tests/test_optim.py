@@ -67,3 +67,17 @@ def test_l2_adds_a_share_of_the_weight_to_its_gradient(name, after):
     optimizer = build_optimizer(settings, 1)
     optimizer.apply([keras.ops.ones(1)], [weight])
     assert keras.ops.convert_to_numpy(weight) == pytest.approx(after)
+
+
+def test_the_cosine_schedule_is_keras_own_with_its_warmup():
+    settings = settings_io.build(
+        {"optimizer": {"learning_rate": 0.03}, "training": {"epochs": 5},
+         "schedule": {"name": "cosine", "warmup_epochs": 1, "final_share": 0.1}}
+    )  # fmt: skip
+    schedule = build_optimizer(settings, 10)._learning_rate
+    expected = keras.optimizers.schedules.CosineDecay(
+        0.0, decay_steps=40, alpha=0.1, warmup_target=0.03, warmup_steps=10
+    )
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(schedule))
+    for step in range(55):
+        assert float(schedule(step)) == float(again(step)) == pytest.approx(float(expected(step)))

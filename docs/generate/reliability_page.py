@@ -61,6 +61,27 @@ ROWS = {
         "learning rate 10⁶ with six optimizers, in the second epoch",
         "pytest -m slow tests/test_divergence.py",
     ),
+    "memory": (
+        "a process's memory does not grow with its epochs, nor with its evaluations",
+        "resident memory after 30 of them over that after 3, at most 1.05, on each backend",
+        "pytest -m slow tests/test_memory.py",
+    ),
+    "concurrency": (
+        "processes that run at once do not disturb each other; what was killed is not taken for whole",
+        "ten trainings in one folder; three processes prepare one data set; SIGKILL during both kinds of preparation",
+        "pytest -m 'slow or torture or not slow' tests/test_concurrency.py",
+    ),
+    "old runs": (
+        "a run of an older version loads, and goes on; one of a later version is refused in one line",
+        "a kept run of each format, finished and unfinished, read, evaluated, asked, compared, resumed",
+        "pytest tests/test_old_runs.py",
+    ),
+    "supply chain": (
+        "the lowest versions work; nothing reaches the network unasked",
+        "CI on the lowest versions of all dependencies; every command's help, an import, a training and its"
+        " evaluation in a process without a network; the lock file holds every dependency, hashed",
+        "pytest tests/test_supply_chain.py tests/test_offline.py",
+    ),
 }
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from .. import atomic
 from ..errors import DataError
 from .dataset import Dataset, Split, data_folder
+from .preparing import alone
 
 CLASS_NAMES = (
     "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
@@ -53,9 +54,11 @@ def import_archive(path, folder=None, progress=None):
         arrays[f"{split}_images"] = images.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
         arrays[f"{split}_labels"] = labels.astype(np.int32)
     target = kept(folder)
-    atomic.make_folder(target.parent)
-    with atomic.replacing(target) as temporary:
-        np.savez(temporary, **arrays)
+    with alone("cifar10", target.parent):
+        for left in target.parent.glob(f".{target.stem}.*.tmp{target.suffix}"):
+            left.unlink()  # by an import that was killed: nobody else writes now
+        with atomic.replacing(target) as temporary:
+            np.savez(temporary, **arrays)
     return target
 
 

@@ -13,12 +13,15 @@ import numpy as np
 from ..errors import DataError, nearest
 from ..quietly import import_tensorflow
 from .dataset import Dataset, Split, data_folder
+from .preparing import alone
 
 PROBE_SECONDS = 5
 
 
 def load(name, folder=None, image_size=None):
     """Load an image-classification data set of TFDS; prepare it first if it is not there.
+
+    Of several processes that want the same one at once, one prepares it and the others wait.
 
     Args:
         name: TFDS' name, such as `"cifar10"`.
@@ -27,13 +30,13 @@ def load(name, folder=None, image_size=None):
         image_size: side in pixels that every image is resized to; None: as stored.
 
     Raises:
-        DataError: unknown, not an image-classification data set, or it is not prepared and
-            cannot be downloaded.
+        DataError: unknown, not an image-classification data set, damaged, or it is not prepared
+            and cannot be downloaded.
     """
     folder = data_folder(folder)
     builder = _builder(name, folder)
     _check_kind(builder, name)
-    _prepare(builder, name, folder)
+    builder = _prepared(builder, name, folder)
     class_names = tuple(builder.info.features["label"].names)
     train, test = (_read(builder, split, image_size) for split in _split_names(builder, name))
     return Dataset(name, f"TFDS {builder.info.full_name} in {folder}", class_names, train, test)
@@ -73,10 +76,23 @@ def _check_kind(builder, name):
         )
 
 
-def _prepare(builder, name, folder):
+def _prepared(builder, name, folder):
+    """Return the builder of the data set once it is prepared, here or by another process.
+
+    TFDS writes under another name and renames, so that what was interrupted is not taken for whole;
+    but of two that rename to one name, one fails.
+    """
     if builder.is_prepared():
-        return
+        return builder
     _check_network(builder, name, folder)
+    with alone(builder.info.full_name, folder):
+        builder = _builder(name, folder)  # it reads what another process has prepared meanwhile
+        if not builder.is_prepared():
+            _prepare(builder, name, folder)
+    return builder
+
+
+def _prepare(builder, name, folder):
     try:
         with redirect_stdout(sys.stderr):  # TFDS prints its progress to stdout
             builder.download_and_prepare()
@@ -86,7 +102,7 @@ def _prepare(builder, name, folder):
 
 def _check_network(builder, name, folder):
     """Fail at once instead of after TFDS' minutes of retries."""
-    hosts = sorted({urlparse(str(url)).hostname for url in builder.url_infos} - {None})
+    hosts = sorted({urlparse(str(url)).hostname for url in builder.url_infos or ()} - {None})
     if not hosts or getproxies() or _reachable_in_time(hosts[0]):
         return
     raise DataError(
@@ -131,7 +147,13 @@ def _read(builder, split, image_size):
         return image, example["label"]
 
     dataset = builder.as_dataset(split=split).map(resized, num_parallel_calls=tf.data.AUTOTUNE)
-    pairs = [(image, label) for image, label in dataset.as_numpy_iterator()]
+    try:
+        pairs = [(image, label) for image, label in dataset.as_numpy_iterator()]
+    except tf.errors.OpError as error:
+        raise DataError(
+            f"tfds:{builder.name}: damaged: {_line(error)}; remove {builder.data_path} to have it"
+            " prepared anew"
+        ) from None
     if len({image.shape for image, _ in pairs}) > 1:
         raise DataError(
             f"tfds:{builder.name}: its images differ in size; give one with --image-size"

@@ -2,6 +2,7 @@
 
 import tempfile
 
+from ..quietly import import_openvino
 from . import graph
 from .saved_model import save
 
@@ -16,8 +17,7 @@ def write(model, run, folder, quantize, representative):
         quantize: `"none"` or `"float16"` (weights).
         representative: not used.
     """
-    import openvino
-
+    openvino = import_openvino()
     function = graph.fixed_size(model, tuple(run.info["input_shape"]))
     with tempfile.TemporaryDirectory() as temporary:
         save(model, function, temporary)
