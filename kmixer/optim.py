@@ -167,7 +167,6 @@ class Warmup(keras.optimizers.schedules.LearningRateSchedule):
         return cls(config["peak"], config["steps"], after)
 
 
-
 def compile_model(model, settings, steps, shares=None):
     """Compile with the settings' optimizer, cross-entropy on logits, and accuracy.
 
