@@ -115,6 +115,8 @@ def load_artefact(folder):
         text = (folder / MANIFEST).read_text(encoding="utf-8")
     except OSError as error:
         raise RunError(f"{folder}: not an export folder: {MANIFEST}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise RunError(f"{folder}: {MANIFEST} is damaged: it is not UTF-8 text") from None
     try:
         manifest = json.loads(text)
         checked = _Manifest.model_validate(manifest)
@@ -122,7 +124,7 @@ def load_artefact(folder):
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise RunError(f"{folder}: {MANIFEST} is damaged: {where}: {first['msg']}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise RunError(f"{folder}: {MANIFEST} is damaged: {error}") from None
     _check_consistent(folder, checked)
     return Artefact(folder, manifest)

@@ -1,0 +1,56 @@
+"""Whatever a user gets wrong ends in one line, with exit code 1 or 2, and leaves nothing behind."""
+
+import shutil
+import time
+
+import keras
+import pytest
+from bad_input import Good, every_case
+
+if keras.backend.backend() != "tensorflow":
+    pytest.skip("what is read before Keras has no backend", allow_module_level=True)
+
+CASES = list(every_case())
+MOST_SECONDS = 5
+
+
+@pytest.fixture(scope="session")
+def good(trained_run, tflite_export, image_folder, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("good") / "run"
+    shutil.copytree(trained_run.folder, folder)
+    return Good(folder, tflite_export.folder, image_folder)
+
+
+def listing(folder):
+    """Return each path below a folder with what would show that it was written to."""
+    return {path: path.lstat().st_mtime_ns for path in folder.rglob("*") if not path.is_dir()}
+
+
+def test_there_are_three_hundred_of_all_commands():
+    assert len({case.id for case in CASES}) == len(CASES) >= 300
+    commands = {case.words[0] for case in CASES if case.words}
+    assert len(commands) >= 16
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+def test_bad_input_is_refused_in_one_line(case, good, tmp_path, monkeypatch, capsys):
+    from kmixer_cli.main import main
+
+    monkeypatch.chdir(tmp_path)
+    case.prepare(tmp_path, good)
+    before = listing(tmp_path)
+    began = time.perf_counter()
+    with pytest.raises(SystemExit) as ended:
+        main(good.words(case))
+    seconds = time.perf_counter() - began
+    check(case, ended.value.code, *capsys.readouterr())
+    assert listing(tmp_path) == before
+    assert seconds < MOST_SECONDS
+
+
+def check(case, code, printed, said):
+    assert code in (1, 2), said
+    assert said.startswith("kmixer: ") and said.count("\n") == 1, said
+    assert "Traceback" not in printed + said
+    assert "--debug shows where" not in said, "nobody foresaw this one"
+    assert any(name.lower() in said.lower() for name in case.named), (case.named, said)
