@@ -2,6 +2,7 @@
 
 import math
 import zipfile
+import zlib
 
 import numpy as np
 
@@ -23,10 +24,18 @@ def read_arrays(path):
     with open(path, "rb") as file:
         if not zipfile.is_zipfile(file):
             raise ValueError("damaged, or no .npz file")
-        with zipfile.ZipFile(file) as archive:
-            _check_size(archive, file.seek(0, 2))
-            return {info.filename.removesuffix(SUFFIX): _read(archive, info)
-                    for info in archive.infolist()}  # fmt: skip
+        try:
+            return _read_all(file)
+        except (zipfile.BadZipFile, EOFError, KeyError, RuntimeError, zlib.error) as error:
+            raise ValueError(f"damaged: {error}") from None
+
+
+def _read_all(file):
+    with zipfile.ZipFile(file) as archive:
+        _check_size(archive, file.seek(0, 2))
+        return {
+            info.filename.removesuffix(SUFFIX): _read(archive, info) for info in archive.infolist()
+        }
 
 
 def _check_size(archive, packed):
@@ -39,14 +48,11 @@ def _check_size(archive, packed):
 
 
 def _read(archive, info):
-    try:
-        with archive.open(info) as member:
-            _check_header(member, info)
-        with archive.open(info) as member:
-            array = np.lib.format.read_array(member, allow_pickle=False)
-            rest = member.read()  # to the end, where the checksum is compared
-    except (zipfile.BadZipFile, EOFError, KeyError, NotImplementedError, RuntimeError) as error:
-        raise ValueError(f"damaged: {error}") from None
+    with archive.open(info) as member:
+        _check_header(member, info)
+    with archive.open(info) as member:
+        array = np.lib.format.read_array(member, allow_pickle=False)
+        rest = member.read()  # to the end, where the checksum is compared
     if rest:
         raise ValueError(f"damaged: {info.filename} goes on after its array")
     return array

@@ -1,6 +1,8 @@
 """An exported model, opened by the runtime of its format; needs no Keras."""
 
 import json
+import os
+import zipfile
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -232,9 +234,20 @@ def _openvino(path, threads):
     return predict, f"openvino {openvino.__version__.partition('-')[0]}"
 
 
+def _without_pickles(path):
+    """Let torch read arrays only, whatever else the file has pickled, for as long as we live."""
+    os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"] = "1"
+    with zipfile.ZipFile(path) as archive:
+        names = [Path(name).name for name in archive.namelist()]
+    objects = [name for name in names if name.startswith(("custom_obj_", "opaque_obj_"))]
+    if objects:
+        raise ValueError(f"it holds the object {objects[0]}, which could run code")
+
+
 def _torch(path, threads):
     import torch
 
+    _without_pickles(path)
     if threads:
         torch.set_num_threads(threads)
     model = torch.export.load(path).module()

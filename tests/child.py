@@ -18,23 +18,16 @@ class Done:
     megabytes: float
 
 
-def kmixer(words, cwd, most_seconds=300):
+def kmixer(words, cwd):
     """Run a command to its end; it and what it starts are measured together."""
     out, err = (cwd.parent / f"{cwd.name}.{name}" for name in ("out", "err"))
     began = time.perf_counter()
     with out.open("wb") as stdout, err.open("wb") as stderr:
         process = subprocess.Popen(
             [sys.executable, "-m", "kmixer_cli", *words], cwd=cwd, stdout=stdout, stderr=stderr,
-            preexec_fn=lambda: _limit(most_seconds),
         )  # fmt: skip
         _, status, used = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - began
     process.returncode = os.waitstatus_to_exitcode(status)
     texts = (path.read_text(errors="replace") for path in (out, err))
     return Done(process.returncode, *texts, seconds, used.ru_maxrss / 1024)
-
-
-def _limit(seconds):
-    import resource
-
-    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
