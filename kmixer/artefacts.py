@@ -13,6 +13,7 @@ from pydantic import BaseModel, PositiveInt, ValidationError
 
 from .atomic import checksum
 from .errors import RunError
+from .graph_file import check_graph
 
 MANIFEST = "manifest.json"
 
@@ -163,6 +164,7 @@ def _saved_model(path, threads):
     from .quietly import import_tensorflow
 
     tf = import_tensorflow()
+    check_graph(path)
     if threads:
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(1)

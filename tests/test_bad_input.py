@@ -1,17 +1,21 @@
 """Whatever a user gets wrong ends in one line, with exit code 1 or 2, and leaves nothing behind."""
 
 import shutil
+import subprocess
+import sys
 import time
 
 import keras
 import pytest
 from bad_input import Good, every_case
+from child import kmixer
 
 if keras.backend.backend() != "tensorflow":
     pytest.skip("what is read before Keras has no backend", allow_module_level=True)
 
 CASES = list(every_case())
 MOST_SECONDS = 5
+LIGHT_MEGABYTES = 350  # a process with TensorFlow has more
 
 
 @pytest.fixture(scope="session")
@@ -54,3 +58,30 @@ def check(case, code, printed, said):
     assert "Traceback" not in printed + said
     assert "--debug shows where" not in said, "nobody foresaw this one"
     assert any(name.lower() in said.lower() for name in case.named), (case.named, said)
+
+
+@pytest.mark.torture
+def test_bad_input_is_refused_as_fast_by_a_process(good, tmp_path, saw):
+    """TensorFlow, where a mistake shows only in a model that is built, has its own start on top."""
+    start = min(starting_seconds() for _ in range(3))
+    slowest = {False: 0, True: 0}
+    for number, case in enumerate(CASES):
+        here = tmp_path / str(number)
+        here.mkdir()
+        case.prepare(here, good)
+        before = listing(here)
+        done = kmixer(good.words(case), here)
+        check(case, done.code, done.stdout, done.stderr)
+        assert listing(here) == before, case.id
+        heavy = done.megabytes > LIGHT_MEGABYTES
+        slowest[heavy] = max(slowest[heavy], done.seconds)
+        assert done.seconds < MOST_SECONDS + heavy * start, case.id
+        shutil.rmtree(here)
+    saw("bad input", f"{len(CASES)} of {len(CASES)}, slowest {slowest[False]:.1f} s;"
+        f" where TensorFlow has to start, which takes {start:.1f} s here, {slowest[True]:.1f} s")  # fmt: skip
+
+
+def starting_seconds():
+    began = time.perf_counter()
+    subprocess.run([sys.executable, "-c", "import keras"], check=True, capture_output=True)
+    return time.perf_counter() - began
