@@ -63,7 +63,7 @@ def _check_header(member, info):
     try:
         version = np.lib.format.read_magic(member)
         shape, _, dtype = _HEADERS[version](member)
-    except (KeyError, ValueError, SyntaxError, TypeError) as error:
+    except Exception as error:  # NumPy parses it as Python's literals, which fail in many kinds
         raise ValueError(f"damaged: {info.filename} is no array: {error}") from None
     if dtype.hasobject:
         raise ValueError("it holds a pickled object, which could run code; expected arrays only")

@@ -1,14 +1,12 @@
 """Whatever a user gets wrong ends in one line, with exit code 1 or 2, and leaves nothing behind."""
 
 import shutil
-import subprocess
-import sys
 import time
 
 import keras
 import pytest
 from bad_input import Good, every_case
-from child import kmixer
+from child import kmixer, python
 
 if keras.backend.backend() != "tensorflow":
     pytest.skip("what is read before Keras has no backend", allow_module_level=True)
@@ -63,7 +61,7 @@ def check(case, code, printed, said):
 @pytest.mark.torture
 def test_bad_input_is_refused_as_fast_by_a_process(good, tmp_path, saw):
     """TensorFlow, where a mistake shows only in a model that is built, has its own start on top."""
-    start = min(starting_seconds() for _ in range(3))
+    start = python(["-c", "import keras"], tmp_path).seconds
     slowest = {False: 0, True: 0}
     for number, case in enumerate(CASES):
         here = tmp_path / str(number)
@@ -77,11 +75,8 @@ def test_bad_input_is_refused_as_fast_by_a_process(good, tmp_path, saw):
         slowest[heavy] = max(slowest[heavy], done.seconds)
         assert done.seconds < MOST_SECONDS + heavy * start, case.id
         shutil.rmtree(here)
-    saw("bad input", f"{len(CASES)} of {len(CASES)}, slowest {slowest[False]:.1f} s;"
-        f" where TensorFlow has to start, which takes {start:.1f} s here, {slowest[True]:.1f} s")  # fmt: skip
-
-
-def starting_seconds():
-    began = time.perf_counter()
-    subprocess.run([sys.executable, "-c", "import keras"], check=True, capture_output=True)
-    return time.perf_counter() - began
+    saw(
+        "bad input",
+        f"{len(CASES)} of {len(CASES)}, slowest {slowest[False]:.1f} s of the processor; where"
+        f" TensorFlow has to start, which takes {start:.1f} s of it here, {slowest[True]:.1f} s",
+    )
