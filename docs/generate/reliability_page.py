@@ -82,6 +82,31 @@ ROWS = {
         " evaluation in a process without a network; the lock file holds every dependency, hashed",
         "pytest tests/test_supply_chain.py tests/test_offline.py",
     ),
+    "bad input": (
+        "what a user gets wrong ends in one line, exit code 1 or 2, nothing written",
+        "malformed settings, flags, grids, images, archives, run folders, model files for every command, each a process",
+        "pytest -m torture tests/test_bad_input.py",
+    ),
+    "images": (
+        "image bombs, cut JPEGs, a PSD named .png: skipped and counted, the folder untouched",
+        "20,000 × 20,000 PNGs, ten cuts, against the same folder without them",
+        "pytest tests/test_bad_images.py",
+    ),
+    "nan pixel": (
+        "a pixel that is NaN or infinite never reaches a training step",
+        "float TIFFs in a user's folder",
+        "pytest tests/test_bad_images.py",
+    ),
+    "hostile files": (
+        "a model file, checkpoint or settings file that wants to run code or fill memory is refused",
+        "Lambda, TFSMLayer, links, bombs, pickles, NaN; each would create a canary; peak memory of the process",
+        "pytest -m torture tests/test_hostile_files.py",
+    ),
+    "damaged data": (
+        "a flipped byte in shipped or prepared data is noticed before the first step",
+        "Fashion-MNIST's four files, an imported CIFAR-10, a prepared TFDS set, one byte at a time",
+        "pytest -m torture tests/test_damaged_data.py",
+    ),
 }
 
 
