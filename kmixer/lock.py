@@ -15,7 +15,7 @@ _held = {}  # by this process: a lock's path → its descriptor
 
 
 @contextmanager
-def only_one(folder, patience=0.0):
+def only_one(folder, patience=0.0, name=NAME, waiting=lambda holder: None):
     """Hold a folder's lock; yield its descriptor, for child processes to hold it too.
 
     Who holds it already is given it again. Where the system has no such locks (Windows), None is
@@ -24,16 +24,18 @@ def only_one(folder, patience=0.0):
     Args:
         folder: the folder; it is made if need be.
         patience: seconds to wait for it.
+        name: of the lock's file.
+        waiting: called once with who holds it, if anyone does.
 
     Raises:
         RunError: another process holds it; the message says which.
     """
     atomic.make_folder(folder)
-    path = Path(folder).resolve() / NAME
+    path = Path(folder).resolve() / name
     if path in _held or not _available():
         yield _held.get(path)
         return
-    descriptor = _wait(path, folder, time.monotonic() + patience)
+    descriptor = _wait(path, folder, time.monotonic() + patience, waiting)
     _held[path] = descriptor
     try:
         yield descriptor
@@ -51,12 +53,15 @@ def _available():
     return True
 
 
-def _wait(path, folder, until):
+def _wait(path, folder, until, waiting):
+    holder = None
     while (descriptor := _take(path)) is None:
+        if holder is None:
+            holder = _holder(path)
+            waiting(holder)
         if time.monotonic() > until:
             raise RunError(
-                f"{folder}: in use by {_holder(path)}; wait for it, or stop it, or choose another"
-                " --name"
+                f"{folder}: in use by {holder}; wait for it, or stop it, or choose another --name"
             )
         time.sleep(0.1)
     return descriptor

@@ -15,7 +15,10 @@ BYTES_PER_PARAMETER, HEADROOM = 32, 16_000_000
 LONGEST_SIDE = 8_000  # of images
 BYTES_PER_BYTE = 20  # that a file may unpack to, where the model is not known yet
 # What compiling adds to a model's description.
-COMPILED = ("keras.losses", "keras.metrics", "keras.optimizers", "keras.src.backend", "builtins")
+COMPILED = (
+    "keras.losses", "keras.metrics", "keras.optimizers", "keras.src.backend", "kmixer.optim",
+    "builtins",
+)  # fmt: skip
 
 
 def read_weights(path, model):
