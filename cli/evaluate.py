@@ -27,13 +27,18 @@ def evaluate(
 
     Example: kmixer evaluate saved_models/fmnist-1
     """
+    from kmixer.datasets import check_name
     from kmixer.errors import SettingsError, nearest
+    from kmixer.model_file import check_run
     from kmixer.runs import load_run
 
     names = ("train", "validation", "test")
     if split not in names:
         raise SettingsError(f"--split: received {split!r}{nearest(split, names)}")
     opened = load_run(run)
+    check_run(opened)  # before anything slow is imported
+    if dataset or opened.settings.data.name:
+        check_name(dataset or opened.settings.data.name)
     from .train import start
 
     start(backend or opened.settings.training.backend)

@@ -59,17 +59,21 @@ def export(
         raise SettingsError("received no RUN or no --format; what there is: kmixer export --list")
     for name in formats:
         find_format(name, quantize)
+    from kmixer.datasets import check_name
+    from kmixer.model_file import check_run
     from kmixer.runs import load_run
 
     opened = load_run(run)
     opened.check_finished()
+    check_run(opened)  # before anything slow is imported
+    if data or opened.settings.data.name:
+        check_name(data or opened.settings.data.name)
     from .train import start
 
     start(backend or opened.settings.training.backend)
     from kmixer.exporting import export as write
-    from kmixer.signals import terminations_as_errors
 
-    with terminal.status() as step, terminations_as_errors():
+    with terminal.status() as step:
         step("reading the data")
         evidence = _evidence(opened, data, data_dir)
         artefacts = [

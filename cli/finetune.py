@@ -38,6 +38,7 @@ def finetune(
 
     Example: kmixer finetune saved_models/photos-1 ./flowers --freeze stem --layer-decay 0.75
     """
+    from kmixer.model_file import check_run
     from kmixer.runs import load_run
 
     from .train import load_settings, train_and_show
@@ -50,6 +51,8 @@ def finetune(
         "optimizer.learning_rate": learning_rate,
         "data.dir": data_dir,
     }
-    base = load_run(run).start_settings(image_size)
+    opened = load_run(run)
+    check_run(opened)  # before anything slow is imported
+    base = opened.start_settings(image_size)
     preset, settings = load_settings(dataset, preset, config, flags, assignments, base)
     train_and_show(preset, settings, name, out, Terminal(quiet, as_json))

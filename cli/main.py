@@ -78,8 +78,11 @@ def main(arguments=None):
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
+    from kmixer.signals import terminations_as_errors
+
     try:
-        code = app(args=arguments, prog_name="kmixer", standalone_mode=False)
+        with terminations_as_errors():
+            code = app(args=arguments, prog_name="kmixer", standalone_mode=False)
         if code == CTRL_C:  # Typer catches it and says nothing
             _fail("interrupted", CTRL_C)
         sys.exit(code)

@@ -33,11 +33,13 @@ def predict(
     Example: kmixer predict saved_models/fmnist-1 photo.png
     """
     from kmixer import atomic
+    from kmixer.model_file import check_run
     from kmixer.prediction import answers, find_images, probabilities
     from kmixer.runs import load_run
 
     opened = load_run(run)
     opened.check_finished()
+    check_run(opened)  # before anything slow is imported
     files = find_images(images)
     if csv:
         atomic.check_writable(csv)

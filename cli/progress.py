@@ -22,7 +22,7 @@ class TrainingProgress(keras.callbacks.Callback):
         self.terminal, self.run, self.live = terminal, None, None
         self.live_wanted = terminal.console.is_terminal and not terminal.quiet
 
-    def announce(self, run, dataset, model):
+    def announce(self, run, dataset, model, place):
         """Print what is about to be trained, on what, and where it goes."""
         self.run = run
         training, say = run.settings.training, self.terminal.say
@@ -39,6 +39,10 @@ class TrainingProgress(keras.callbacks.Callback):
             f" {versions['keras']}, {training.precision}, {jit}, {run.info['device']}"
         )
         say(f"run      {run.folder}")
+        if place.note:
+            say(f"         {place.note}")
+        if place.step or place.epoch:
+            say(f"resumed  in epoch {place.epoch + 1}, after {place.step} steps of it")
 
     def on_train_begin(self, logs=None):
         self.steps, self.epochs = self.params["steps"], self.params["epochs"]
@@ -55,6 +59,7 @@ class TrainingProgress(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         self.epoch, self.epoch_began, self.shown = epoch, time.perf_counter(), 0.0
+        self.steps_before = self.steps_done
         if self.live:
             self.live.reset(self.task, description=f"epoch {epoch + 1}/{self.epochs}")
 
@@ -69,7 +74,8 @@ class TrainingProgress(keras.callbacks.Callback):
             self.live.refresh()
 
     def _figures(self, batch, logs, now):
-        rate = (batch + 1) * self.batch / (now - self.epoch_began)
+        steps = self.steps_done - self.steps_before
+        rate = steps * self.batch / (now - self.epoch_began)
         left = (self.epochs - self.epoch) * self.steps - batch - 1
         seconds = left * (now - self.began) / self.steps_done
         return (
@@ -86,6 +92,9 @@ class TrainingProgress(keras.callbacks.Callback):
             f"  lr {row['learning_rate']:.2e}  {row['seconds']:.1f} s"
             f"  {row['examples_per_second']:,.0f} examples/s"
         )
+
+    def on_train_end(self, logs=None):
+        self.close()
 
     def close(self):
         """Take the live bar off the terminal."""

@@ -43,6 +43,7 @@ def serve(
     from kmixer import serving
 
     terminal = Terminal(quiet)
+    serving.check_name(name)
     artefact = serving.find_artefact(run, terminal.say)
     called = serving.served_name(artefact, name)
     app = serving.build_app(

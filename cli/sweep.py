@@ -36,7 +36,7 @@ def sweep(
     """Train every combination of a grid of settings, then compare; the same command goes on.
 
     Each combination is an ordinary run with its own command, in a folder of the sweep's. Runs that
-    are finished are kept, one that was interrupted goes on from its last whole epoch.
+    are finished are kept, one that was interrupted goes on from its newest checkpoint.
 
     Example: kmixer sweep fmnist --grid optimizer.learning_rate=0.01,0.03 --grid model.blocks=2,4
     """

@@ -24,6 +24,7 @@ FLAGS = {
     "jit": "training.jit",
     "steps_per_execution": "training.steps_per_execution",
     "tensorboard": "training.tensorboard",
+    "checkpoint_every": "training.checkpoint_every",
     "backend": "training.backend",
     "batch_size": "data.batch_size",
     "image_size": "data.image_size",
@@ -83,6 +84,10 @@ def train(
     tensorboard: Annotated[
         bool | None, _option("Write TensorBoard logs too.", _RUN, "--tensorboard")
     ] = None,
+    checkpoint_every: _setting("Steps, or a time such as 10m.", _RUN, "INT|TIME") = None,
+    resume: Annotated[
+        bool, _option("Go on with the run of these settings, if it was begun.", _RUN, "--resume")
+    ] = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ):
@@ -92,7 +97,7 @@ def train(
     """
     flags = {FLAGS[key]: value for key, value in locals().items() if key in FLAGS}
     preset, settings = load_settings(dataset, preset, config, flags, assignments)
-    train_and_show(preset, settings, name, out, Terminal(quiet, as_json))
+    train_and_show(preset, settings, name, out, Terminal(quiet, as_json), resume)
 
 
 def resume(
@@ -100,30 +105,37 @@ def resume(
     quiet: Quiet = False,
     as_json: Json = False,
 ):
-    """Go on with an interrupted run from its last whole epoch.
+    """Go on with an interrupted run from its newest checkpoint.
 
     Example: kmixer resume saved_models/fmnist-1
     """
+    from contextlib import nullcontext
+
+    from kmixer.lock import only_one
     from kmixer.runs import load_run
 
     opened = load_run(run)
-    start(opened.settings.training.backend)
-    from kmixer import training
+    # Before anything slow is imported, one of two commands leaves; where several processes train
+    # one run together, only the first of them asks for it, later.
+    alone = opened.settings.training.distribute == "none"
+    with only_one(run) if alone else nullcontext():
+        start(opened.settings.training.backend)
+        from kmixer import training
 
-    def fit(watcher):
-        return training.resume(opened, watchers=[watcher], announce=watcher.announce)
+        def fit(watcher):
+            return training.resume(opened, watchers=[watcher], announce=watcher.announce)
 
-    show(fit, Terminal(quiet, as_json))
+        show(fit, Terminal(quiet, as_json))
 
 
-def train_and_show(preset, settings, name, out, terminal):
-    """Train a new run with these settings; see `show`."""
+def train_and_show(preset, settings, name, out, terminal, go_on=False):
+    """Train a new run with these settings, or go on with the one that was begun; see `show`."""
     start(settings.training.backend)
     from kmixer import training
 
     def fit(watcher):
         return training.train(
-            settings, preset=preset, command=command_line(), name=name, out=out,
+            settings, preset=preset, command=command_line(), name=name, out=out, go_on=go_on,
             watchers=[watcher], announce=watcher.announce,
         )  # fmt: skip
 

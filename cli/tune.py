@@ -1,6 +1,5 @@
 """`kmixer tune`."""
 
-import re
 from pathlib import Path
 from typing import Annotated
 
@@ -8,7 +7,6 @@ import typer
 
 from .terminal import Backend, DataDir, Json, Quiet, Set, Terminal
 
-UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 CLOSING_SECONDS = 3600
 _SPACE, _BOUNDS, _MACHINES = "What is searched", "How long", "Where it runs"
 
@@ -110,7 +108,7 @@ def tune(
     )  # fmt: skip
     found = _run(plan, terminal)
     if role != "worker":
-        from kmixer.tuning.lock import only_one
+        from kmixer.lock import only_one
 
         from .tune_results import show_results
 
@@ -141,15 +139,13 @@ def _plan(settings, search, folder, say, **more):
 
 def _seconds(text):
     """Return the seconds of a text such as 30m or 1h30m."""
+    from kmixer.config.interval import read_seconds
     from kmixer.errors import SettingsError
 
-    if text is None:
-        return None
-    parts = re.findall(r"([0-9]+(?:\.[0-9]+)?)([smhd])", text)
-    seconds = sum(float(count) * UNITS[unit] for count, unit in parts)
-    if "".join(count + unit for count, unit in parts) != text or not seconds:
-        raise SettingsError(f"--budget: received {text!r}, expected a time such as 90s, 30m or 2h")
-    return seconds
+    try:
+        return None if text is None else read_seconds(text)
+    except ValueError as error:
+        raise SettingsError(f"--budget: {error}") from None
 
 
 def _role(role):

@@ -1,6 +1,8 @@
 """An exported model, opened by the runtime of its format; needs no Keras."""
 
 import json
+import os
+import zipfile
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,6 +13,7 @@ from pydantic import BaseModel, PositiveInt, ValidationError
 
 from .atomic import checksum
 from .errors import RunError
+from .graph_file import check_graph
 
 MANIFEST = "manifest.json"
 
@@ -115,6 +118,8 @@ def load_artefact(folder):
         text = (folder / MANIFEST).read_text(encoding="utf-8")
     except OSError as error:
         raise RunError(f"{folder}: not an export folder: {MANIFEST}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise RunError(f"{folder}: {MANIFEST} is damaged: it is not UTF-8 text") from None
     try:
         manifest = json.loads(text)
         checked = _Manifest.model_validate(manifest)
@@ -122,7 +127,7 @@ def load_artefact(folder):
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise RunError(f"{folder}: {MANIFEST} is damaged: {where}: {first['msg']}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise RunError(f"{folder}: {MANIFEST} is damaged: {error}") from None
     _check_consistent(folder, checked)
     return Artefact(folder, manifest)
@@ -159,6 +164,7 @@ def _saved_model(path, threads):
     from .quietly import import_tensorflow
 
     tf = import_tensorflow()
+    check_graph(path)
     if threads:
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(1)
@@ -231,9 +237,20 @@ def _openvino(path, threads):
     return predict, f"openvino {openvino.__version__.partition('-')[0]}"
 
 
+def _without_pickles(path):
+    """Let torch read arrays only, whatever else the file has pickled, for as long as we live."""
+    os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"] = "1"
+    with zipfile.ZipFile(path) as archive:
+        names = [Path(name).name for name in archive.namelist()]
+    objects = [name for name in names if name.startswith(("custom_obj_", "opaque_obj_"))]
+    if objects:
+        raise ValueError(f"it holds the object {objects[0]}, which could run code")
+
+
 def _torch(path, threads):
     import torch
 
+    _without_pickles(path)
     if threads:
         torch.set_num_threads(threads)
     model = torch.export.load(path).module()

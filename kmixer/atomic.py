@@ -10,8 +10,12 @@ from .errors import RunError
 
 
 @contextmanager
-def replacing(path):
+def replacing(path, keep=None):
     """Yield a temporary path beside `path`; on success it is fsynced and renamed to `path`.
+
+    Args:
+        path: what is to be written.
+        keep: a path that gets what was at `path` before.
 
     Raises:
         RunError: the disk is full or the file cannot be written; `path` is as it was.
@@ -21,6 +25,8 @@ def replacing(path):
     try:
         yield temporary
         _sync(temporary, os.O_RDWR)
+        if keep and path.exists():
+            os.replace(path, keep)
         os.replace(temporary, path)
         _sync(path.parent, os.O_RDONLY)
     except OSError as error:
@@ -64,6 +70,17 @@ def replacing_folder(folder, mark):
             os.replace(old, folder)
         shutil.rmtree(temporary, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
+
+
+def remove_leftovers(folder):
+    """Remove what processes that were killed left half-written in a folder that is locked."""
+    for path in Path(folder).glob(".*.tmp*"):
+        path.unlink(missing_ok=True)
+
+
+def sync_folder(path):
+    """Flush a folder's list of names to the disk."""
+    _sync(Path(path), os.O_RDONLY)
 
 
 def checksum(path):

@@ -10,7 +10,7 @@ from statistics import median
 import keras
 import numpy as np
 
-from . import feed, pipeline, provenance, training
+from . import feed, optim, pipeline, provenance, training
 from .augment import AugmentationPipeline, RandAugment, augmentation
 from .datasets import load_splits
 from .errors import SettingsError, nearest
@@ -54,7 +54,7 @@ class Bench:
         changes = self.settings.training.model_copy(update={"jit": jit})
         settings = self.settings.model_copy(update={"training": changes})
         model = training.check_model(settings, self.dataset)
-        training.compile_model(model, settings, training.steps_per_epoch(settings, self.dataset))
+        optim.compile_model(model, settings, training.steps_per_epoch(settings, self.dataset))
         return model
 
 
@@ -225,7 +225,7 @@ def _feed_rate(on, bench):
     model = training.check_model(settings, bench.dataset)
     steps = training.steps_per_epoch(settings, bench.dataset)
     model = feed.with_images(settings, bench.dataset, model)
-    training.compile_model(model, settings, steps)
+    optim.compile_model(model, settings, steps)
     batches, _ = feed.streams(settings, bench.dataset, steps)
     return fit_rate(model, batches, bench.steps, bench.batch_size)
 

@@ -48,13 +48,14 @@ LIBRARIES = {"run": "keras", "saved_model": "tf-keras", "tflite": "tflite", "onn
              "openvino": "openvino", "torch": "pytorch"}  # fmt: skip
 
 
-def run_card(run):
+def run_card(run, metrics=None):
     """Return the card of a run, as Markdown.
 
     Args:
-        run: a `Run`, finished or imported.
+        run: a `Run`.
+        metrics: its figures, of which an imported one has none.
     """
-    return _render(run, "run")
+    return _render(run, "run", metrics)
 
 
 def export_card(run, manifest):
@@ -64,10 +65,11 @@ def export_card(run, manifest):
         run: the `Run` that it comes from.
         manifest: what its manifest will hold; its size and proof are told.
     """
-    return _render(run, manifest["format"], manifest)
+    metrics = run.metrics if run.finished else None
+    return _render(run, manifest["format"], metrics, manifest)
 
 
-def _render(run, kind, manifest=None):
+def _render(run, kind, metrics, manifest=None):
     from jinja2 import Environment, StrictUndefined
 
     source = Path(__file__).with_name(TEMPLATE).read_text(encoding="utf-8")
@@ -75,7 +77,7 @@ def _render(run, kind, manifest=None):
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
     environment.filters["percent"] = lambda share: f"{100 * share:.2f} %"
-    shape, metrics = run.info["input_shape"], run.metrics if run.finished else None
+    shape = run.info["input_shape"]
     return environment.from_string(source).render(
         run=run,
         name=run.name,

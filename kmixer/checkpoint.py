@@ -1,53 +1,118 @@
-"""What a run needs to go on: weights, optimizer, seeds and counters after a whole epoch."""
+"""What a training needs to go on where it was: weights, optimizer, seeds, metrics and counters.
+
+The two last ones are kept, each a file that is written aside, flushed to the disk and renamed; the
+checksums in it tell a damaged one.
+"""
 
 import json
+import math
 import zipfile
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 from keras import ops
 
 from . import atomic
-from .errors import RunError
+from .errors import DivergedError, RunError
 from .layers import ResidentImages
 
-NAME = "checkpoint.npz"
+HEADROOM = 64_000_000  # bytes, for the history
+NAME, PREVIOUS = "checkpoint.npz", "checkpoint.previous.npz"
 
 
-def save(run, model, rows, counters):
-    """Write the checkpoint atomically.
+@dataclass
+class Place:
+    """How far a training has come.
+
+    Attributes:
+        rows: the history of its whole epochs.
+        counters: JSON-able, of the callbacks that count epochs.
+        step: steps of the next epoch that are done; all of them: it waits for its validation.
+        seconds: that those steps took.
+        logs: the metrics over those steps.
+        note: what is to be told about where it was read from, or None.
+    """
+
+    rows: list = field(default_factory=list)
+    counters: dict = field(default_factory=dict)
+    step: int = 0
+    seconds: float = 0.0
+    logs: dict = field(default_factory=dict)
+    note: str | None = None
+
+    @property
+    def epoch(self):
+        """The epoch to go on with, counted from 0."""
+        return len(self.rows)
+
+
+def save(run, model, place):
+    """Write a checkpoint atomically; the newest one so far becomes the previous one.
 
     Args:
         run: the `Run`.
         model: the compiled model that is being trained.
-        rows: the history so far; its length is the number of whole epochs.
-        counters: a JSON-able dict, such as the callbacks' counters.
+        place: the `Place`.
+
+    Raises:
+        DivergedError: a weight is no finite number; the checkpoints are as they were.
+        RunError: the disk does not allow it; likewise.
     """
+    trained = map(ops.convert_to_numpy, model.trainable_variables)
+    if not all(np.isfinite(weight).all() for weight in trained):
+        raise DivergedError("a weight is no finite number")
     arrays = {f"v{i}": ops.convert_to_numpy(v) for i, v in enumerate(_variables(model))}
-    state = json.dumps({"rows": rows, "counters": counters})
-    with atomic.replacing(run.folder / NAME) as temporary:
+    metrics = enumerate(model.metrics_variables if place.step else [])
+    arrays |= {f"m{i}": ops.convert_to_numpy(variable) for i, variable in metrics}
+    state = json.dumps(asdict(place))
+    with atomic.replacing(run.folder / NAME, keep=run.folder / PREVIOUS) as temporary:
         np.savez(temporary, state=np.frombuffer(state.encode(), np.uint8), **arrays)
 
 
+def exists(folder):
+    """Return whether a run folder holds a checkpoint, whole or not."""
+    return any((folder / name).is_file() for name in (NAME, PREVIOUS))
+
+
+def read_place(path):
+    """Return the `Place` in a checkpoint."""
+    with np.load(path, allow_pickle=False) as file:
+        return Place(**json.loads(file["state"].tobytes()))
+
+
 def load(run, model):
-    """Put a checkpoint back into a compiled, built model.
+    """Put the newest whole checkpoint back into a compiled, built model.
 
     Returns:
-        (rows, counters), or None if no epoch has ended yet.
+        (the `Place`, what `restore_within` needs); the beginning if there is no checkpoint yet.
 
     Raises:
-        RunError: the checkpoint is damaged or of another model.
+        RunError: all that there are, are damaged or of another model.
     """
-    path = run.folder / NAME
-    if not path.exists():
-        return None
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            state = json.loads(file["state"].tobytes())
-            arrays = [file[f"v{i}"] for i in range(len(file.files) - 1)]
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise RunError(f"{path}: damaged: {error}") from None
-    _restore(path, _variables(model), arrays)
-    return state["rows"], state["counters"]
+    paths = [path for name in (NAME, PREVIOUS) if (path := run.folder / name).is_file()]
+    problems = []
+    for path in paths:
+        try:
+            place, weights, metrics = _read(path, _variables(model))
+        except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile, EOFError) as error:
+            problems.append(f"{path}: damaged: {error}")
+            continue
+        _assign(_variables(model), weights)
+        place.note = f"{problems[0]}; going on from {path.name}" if problems else None
+        return place, (weights, metrics)
+    if problems:
+        raise RunError("; ".join(problems))
+    return Place(), ((), ())
+
+
+def restore_within(model, arrays):
+    """Put back, once an epoch has begun, what beginning it has changed, and its metrics."""
+    weights, metrics = arrays
+    _assign(_variables(model), weights)
+    if len(model.metrics_variables) < len(metrics):  # the first step would make them
+        nothing = ops.zeros((1, model.output_shape[-1]))
+        model.compute_metrics(None, nothing, nothing)
+    _assign(model.metrics_variables, metrics)
 
 
 def _variables(model):
@@ -58,8 +123,31 @@ def _variables(model):
     return [*weights, *model.optimizer.variables]
 
 
-def _restore(path, variables, arrays):
+def _read(path, variables):
+    _check_size(path, variables)
+    place = read_place(path)
+    with np.load(path, allow_pickle=False) as file:
+        weights, metrics = (
+            [file[f"{kind}{i}"] for i in range(sum(name.startswith(kind) for name in file.files))]
+            for kind in "vm"
+        )
+    _check(path, variables, weights)
+    return place, weights, metrics
+
+
+def _check_size(path, variables):
+    most = 2 * sum(math.prod(v.shape) * 8 for v in variables) + HEADROOM
+    with zipfile.ZipFile(path) as archive:
+        size = sum(info.file_size for info in archive.infolist())
+    if size > most:
+        raise RunError(f"{path}: it would unpack to {size:,} bytes, more than the model can need")
+
+
+def _check(path, variables, arrays):
     if [tuple(v.shape) for v in variables] != [a.shape for a in arrays]:
         raise RunError(f"{path}: its weights do not fit the model that config.yaml describes")
+
+
+def _assign(variables, arrays):
     for variable, array in zip(variables, arrays, strict=True):
         variable.assign(array)

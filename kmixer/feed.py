@@ -31,7 +31,7 @@ def with_images(settings, dataset, model):
     return put_before(images, augmentation(settings.augment), model, settings.training.precision)
 
 
-def streams(settings, dataset, steps, first_epoch=0, devices=ALONE):
+def streams(settings, dataset, steps, first_epoch=0, first_step=0, devices=ALONE):
     """Return the training and the validation batches for the model of `with_images`.
 
     Args:
@@ -39,6 +39,7 @@ def streams(settings, dataset, steps, first_epoch=0, devices=ALONE):
         dataset: a `Dataset` with a validation split.
         steps: batches in an epoch.
         first_epoch: to begin with, counted from 0.
+        first_step: of that epoch, counted from 0.
         devices: the `Devices` that share each batch.
     """
     resident, classes = settings.augment.on == "accelerator", len(dataset.class_names)
@@ -53,6 +54,7 @@ def streams(settings, dataset, steps, first_epoch=0, devices=ALONE):
         label_smoothing=settings.training.label_smoothing,
         steps_per_epoch=steps,
         first_epoch=first_epoch,
+        first_step=first_step,
         own=devices.own,
     )
     held_out = {"resident_from": len(dataset.train), "draws": augment.draws} if resident else {}

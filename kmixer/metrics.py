@@ -61,5 +61,5 @@ def read_metrics(text, source):
         path = ".".join(map(str, first["loc"]))
         problem = "is missing" if first["type"] == "missing" else f"holds {first['input']!r:.60}"
         raise RunError(f"{source}: metrics.json is of another version: {path} {problem}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise RunError(f"{source}: metrics.json is damaged: {error}") from None

@@ -1,12 +1,24 @@
 """Weights out of a `.keras` file, which is looked at before anything opens it."""
 
+import json
+import stat
+import warnings
 import zipfile
 
 from .errors import RunError
+from .weights_file import check_weights
 
-MEMBERS = {"metadata.json", "config.json", "model.weights.h5"}
+CONFIG, WEIGHTS = "config.json", "model.weights.h5"
+MEMBERS = {"metadata.json", CONFIG, WEIGHTS}
 # An optimizer keeps up to four values beside each weight, of four bytes each; the rest is headroom.
 BYTES_PER_PARAMETER, HEADROOM = 32, 16_000_000
+LONGEST_SIDE = 8_000  # of images
+BYTES_PER_BYTE = 20  # that a file may unpack to, where the model is not known yet
+# What compiling adds to a model's description.
+COMPILED = (
+    "keras.losses", "keras.metrics", "keras.optimizers", "keras.src.backend", "kmixer.optim",
+    "builtins",
+)  # fmt: skip
 
 
 def read_weights(path, model):
@@ -20,43 +32,118 @@ def read_weights(path, model):
 
     Raises:
         RunError: the file is missing, cut short, damaged, no `.keras` file, larger than the model's
-            weights can be, or of another model.
+            weights can be, of another model, or holds what no weights need.
     """
-    _check(path, model.count_params())
+    described = check_file(path, BYTES_PER_PARAMETER * model.count_params() + HEADROOM)
+    _check_description(path, described, model)
     try:
-        model.load_weights(path)
+        with warnings.catch_warnings(record=True) as told:
+            model.load_weights(path)
     except Exception as error:  # h5py and Keras raise eight different kinds here
         reason = " ".join(str(error).split())[:200]
         raise RunError(f"{path}: its weights cannot be read: {reason}") from error
+    if any("freshly-initialized" in str(warning.message) for warning in told):
+        raise RunError(f"{path}: its weights are not those of the model that config.yaml describes")
+    _check_finite(path, model)
 
 
-def _check(path, parameters):
+def check_run(run):
+    """Refuse a run whose model cannot be had; imports no Keras, so that it is told at once.
+
+    Args:
+        run: the `Run`.
+
+    Raises:
+        RunError: its images' shape, its class names or its weights are missing or damaged.
+    """
+    shape = run.info["input_shape"]
+    sides = shape if isinstance(shape, list) and len(shape) == 3 else ()
+    if not sides or not all(type(side) is int and 0 < side <= LONGEST_SIDE for side in sides):
+        raise RunError(
+            f"{run.folder}: config.yaml: run.input_shape: received {shape!r}, expected [height,"
+            f" width, channels], each from 1 to {LONGEST_SIDE:,}"
+        )
+    if len(run.class_names) < 2:
+        raise RunError(
+            f"{run.folder}: labels.txt: received {len(run.class_names)} class names, expected two"
+            " or more, one a line"
+        )
+    check_file(run.folder / "model.keras")
+
+
+def check_file(path, most=None):
+    """Refuse a `.keras` file that is not whole, or not what it seems; imports no Keras.
+
+    Args:
+        path: the file.
+        most: bytes that it may unpack to; by default a multiple of its own.
+
+    Returns:
+        What its config.json holds; it has not been compared with anything.
+
+    Raises:
+        RunError: see `read_weights`.
+    """
     if not zipfile.is_zipfile(path):
         reason = (
             "damaged, or no .keras file" if path.exists() else "missing; has the first epoch ended?"
         )
         raise RunError(f"{path}: {reason}")
+    most = most or BYTES_PER_BYTE * path.stat().st_size + HEADROOM
     try:
         with zipfile.ZipFile(path) as archive:
-            _check_members(path, archive, parameters)
+            _check_members(path, archive, most)
             damaged = archive.testzip()
+            if damaged:
+                raise RunError(f"{path}: damaged: {damaged} has a wrong checksum")
+            check_weights(path, archive, WEIGHTS, most)
+            return json.loads(archive.read(CONFIG))
     except RunError:
         raise
     except Exception as error:  # a flipped byte in a header raises several kinds
-        raise RunError(f"{path}: damaged: {error}") from None
-    if damaged:
-        raise RunError(f"{path}: damaged: {damaged} has a wrong checksum")
+        reason = " ".join(str(error).split())[:200]
+        raise RunError(f"{path}: damaged: {reason}") from None
 
 
-def _check_members(path, archive, parameters):
-    members, most = archive.infolist(), BYTES_PER_PARAMETER * parameters + HEADROOM
-    names = {info.filename for info in members}
-    if names != MEMBERS:
-        raise RunError(
-            f"{path}: no .keras file: it holds {sorted(names)[:4]}, expected {sorted(MEMBERS)}"
-        )
+def _check_members(path, archive, most):
+    members = archive.infolist()
+    names = sorted(info.filename for info in members)
+    if names != sorted(MEMBERS):
+        raise RunError(f"{path}: no .keras file: it holds {names[:4]}, expected {sorted(MEMBERS)}")
+    for info in members:
+        if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG):
+            raise RunError(f"{path}: {info.filename} is no file but a link")
     if (size := sum(info.file_size for info in members)) > most:
-        raise RunError(
-            f"{path}: it would unpack to {size:,} bytes, at most {most:,} are read for a model"
-            f" of {parameters:,} parameters"
-        )
+        raise RunError(f"{path}: it would unpack to {size:,} bytes, at most {most:,} are read")
+
+
+def _check_description(path, described, model):
+    """Refuse a file that describes another kind of model, though the description is not used."""
+    from keras.saving import serialize_keras_object
+
+    expected = _classes(serialize_keras_object(model))
+    foreign = {
+        name for name in _classes(described) - expected if not str(name[0]).startswith(COMPILED)
+    }
+    if foreign:
+        told = sorted(f"{module}.{name}" for module, name in foreign)[:3]
+        raise RunError(f"{path}: holds {', '.join(told)}, which the run's model has not")
+
+
+def _classes(value):
+    """Return (module, name) of each object that is described anywhere in nested dicts and lists."""
+    if isinstance(value, list | tuple):
+        return set().union(*map(_classes, value))
+    if not isinstance(value, dict):
+        return set()
+    found = {(value.get("module"), value["class_name"])} if "class_name" in value else set()
+    return found.union(*map(_classes, value.values()))
+
+
+def _check_finite(path, model):
+    import numpy as np
+    from keras import ops
+
+    for weight in model.weights:
+        if not np.isfinite(ops.convert_to_numpy(weight).astype("float32")).all():
+            raise RunError(f"{path}: {weight.path} holds values that are not finite (NaN)")

@@ -165,3 +165,21 @@ class Warmup(keras.optimizers.schedules.LearningRateSchedule):
     def from_config(cls, config):
         after = keras.saving.deserialize_keras_object(config["after"])
         return cls(config["peak"], config["steps"], after)
+
+
+def compile_model(model, settings, steps, shares=None):
+    """Compile with the settings' optimizer, cross-entropy on logits, and accuracy.
+
+    Args:
+        model: the `keras.Model`.
+        settings: resolved `Settings`.
+        steps: batches in an epoch.
+        shares: of the learning rate, by a weight's path.
+    """
+    model.compile(
+        optimizer=build_optimizer(settings, steps, shares),
+        loss=keras.losses.CategoricalCrossentropy(from_logits=True),
+        metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
+        jit_compile=settings.training.jit,
+        steps_per_execution=settings.training.steps_per_execution,
+    )

@@ -1,7 +1,6 @@
 """Published weights of the paper's Mixers → a run folder."""
 
 import math
-import zipfile
 from collections import Counter
 from hashlib import file_digest
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 
 from . import atomic, provenance, settings_io
 from .architecture import build_model
+from .arrays import read_arrays
 from .card import run_card
 from .errors import DataError
 from .layouts import LAYOUTS
@@ -99,16 +99,11 @@ def _read(path):
         return READERS[path.suffix](path)
     except Exception as error:  # zipfile, zlib, NumPy and safetensors raise a dozen kinds here
         reason = " ".join(str(error).split())[:200]
-        if "allow_pickle" in reason:
-            reason = "it holds a pickled object, which could run code; expected arrays only"
         raise DataError(f"{path}: cannot be read: {reason}") from error
 
 
 def _npz(path):
-    if not zipfile.is_zipfile(path):
-        raise ValueError("damaged, or no .npz file")
-    with np.load(path, allow_pickle=False) as file:
-        return {name: _bfloat16(np.asarray(file[name])) for name in file.files}
+    return {name: _bfloat16(array) for name, array in read_arrays(path).items()}
 
 
 def _bfloat16(array):

@@ -4,7 +4,8 @@ config.yaml      resolved settings, and under `run:` what it was trained with
 labels.txt       class names, one a line, in the order of the logits
 history.csv      one row per epoch
 model.keras      the weights that were best on the validation split
-checkpoint.npz   weights, optimizer and counters after the last whole epoch, to resume from
+checkpoint.npz   weights, optimizer, seeds and counters to go on from; checkpoint.previous.npz: the
+                 one before
 metrics.json     figures at the end; its presence says that the run is finished
 *.png            curves, confusion matrix
 README.md        the model card
@@ -22,12 +23,12 @@ from pathlib import Path
 from . import atomic, settings_io
 from .config import Settings
 from .errors import RunError, SettingsError
-from .folders import claim, number
+from .folders import create
 from .metrics import read_metrics
 from .model_file import read_weights
 from .prediction import as_pixels, probabilities
 
-FORMAT = 1
+FORMAT, READABLE = 2, (1, 2)  # 2: checkpoints within an epoch
 COLUMNS = (
     "epoch", "seconds", "examples_per_second", "learning_rate",
     "loss", "accuracy", "val_loss", "val_accuracy",
@@ -213,11 +214,14 @@ def create_run(settings, info, class_names, *, root, stem, name=None, out=None):
     Raises:
         RunError: the folder is taken or cannot be made.
     """
-    folder = claim(Path(out) if out else Path(root) / name) if out or name else number(root, stem)
-    run = Run(folder, settings, {"format": FORMAT} | info)
-    atomic.write_text(folder / "labels.txt", "".join(f"{label}\n" for label in class_names))
-    run.write_config()
-    return run
+    run = Run(Path(), settings, {"format": FORMAT} | info)
+
+    def fill(folder):
+        labels = "".join(f"{label}\n" for label in class_names)
+        atomic.write_text(folder / "labels.txt", labels)
+        replace(run, folder=folder).write_config()
+
+    return replace(run, folder=create(fill, root=root, stem=stem, name=name, out=out))
 
 
 def load_run(folder):
@@ -236,8 +240,9 @@ def load_run(folder):
     info = values.pop("run", None)
     if not isinstance(info, dict) or "format" not in info:
         raise RunError(f"{folder}: not a run folder: its config.yaml has no section 'run'")
-    if info["format"] != FORMAT:
-        raise RunError(f"{folder}: run format {info['format']}, this kmixer reads {FORMAT}")
+    if info["format"] not in READABLE:
+        formats = " and ".join(map(str, READABLE))
+        raise RunError(f"{folder}: run format {info['format']}, this kmixer reads {formats}")
     missing = [key for key in INFO if key not in info]
     if missing:
         raise RunError(f"{folder}: not a whole run: its config.yaml has no run.{missing[0]}")

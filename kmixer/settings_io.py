@@ -11,6 +11,7 @@ from .config import Settings
 from .errors import SettingsError, nearest
 from .schema import brief, one_line
 
+DEEPEST, MOST_VALUES = 30, 100_000  # of what is read as settings
 CHOICES = ("model", "optimizer", "schedule")  # sections whose `name` decides what keys they have
 
 
@@ -42,10 +43,38 @@ def parse_yaml(text, source):
         SettingsError: the text is not YAML; `source` names where it came from.
     """
     try:
-        return yaml.load(text, Loader=_Loader)
+        values = yaml.load(text, Loader=_Loader)
+        _check_size(values)
+    except RecursionError:
+        raise SettingsError(f"{source}: expected YAML of settings, received nested lists") from None
     except (yaml.YAMLError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise SettingsError(f"{source}: expected YAML, received something else: {reason}") from None
+    return values
+
+
+def _check_size(values):
+    """Refuse what is nested deeper, or unfolds to more values, than any settings.
+
+    An alias stands for all that it names, and aliases of aliases make billions of a few lines.
+    """
+    depth, count = _size(values, {})
+    if depth > DEEPEST or count > MOST_VALUES:
+        raise ValueError(f"it unfolds to {count:,} values, {depth} levels deep")
+
+
+def _size(value, known):
+    """Return (levels, values) of nested dicts and lists, those that stand twice counted twice."""
+    if not isinstance(value, dict | list):
+        return 0, 1
+    if id(value) not in known:
+        known[id(value)] = (DEEPEST, MOST_VALUES)  # what an alias inside it, to itself, counts as
+        inner = [
+            _size(item, known) for item in (value.values() if isinstance(value, dict) else value)
+        ]
+        depths, counts = zip((0, 0), *inner, strict=True)
+        known[id(value)] = (1 + max(depths), 1 + sum(counts))
+    return known[id(value)]
 
 
 def read_file(path, keep_run=False):
@@ -108,7 +137,7 @@ def read_preset(name):
 def parse_assignment(text):
     """Turn `path.to.key=value` into nested dicts; the value is read as YAML."""
     path, equals, value = text.partition("=")
-    if not equals or not path.strip():
+    if not equals or not _is_path(path):
         raise SettingsError(f"--set: received {text!r}, expected path.to.key=value")
     return nested_text(path.strip(), value)
 
@@ -126,12 +155,16 @@ def parse_lists(texts, option):
     found = {}
     for text in texts:
         path, _, values = (part.strip() for part in text.partition("="))
-        if not path or not values:
+        if not _is_path(path) or not values:
             raise SettingsError(f"{option}: received {text!r}, expected path.to.key=value,value,…")
         if path in found:
             raise SettingsError(f"{option}: received {path} twice, expected all its values in one")
         found[path] = values
     return found
+
+
+def _is_path(text):
+    return all(key.strip() for key in text.split("."))
 
 
 def nested_text(path, value):

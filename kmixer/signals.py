@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGHUP while training: end the step, keep what is whole, say how to go on."""
+"""What signals ask of a training: end after the step, save and go on, or end at once."""
 
 import signal
 import threading
@@ -8,30 +8,58 @@ from .errors import InterruptedRunError
 
 
 class StopRequest:
-    """Which signal, if any, has asked the training to stop."""
+    """What signals have asked of the training.
+
+    Attributes:
+        signal: the one that asked it to stop, or None.
+        save: whether SIGUSR1 asked for a checkpoint.
+    """
 
     def __init__(self):
-        self.signal = None
+        self.signal, self.save, self._state = None, False, None
+
+    def ask(self, number, frame):
+        """Note a signal, or raise for it where nothing would look at the note."""
+        if self.signal is not None:
+            raise InterruptedRunError("stopped at once", number)
+        self.signal = number
+        self._raise()
+
+    def ask_to_save(self, number, frame):
+        """Note that a checkpoint is wanted."""
+        self.save = True
+
+    def heed_at_once(self, state):
+        """Raise for a signal now, if one came, and from now on in the moment it comes.
+
+        Args:
+            state: of the run, for the message.
+
+        Raises:
+            InterruptedRunError: one came.
+        """
+        self._state = state
+        self._raise()
+
+    def _raise(self):
+        if self.signal is not None and self._state is not None:
+            raise InterruptedRunError(f"interrupted; {self._state}", self.signal)
 
 
 @contextmanager
 def stop_requests():
     """Yield a `StopRequest` that SIGINT, SIGTERM and SIGHUP set; a second signal stops at once.
 
-    A signal that is ignored (SIGHUP under nohup) stays ignored. Outside the main thread nothing can
-    be caught, and the request stays unset.
+    SIGUSR1 asks for a checkpoint, as schedulers do before they stop a job. A signal that is ignored
+    (SIGHUP under nohup) stays ignored. Outside the main thread nothing can be caught, and the
+    request stays unset.
     """
     request = StopRequest()
     if threading.current_thread() is not threading.main_thread():
         yield request
         return
-
-    def ask(number, frame):
-        if request.signal is not None:
-            raise InterruptedRunError("stopped at once", request.signal)
-        request.signal = number
-
-    with _caught(("SIGINT", "SIGTERM", "SIGHUP"), ask):
+    stopping = _caught(("SIGINT", "SIGTERM", "SIGHUP"), request.ask)
+    with stopping, _caught(("SIGUSR1",), request.ask_to_save):
         yield request
 
 

@@ -1,37 +1,25 @@
 """Settings → a trained run."""
 
 import math
-from functools import partial
 
 import keras
 
-from . import (
-    STARTED,
-    atomic,
-    backend,
-    callbacks,
-    checkpoint,
-    distribution,
-    evaluation,
-    feed,
-    figures,
-    finetuning,
-    pipeline,
-    provenance,
-)
+from . import atomic, backend, checkpoint, distribution, evaluation, figures, finetuning, provenance
 from .architecture import build_model
+from .begun import begun_run
 from .card import run_card
 from .datasets import load_splits
-from .errors import InterruptedRunError, RunError, SettingsError
+from .errors import RunError, SettingsError
+from .fitting import Fitting
+from .lock import only_one
 from .models import count_flops
-from .optim import build_optimizer
 from .resolving import resolve
 from .runs import create_run
 from .signals import stop_requests
 
 
 def train(settings, *, preset=None, command="kmixer.train(...)", root="saved_models", name=None,
-          out=None, watchers=(), announce=None, read_test=True):  # fmt: skip
+          out=None, go_on=False, watchers=(), announce=None, read_test=True):  # fmt: skip
     """Train a classifier and write its run folder.
 
     Args:
@@ -42,8 +30,11 @@ def train(settings, *, preset=None, command="kmixer.train(...)", root="saved_mod
         root: where run folders go.
         name: of the run folder, instead of `<dataset>-<preset>-<n>`.
         out: the run folder itself, instead of root and name.
+        go_on: with a run of the same settings that was begun there, if there is one; a finished one
+            is returned as it is.
         watchers: more Keras callbacks, such as a progress display.
-        announce: called with (run, dataset, model) before training begins.
+        announce: called with (run, dataset, model, place) before training begins, `place` being the
+            `checkpoint.Place` that it goes on from.
         read_test: whether the test set is read at the end; a search judges by validation alone.
 
     Returns:
@@ -69,16 +60,21 @@ def train(settings, *, preset=None, command="kmixer.train(...)", root="saved_mod
     }
     check_model(settings, dataset)
     places = {"root": root, "stem": _stem(dataset.name, preset), "name": name, "out": out}
+    run = begun_run(settings, **places) if go_on else None
+    if run:
+        told = {"watchers": watchers, "announce": announce, "read_test": read_test}
+        return run if run.finished else resume(run, **told)
     with distribution.kept_or_thrown_away(devices, places) as places:
         run = create_run(settings, info, dataset.class_names, **places)
         return _fit(run, dataset, watchers, announce, read_test, devices)
 
 
 def resume(run, *, watchers=(), announce=None, read_test=True):
-    """Go on with an interrupted run from its last whole epoch; the rest as `train`.
+    """Go on with an interrupted run from its newest checkpoint; the rest as `train`.
 
     Raises:
-        RunError: the run is finished or was not trained, or its data are no longer what they were.
+        RunError: the run is finished or was not trained, another process trains it, its checkpoints
+            are damaged, or its data are no longer what they were.
     """
     if run.imported:
         raise RunError(f"{run.folder}: its weights were imported; there is no training to resume")
@@ -129,98 +125,48 @@ def _stem(dataset_name, preset):
 
 
 def _fit(run, dataset, watchers, announce, read_test, devices):
-    with stop_requests() as request:
+    with only_one(run.folder), stop_requests() as request:
+        atomic.remove_leftovers(run.folder)
         with distribution.distributed(devices):
             shown = (watchers, announce) if devices.writes else ((), None)
-            model, write = _train_model(run, dataset, *shown, request, devices)
-        _heed(request, f"all epochs are saved; go on with: kmixer resume {run.folder}")
-        _finish(run, distribution.local_model(run, model, devices), dataset, write, read_test)
-        _heed(request, f"but the run is finished: {run.folder}")
+            fitting = _train_model(run, dataset, *shown, request, devices)
+        request.heed_at_once(f"all epochs are saved; go on with: kmixer resume {run.folder}")
+        model = distribution.local_model(run, fitting.model, devices)
+        _finish(run, model, dataset, fitting, read_test)
     return run if devices.writes else None
 
 
 def _train_model(run, dataset, watchers, announce, request, devices):
-    """Train the epochs that are left; return the model and what wrote the run folder."""
+    """Train the epochs that are left and return the `Fitting`."""
     settings = run.settings
     keras.utils.set_random_seed(settings.training.seed)
     model = run.build_model()
     shares = _start_from(settings, model, run)
-    if announce:
-        announce(run, dataset, model)
-    trained = feed.with_images(settings, dataset, model)
     steps = steps_per_epoch(settings, dataset)
-    compile_model(trained, settings, steps, shares)
-    rows, counters = checkpoint.load(run, trained) or ([], {})
-    writer = partial(
-        callbacks.WriteRun, run, model, steps * settings.data.batch_size, rows, started=STARTED
-    )
-    stopped = counters.get("EarlyStopping", {}).get("stopped_epoch")
-    batches, held_out = feed.streams(settings, dataset, steps, len(rows), devices)
-    chosen, write = callbacks.build_callbacks(settings, run, request, writer)
-    try:
-        trained.fit(
-            batches,
-            validation_data=held_out,
-            epochs=len(rows) if stopped else settings.training.epochs,
-            initial_epoch=len(rows),
-            steps_per_epoch=steps,
-            shuffle=False,  # the stream is in its planned order already
-            callbacks=[*chosen, callbacks.restore_counters(chosen, counters), *watchers],
-            verbose=0,
-        )
-    finally:  # an interrupted or diverged run has its picture too
-        pipeline.close(batches)
-        if write.rows:
-            _draw(run, write.rows)
-    return model, write
+    fitting = Fitting(run, dataset, model, steps, shares, request, devices)
+    if announce:
+        announce(run, dataset, model, fitting.place)
+    fitting.run_to_the_end(watchers)
+    return fitting
 
 
 def _start_from(settings, model, run=None):
     """Put the weights to start from into the model; return the shares of the learning rate."""
     if not settings.finetune:
         return None
-    if run is None or not (run.folder / checkpoint.NAME).exists():
+    if run is None or not checkpoint.exists(run.folder):
         finetuning.load_weights(settings, model)
     finetuning.freeze(settings, model)
     return finetuning.learning_rate_shares(model, settings.finetune.layer_decay)
 
 
-def _heed(request, state):
-    """Raise for a signal that came where no training step saw it."""
-    if request.signal is not None:
-        raise InterruptedRunError(f"interrupted; {state}", request.signal)
-
-
-def _draw(run, rows):
-    figure = figures.curves(rows, run.info["command"], run.settings.soft_labels)
-    figures.save(figure, run.folder / "curves.png")
-
-
-def compile_model(model, settings, steps, shares=None):
-    """Compile with the settings' optimizer, cross-entropy on logits, and accuracy.
-
-    Args:
-        model: the `keras.Model`.
-        settings: resolved `Settings`.
-        steps: batches in an epoch.
-        shares: of the learning rate, by a weight's path.
-    """
-    model.compile(
-        optimizer=build_optimizer(settings, steps, shares),
-        loss=keras.losses.CategoricalCrossentropy(from_logits=True),
-        metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
-        jit_compile=settings.training.jit,
-        steps_per_execution=settings.training.steps_per_execution,
-    )
-
-
-def _finish(run, model, dataset, write, read_test):
+def _finish(run, model, dataset, fitting, read_test):
     """Read the test set, for the first and only time, if at all, and write the figures."""
     splits = ("validation", "test") if read_test else ("validation",)
     last = evaluation.measure_splits(model, dataset, splits)
     best_model = run.load_model()
     best = evaluation.measure_splits(best_model, dataset, splits)
-    rows = write.rows
+    rows, first_step = fitting.rows, fitting.first_step
     seen = run.settings.data.train_on_validation  # which then cannot choose the epoch
     best_row = rows[-1] if seen else max(rows, key=lambda row: row["val_accuracy"])
     rates = sorted(row["examples_per_second"] for row in rows[1:] or rows)
@@ -233,7 +179,7 @@ def _finish(run, model, dataset, write, read_test):
         "best": {"train": _train(best_row)} | best.figures,
         "last": {"train": _train(rows[-1])} | last.figures,
         "seconds": round(sum(row["seconds"] for row in rows), 2),
-        "seconds_to_first_step": write.first_step and round(write.first_step, 2),
+        "seconds_to_first_step": first_step and round(first_step, 2),
         "examples_per_second": rates[len(rates) // 2],
         "parameters": model.count_params(),
         "trainable_parameters": sum(math.prod(w.shape) for w in model.trainable_weights),
@@ -242,8 +188,8 @@ def _finish(run, model, dataset, write, read_test):
     }
     matrix = figures.confusion_matrix(best.confusion_matrix, dataset.class_names)
     figures.save(matrix, run.folder / "confusion_matrix.png")
-    run.write_metrics(metrics)
-    atomic.write_text(run.folder / "README.md", run_card(run))
+    atomic.write_text(run.folder / "README.md", run_card(run, metrics))
+    run.write_metrics(metrics)  # last: with it, the run is finished
 
 
 def _train(row):

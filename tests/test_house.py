@@ -15,8 +15,9 @@ CLI = sorted((ROOT / "cli").rglob("*.py"))
 
 # Each rank may import from those below it, never from one above.
 RANKS = [
-    {"errors", "sampling", "provenance", "quietly", "layouts", "timing"},
-    {"atomic"},
+    {"errors", "counters", "sampling", "provenance", "quietly", "layouts", "timing"},
+    {"atomic", "arrays", "graph_file", "weights_file"},
+    {"lock"},
     {
         "artefacts",
         "fresh",
@@ -34,9 +35,12 @@ RANKS = [
     {"prediction"},
     {"distribution"},
     {"runs", "catalogue", "feed"},
-    {"card"},
+    {"card", "begun"},
     {"checkpoint", "evaluation", "comparison", "pretrained", "finetuning"},
+    {"guards"},
+    {"recording"},
     {"callbacks", "sweep", "report", "resolving", "exporting"},
+    {"fitting"},
     {"training", "serving"},
     {"rivals", "tuning"},
     {"benchmark"},

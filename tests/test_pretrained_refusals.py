@@ -104,7 +104,7 @@ WRONG_FILES = {
     "flipped": ("w.npz", flip, r"cannot be read: \w+"),
     "text": ("w.npz", lambda p: p.write_text("text"), r"damaged, or no \.npz file$"),
     "a pickle": ("w.npz", lambda p: p.write_bytes(pickle.dumps({})), r"damaged, or no \.npz file$"),
-    "no array": ("w.npz", bare_bytes, "extra: note$"),
+    "no array": ("w.npz", bare_bytes, "note is no array"),
     "truncated, timm": ("w.safetensors", truncate, r"cannot be read: \w+"),
     "empty, timm": ("w.safetensors", lambda p: p.write_bytes(b""), r"cannot be read: \w+"),
     "text, timm": ("w.safetensors", lambda p: p.write_text("text" * 9), r"cannot be read: \w+"),

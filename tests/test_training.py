@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from kmixer import provenance, runs, settings_io, training
+from kmixer import checkpoint, optim, provenance, runs, settings_io, training
 from kmixer.callbacks import build_callbacks
 from kmixer.config import Settings
 from kmixer.errors import DivergedError, InterruptedRunError, RunError, SettingsError
@@ -40,7 +40,7 @@ def test_the_run_folder_holds_what_it_says(trained):
     assert trained.folder.name == "halves-tiny-1"
     assert names == {
         "config.yaml", "labels.txt", "history.csv", "model.keras", "checkpoint.npz", "metrics.json",
-        "curves.png", "confusion_matrix.png", "README.md",
+        "checkpoint.previous.npz", "curves.png", "confusion_matrix.png", "README.md",
     }  # fmt: skip
     metrics = trained.metrics
     assert metrics["best"]["test"]["accuracy"] > 0.9
@@ -76,48 +76,6 @@ def test_training_again_from_config_gives_the_same_run(trained, tmp_path):
 def test_another_seed_gives_another_run(trained, tiny, tmp_path):
     other = training.train(build(tiny, "training.epochs=3", "training.seed=1"), root=tmp_path)
     assert history(other) != history(trained)
-
-
-class StopIn(keras.callbacks.Callback):
-    """Ask for a stop, as Ctrl-C does, in the given epoch."""
-
-    def __init__(self, epoch):
-        super().__init__()
-        self.epoch = epoch
-
-    def on_train_batch_begin(self, batch, logs=None):
-        if batch == 1 and self.current == self.epoch:
-            signal.raise_signal(signal.SIGINT)
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self.current = epoch
-
-
-HARD = (
-    "training.epochs=4",
-    "model.dropout=0.2",
-    "model.stochastic_depth=0.1",
-    "augment.translation=0.2",
-    "optimizer.ema=0.9",
-    "schedule.name=exponential",
-    "plateau.patience=1",
-    "training.early_stopping.patience=9",
-)
-
-
-@pytest.mark.parametrize(("epoch", "place"), [(0, "host"), (2, "host"), (1, "accelerator")])
-def test_resume_ends_where_the_uninterrupted_run_ends(tiny, tmp_path, epoch, place):
-    settings = build(tiny, *HARD, f"augment.on={place}")
-    whole = training.train(settings, root=tmp_path, name="whole")
-    with pytest.raises(InterruptedRunError, match=r"kmixer resume .*cut") as caught:
-        training.train(settings, root=tmp_path, name="cut", watchers=[StopIn(epoch)])
-    assert caught.value.exit_code == 130
-    cut = runs.load_run(tmp_path / "cut")
-    assert not cut.finished
-    resumed = training.resume(cut)
-    assert history(resumed) == history(whole)
-    for ours, theirs in zip(weights(resumed), weights(whole), strict=True):
-        assert np.array_equal(ours, theirs)
 
 
 def test_a_finished_run_is_not_resumed(trained):
@@ -237,7 +195,7 @@ def test_mixed_float16_scales_the_loss_on_host_and_accelerator(tiny):
     images = np.zeros((4, 8, 8, 1), np.uint8)
     resident = put_before(images, RandomHorizontalFlip(0.5), model, "mixed_float16")
     for trained in (model, resident):
-        training.compile_model(trained, resolved, 1)
+        optim.compile_model(trained, resolved, 1)
         assert isinstance(trained.optimizer, keras.optimizers.LossScaleOptimizer)
 
 
@@ -252,13 +210,13 @@ def test_early_stopping_stops(tiny, tmp_path):
     assert run.metrics["epochs"] == 2
 
 
-def test_callbacks_stand_in_the_order_they_need():
-    settings = settings_io.build(
-        {"optimizer": {"ema": 0.9}, "schedule": {"name": "constant"}, "plateau": {}}
-    )
-    chosen, write = build_callbacks(settings, None, None, lambda **given: given)
+def test_callbacks_stand_in_the_order_they_need(tiny, tmp_path):
+    settings = build(tiny, "optimizer.ema=0.9", "schedule.name=constant", "plateau.patience=1")
+    run = runs.Run(tmp_path, settings, {})
+    chosen, write = build_callbacks(run, None, checkpoint.Place(), None, lambda **given: given)
     names = [type(c).__name__ for c in chosen]
     assert names.index("SwapEMAWeights") < names.index("ReduceLROnPlateau") < chosen.index(write)
+    assert names.index("StopOnDivergence") < chosen.index(write) < names.index("StopOnSignal")
 
 
 def test_soft_labels_are_named(tiny):

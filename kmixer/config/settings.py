@@ -6,11 +6,12 @@ import no Keras, and refuse unknown keys, wrong types and values out of range.
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, FiniteFloat, StrictBool, model_validator
+from pydantic import Field, FiniteFloat, StrictBool, field_validator, model_validator
 
 from .augment import AugmentSettings
 from .data import DataSettings
 from .fields import Count, NonNegative, Section, Seed, Share
+from .interval import read_interval
 from .model import CnnSettings, MixerSettings, MlpSettings, ShiftMlpSettings
 from .optimizer import (
     AdamSettings,
@@ -59,6 +60,20 @@ class TrainingSettings(Section):
     jit: StrictBool | None = Field(None, description="null: as measured for backend and model")
     steps_per_execution: Count = 1
     tensorboard: StrictBool = False
+    checkpoint_every: Count | str | None = Field(
+        "10m", description="steps, or a time; null: at the end of an epoch alone"
+    )
+
+    @property
+    def checkpoint_interval(self):
+        """`checkpoint_every` as an `Interval`."""
+        return read_interval(self.checkpoint_every)
+
+    @field_validator("checkpoint_every")
+    @classmethod
+    def _is_an_interval(cls, value):
+        read_interval(value)
+        return value
 
 
 class Settings(Section):

@@ -49,13 +49,24 @@ def check_name(name):
 
     Raises:
         SettingsError: it is no short name, no `tfds:NAME` and no folder, or is None.
+        DataError: the folder has no class folders with images.
     """
     if name is None:
         raise SettingsError("data.name: received null, expected a data set or an image folder")
-    if name in SHORT_NAMES or name.startswith("tfds:") or Path(name).is_dir():
+    if name in SHORT_NAMES or name.startswith("tfds:"):
+        return
+    if _is_folder(name):
+        image_folder.check(Path(name))
         return
     known = nearest(name, SHORT_NAMES)
     raise SettingsError(f"data set {name!r}: no such name and no such folder{known}")
+
+
+def _is_folder(name):
+    try:
+        return Path(name).is_dir()
+    except (OSError, ValueError):  # too long, or with a NUL in it
+        return False
 
 
 def load_splits(data):

@@ -2,13 +2,13 @@
 
 import pickle
 import tarfile
-import zipfile
 from hashlib import file_digest
 from pathlib import Path
 
 import numpy as np
 
 from .. import atomic
+from ..arrays import read_arrays
 from ..errors import DataError
 from .dataset import Dataset, Split, data_folder
 from .preparing import alone
@@ -70,14 +70,25 @@ def load(folder=None):
     """
     path = kept(folder)
     try:
-        with np.load(path, allow_pickle=False) as file:
-            splits = [
-                Split(np.ascontiguousarray(file[f"{split}_images"]), file[f"{split}_labels"])
-                for split in BATCHES
-            ]
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path}: damaged: {error}; import the archive again") from None
+        arrays = read_arrays(path)
+        splits = [_whole(split, arrays) for split in BATCHES]
+    except KeyError as error:
+        raise DataError(f"{path}: damaged: it has no {error}; import the archive again") from None
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: {error}; import the archive again") from None
     return Dataset("cifar10", f"official archive, in {path}", CLASS_NAMES, *splits)
+
+
+def _whole(name, arrays):
+    """Return a split if it is whole: all images of 32×32, a class for each."""
+    images, labels = arrays[f"{name}_images"], arrays[f"{name}_labels"]
+    count = IN_BATCH * len(BATCHES[name])
+    if images.dtype != np.uint8 or images.shape != (count, 32, 32, 3):
+        raise ValueError(f"damaged: its {name} images are {images.dtype} {images.shape}")
+    known = labels.shape == (count,) and labels.dtype.kind in "iu"
+    if not known or not np.isin(labels, range(len(CLASS_NAMES))).all():
+        raise ValueError(f"damaged: its {name} labels are not {count:,} classes")
+    return Split(np.ascontiguousarray(images), labels)
 
 
 def _reader(path):

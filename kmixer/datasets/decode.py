@@ -92,6 +92,8 @@ def _eight_bit(image):
     """Scale 16-bit and float images to 8 bits; lay transparent ones on black."""
     if image.mode.startswith("I") or image.mode == "F":
         pixels = np.asarray(image, np.float64)
+        if not np.isfinite(pixels).all():
+            raise ValueError("it has pixels that are not finite numbers (NaN or infinite)")
         most = next((most for most in (1.0, 255.0) if pixels.max() <= most), 65_535.0)
         if image.mode.startswith("I;16"):
             most = 65_535.0  # the mode says so; the others only show it by their largest value

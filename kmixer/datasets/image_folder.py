@@ -60,6 +60,25 @@ def load(folder, image_size=None, progress=None):
     )
 
 
+def check(folder):
+    """Refuse a folder without an image in each class; of each, only the first is opened.
+
+    Raises:
+        DataError: see `load`.
+    """
+    roots = _roots(folder)
+    for root in roots:
+        for name in _class_names(roots):
+            walk = os.walk(root / name)
+            images = (Path(at) / file for at, _, files in walk for file in files if is_image(file))
+            if not any(map(_try_describe, images)):
+                raise _no_images(root / name)
+
+
+def _no_images(folder):
+    return DataError(f"{folder}: no readable images in this class folder")
+
+
 def _flat_split(split, folder):
     count = max(round(TEST_SHARE * len(split)), int(split.labels.max()) + 1)
     return stratified(split.labels, count, 0, f"{folder}: the test set")
@@ -104,7 +123,7 @@ def _list(root, class_names):
             for path, found in zip(files, pool.map(_try_describe, files), strict=True):
                 _add(listing, path, label, found, skipped)
             if label not in listing.labels[-1:]:
-                raise DataError(f"{root / name}: no readable images in this class folder")
+                raise _no_images(root / name)
     listing.notes += [f"{root}: {count} {what}" for what, count in sorted(skipped.items())]
     return listing
 
@@ -172,7 +191,7 @@ def _decode(listing, size, grey, progress):
 def _check_decoded(listing, labels, good):
     if good.all():
         return
-    listing.notes.append(f"{(~good).sum()} images skipped (truncated or damaged)")
+    listing.notes.append(f"{(~good).sum()} images skipped (truncated, damaged, or with NaN pixels)")
     for label in np.setdiff1d(labels, labels[good]):
         bad = listing.paths[int(np.flatnonzero(labels == label)[0])]
-        raise DataError(f"{bad.parent}: no readable images in this class folder")
+        raise _no_images(bad.parent)

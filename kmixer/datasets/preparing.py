@@ -1,18 +1,13 @@
 """One process at a time prepares a data set; the others wait for it."""
 
+import math
 import sys
-from contextlib import contextmanager
 
-from .. import atomic
-from ..errors import DataError
+from ..lock import only_one
 
 
-@contextmanager
 def alone(name, folder):
     """Hold the lock of a data set's preparation; wait for it as long as another process holds it.
-
-    The system takes it from a process that dies. Where there are no such locks (Windows), none is
-    held.
 
     Args:
         name: of the data set, such as `mnist/3.0.1`.
@@ -21,23 +16,8 @@ def alone(name, folder):
     Raises:
         KmixerError: nothing can be written in the folder.
     """
-    try:
-        import fcntl
-    except ImportError:
-        yield
-        return
-    with _lock_file(name, folder) as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(f"{name}: waiting for another process that prepares it", file=sys.stderr)
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
+    def waiting(holder):
+        print(f"{name}: waiting for {holder}, which prepares it", file=sys.stderr)
 
-def _lock_file(name, folder):
-    atomic.make_folder(folder)
-    try:
-        return (folder / f".{name.replace('/', '-')}.lock").open("a")
-    except OSError as error:
-        raise DataError(f"{name}: {folder} cannot be written: {error.strerror}") from None
+    return only_one(folder, math.inf, f".{name.replace('/', '-')}.lock", waiting)

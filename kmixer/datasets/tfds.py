@@ -1,21 +1,25 @@
 """Data sets of TensorFlow Datasets, by name."""
 
+import json
 import os
 import socket
 import sys
 from contextlib import redirect_stdout, suppress
+from pathlib import Path
 from threading import Thread
 from urllib.parse import urlparse
 from urllib.request import getproxies
 
 import numpy as np
 
+from .. import atomic
 from ..errors import DataError, nearest
 from ..quietly import import_tensorflow
 from .dataset import Dataset, Split, data_folder
 from .preparing import alone
 
 PROBE_SECONDS = 5
+SEAL = "kmixer-checksums.json"  # of the files of a data set, taken when it was prepared
 
 
 def load(name, folder=None, image_size=None):
@@ -83,6 +87,7 @@ def _prepared(builder, name, folder):
     but of two that rename to one name, one fails.
     """
     if builder.is_prepared():
+        _check_sealed(name, Path(builder.data_dir))
         return builder
     _check_network(builder, name, folder)
     with alone(builder.info.full_name, folder):
@@ -98,6 +103,30 @@ def _prepare(builder, name, folder):
             builder.download_and_prepare()
     except Exception as error:
         raise DataError(f"tfds:{name}: preparing it in {folder} failed: {_line(error)}") from None
+    prepared = Path(builder.data_dir)
+    atomic.write_text(prepared / SEAL, json.dumps(atomic.checksums(prepared), indent=2))
+
+
+def _check_sealed(name, folder):
+    """Hold what kmixer has prepared against the checksums that it took then.
+
+    Of what TensorFlow Datasets has prepared by itself only the records have checksums.
+    """
+    path = folder / SEAL
+    if not path.is_file():
+        return
+    try:
+        sealed = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        sealed = {}
+    found = atomic.checksums(folder)
+    del found[SEAL]
+    differing = [file for file in found | sealed if found.get(file) != sealed.get(file)]
+    if differing:
+        raise DataError(
+            f"tfds:{name}: {folder / differing[0]} is not what was prepared; remove the folder"
+            f" {folder}, and it is prepared again"
+        )
 
 
 def _check_network(builder, name, folder):
@@ -146,14 +175,19 @@ def _read(builder, split, image_size):
             image = tf.cast(tf.round(tf.clip_by_value(image, 0, 255)), tf.uint8)
         return image, example["label"]
 
-    dataset = builder.as_dataset(split=split).map(resized, num_parallel_calls=tf.data.AUTOTUNE)
     try:
+        dataset = builder.as_dataset(split=split).map(resized, num_parallel_calls=tf.data.AUTOTUNE)
         pairs = [(image, label) for image, label in dataset.as_numpy_iterator()]
     except tf.errors.OpError as error:
         raise DataError(
-            f"tfds:{builder.name}: damaged: {_line(error)}; remove {builder.data_path} to have it"
-            " prepared anew"
+            f"tfds:{builder.name}: damaged in {builder.data_dir}: {_line(error)}; remove that"
+            " folder, and it is prepared again"
         ) from None
+    if len(pairs) != builder.info.splits[split].num_examples:
+        raise DataError(
+            f"tfds:{builder.name}: damaged in {builder.data_dir}: {len(pairs):,} images in {split},"
+            f" expected {builder.info.splits[split].num_examples:,}"
+        )
     if len({image.shape for image, _ in pairs}) > 1:
         raise DataError(
             f"tfds:{builder.name}: its images differ in size; give one with --image-size"

@@ -45,6 +45,7 @@ def export(evidence, name, quantize="none", *, out=None, max_drop=0.5, step=lamb
         )
     called = name if quantize == "none" else f"{name}-{quantize}"
     folder = Path(out or run.folder / "export") / called
+    evidence.model  # noqa: B018  # its weights are read before a process is started for them
     with ExitStack() as stack:
         staged = stack.enter_context(atomic.replacing_folder(folder, MANIFEST))
         images = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "images.npz"

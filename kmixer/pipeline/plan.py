@@ -32,6 +32,7 @@ class TrainingPlan:
             draws of the augmentation instead of pixels.
         label_smoothing: share of the label spread over all classes.
         first_epoch: to begin with, counted from 0.
+        first_step: of that epoch, counted from 0.
         own: (batch) → the rows of it that this process computes.
 
     Raises:
@@ -47,6 +48,7 @@ class TrainingPlan:
     resident: bool = False
     label_smoothing: float = 0.0
     first_epoch: int = 0
+    first_step: int = 0
     own: Callable = _whole
 
     def __post_init__(self):

@@ -23,8 +23,10 @@ def training_batches(plan):
         return plan.batch(order, uniforms, images, labels, tf.gather)
 
     epochs = tf.data.Dataset.range(plan.first_epoch, MOST_EPOCHS)
-    stream = epochs.flat_map(epoch_batches).map(
-        batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+    stream = (
+        epochs.flat_map(epoch_batches)
+        .skip(plan.first_step)
+        .map(batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     )
     return stream.prefetch(tf.data.AUTOTUNE)
 

@@ -23,7 +23,7 @@ def training_batches(plan):
 
     epochs = map(plan.epoch, itertools.count(plan.first_epoch))
     steps = (step for epoch in epochs for step in zip(*epoch, strict=True))
-    return _ahead(make, steps)
+    return _ahead(make, itertools.islice(steps, plan.first_step, None))
 
 
 def _take(array, indices):

@@ -10,9 +10,10 @@ from importlib.util import find_spec
 from ..artefacts import MANIFEST, load_artefact
 from ..errors import RunError, SettingsError
 from ..exporting.formats import FORMATS, QUANTIZATIONS, missing_modules
-from ..signals import terminations_as_errors
+from ..model_file import check_run
+from ..runs import load_run
 
-__all__ = ["build_app", "find_artefact", "listening", "run", "served_name"]
+__all__ = ["build_app", "check_name", "find_artefact", "listening", "run", "served_name"]
 
 # Which export of a run is served, if it has several: formats that are fast for single images first,
 # and of one format the one that gives the model's own answers.
@@ -42,10 +43,21 @@ def find_artefact(folder, say=lambda line: None):
         return load_artefact(folder)
     found = _exports(folder)
     if not found:
-        say(f"{folder} has no export that this machine can open; exporting it to TFLite")
-        _export(folder)
+        _export(folder, say)
         found = _exports(folder)
     return found[0]
+
+
+def check_name(name):
+    """Refuse a name, other than None, that does not fit into an address.
+
+    Raises:
+        SettingsError: see above.
+    """
+    if name is not None and not re.fullmatch(r"[\w.-]+", name):
+        raise SettingsError(
+            f"--name: received {name!r}, expected letters, digits, '.', '_' and '-'"
+        )
 
 
 def served_name(artefact, name=None):
@@ -54,10 +66,7 @@ def served_name(artefact, name=None):
     Raises:
         SettingsError: the name given is not.
     """
-    if name is not None and not re.fullmatch(r"[\w.-]+", name):
-        raise SettingsError(
-            f"--name: received {name!r}, expected letters, digits, '.', '_' and '-'"
-        )
+    check_name(name)
     return name or re.sub(r"[^\w.-]+", "-", artefact.manifest["run"]["name"]) or "model"
 
 
@@ -73,13 +82,21 @@ def _preference(artefact):
     return PREFERRED.index(manifest["format"]), QUANTIZATIONS.index(manifest["quantize"])
 
 
-def _export(folder):
+def _check(folder):
+    """Refuse a run that cannot be exported before a process is started for it."""
+    run = load_run(folder)
+    run.check_finished()
+    check_run(run)
+
+
+def _export(folder, say):
     """Export a run in a process of its own, which is told to stop when this one is."""
+    _check(folder)
+    say(f"{folder} has no export that this machine can open; exporting it to TFLite")
     command = [sys.executable, "-m", "kmixer_cli", "export", str(folder), "--format", "tflite"]
     child = subprocess.Popen([*command, "--quiet"], stderr=subprocess.PIPE, text=True)
     try:
-        with terminations_as_errors():
-            _, said = child.communicate()
+        _, said = child.communicate()
     except BaseException:
         child.terminate()  # it removes what is half done
         child.communicate()

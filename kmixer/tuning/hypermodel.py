@@ -4,7 +4,7 @@ import keras
 import keras_tuner
 
 from .. import callbacks as own_callbacks
-from .. import feed, pipeline, training
+from .. import feed, optim, pipeline, training
 from ..datasets import load_splits
 from ..resolving import resolve
 from .keras_tuner_space import hyperparameters
@@ -45,7 +45,7 @@ class MixerHyperModel(keras_tuner.HyperModel):
         model = training.check_model(settings, self.dataset)
         steps = training.steps_per_epoch(settings, self.dataset)
         trained = feed.with_images(settings, self.dataset, model)
-        training.compile_model(trained, settings, steps)
+        optim.compile_model(trained, settings, steps)
         return trained
 
     def fit(self, hp, model, *args, epochs=None, callbacks=(), **options):

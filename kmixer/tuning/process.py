@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 
-from .. import atomic, fresh
+from .. import atomic, checkpoint, fresh
 from ..errors import KmixerError
 from ..runs import load_run
 from . import record
@@ -100,7 +100,7 @@ class TrialProcess:
             return record.measure(load_run(self.folder), objective, self.folder)
         if self.stopped:
             return None
-        if self.said.get("infeasible") and not (self.folder / "checkpoint.npz").exists():
+        if self.said.get("infeasible") and not checkpoint.exists(self.folder):
             shutil.rmtree(self.folder, ignore_errors=True)
             return record.Outcome(record.INFEASIBLE, self.said["error"])
         return record.Outcome(record.FAILED, self._reason(), folder=str(self.folder))

@@ -5,18 +5,19 @@ from contextlib import nullcontext
 
 import keras
 
-from .. import atomic, distribution, settings_io, training
+from .. import atomic, checkpoint, distribution, settings_io, training
 from ..datasets import load_splits
 from ..errors import InterruptedRunError, RunError, SettingsError, describe
+from ..lock import only_one
 from ..resolving import resolve
 from ..signals import stop_requests
 from . import record
 from .journal import FILE, Journal
-from .lock import only_one
 from .loop import Loop
 from .plan import check_same
 
-HEAVY = ("model.keras", "checkpoint.npz")
+HEAVY = ("model.keras", checkpoint.NAME, checkpoint.PREVIOUS)
+PATIENCE_SECONDS = 15  # trials of a search that was killed end within a step
 DEFINITION = "search"
 
 
@@ -165,7 +166,7 @@ def run(plan, shares, watch):
     Raises:
         KmixerError: see `Search` and `Search.run`; another search works in the folder.
     """
-    with only_one(plan.folder) if plan.alone else nullcontext() as lock:
+    with only_one(plan.folder, PATIENCE_SECONDS) if plan.alone else nullcontext() as lock:
         search = Search(plan, shares)
         try:
             watch.known(search.engine.known())

@@ -110,7 +110,10 @@ class Space:
         """
         generator = random.Random(0)
         for searched in self.searched:
-            for value in searched.parameter.listed or [searched.parameter.max]:
+            for value in searched.parameter.listed or [
+                searched.parameter.min,
+                searched.parameter.max,
+            ]:
                 forced = {searched.name: value, **self._needed(searched)}
                 _check_possible(self, base, generator, forced, f"{searched.path}={value}")
 

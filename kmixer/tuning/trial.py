@@ -45,12 +45,12 @@ def _say(**message):
 def _train(job, folder):
     settings = settings_io.build(job["settings"])
     backend.select(settings.training.backend)
-    from .. import training
+    from .. import checkpoint, training
     from ..runs import load_run
 
     watcher = _watcher(job)
     told = {"watchers": [watcher], "announce": watcher.announce, "read_test": False}
-    if (folder / "checkpoint.npz").is_file():
+    if checkpoint.exists(folder):
         training.resume(load_run(folder), **told)
         return
     if folder.is_dir():  # killed before an epoch was whole
@@ -64,7 +64,7 @@ def _watcher(job):
     class Watcher(keras.callbacks.Callback):
         """Tells each epoch, and ends a trial that trains more slowly than is allowed."""
 
-        def announce(self, run, dataset, model):
+        def announce(self, run, dataset, model, place):
             self.run = run
             self.step = 0
 

@@ -1,0 +1,77 @@
+"""NumPy's .npz files, which are looked at before anything in them is read."""
+
+import math
+import zipfile
+import zlib
+
+import numpy as np
+
+SUFFIX = ".npy"
+BYTES_PER_BYTE = (
+    20  # that a file may unpack to; weights and pixels shrink little, zeros a thousandfold
+)
+HEADROOM = 16_000_000
+
+
+def read_arrays(path):
+    """Return the arrays of an .npz file by their names; nothing is unpickled.
+
+    Raises:
+        ValueError: it is no .npz file, damaged, holds a pickled object, or is much larger than it
+            looks.
+        OSError: it cannot be opened.
+    """
+    with open(path, "rb") as file:
+        if not zipfile.is_zipfile(file):
+            raise ValueError("damaged, or no .npz file")
+        try:
+            return _read_all(file)
+        except (zipfile.BadZipFile, EOFError, KeyError, RuntimeError, zlib.error) as error:
+            raise ValueError(f"damaged: {error}") from None
+
+
+def _read_all(file):
+    with zipfile.ZipFile(file) as archive:
+        _check_size(archive, file.seek(0, 2))
+        return {
+            info.filename.removesuffix(SUFFIX): _read(archive, info) for info in archive.infolist()
+        }
+
+
+def _check_size(archive, packed):
+    names = archive.namelist()
+    if len(set(names)) < len(names):
+        raise ValueError("damaged: it holds an array twice")
+    unpacked = sum(info.file_size for info in archive.infolist())
+    if unpacked > (most := BYTES_PER_BYTE * packed + HEADROOM):
+        raise ValueError(f"it would unpack to {unpacked:,} bytes, at most {most:,} are read")
+
+
+def _read(archive, info):
+    with archive.open(info) as member:
+        _check_header(member, info)
+    with archive.open(info) as member:
+        array = np.lib.format.read_array(member, allow_pickle=False)
+        rest = member.read()  # to the end, where the checksum is compared
+    if rest:
+        raise ValueError(f"damaged: {info.filename} goes on after its array")
+    return array
+
+
+def _check_header(member, info):
+    """Refuse an object, and a shape that the member cannot fill, before there is memory for it."""
+    try:
+        version = np.lib.format.read_magic(member)
+        shape, _, dtype = _HEADERS[version](member)
+    except Exception as error:  # NumPy parses it as Python's literals, which fail in many kinds
+        raise ValueError(f"damaged: {info.filename} is no array: {error}") from None
+    if dtype.hasobject:
+        raise ValueError("it holds a pickled object, which could run code; expected arrays only")
+    if math.prod(shape) * dtype.itemsize > info.file_size:
+        raise ValueError(f"damaged: {info.filename} has fewer bytes than its shape {shape} needs")
+
+
+_HEADERS = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}

@@ -1,0 +1,45 @@
+"""The run that the same command has begun before."""
+
+from pathlib import Path
+
+from . import settings_io
+from .errors import RunError
+from .folders import numbered
+from .runs import load_run
+
+
+def begun_run(settings, *, root, stem, name=None, out=None):
+    """Return the run of these settings that was begun where `create_run` would make one, or None.
+
+    Args:
+        settings: resolved `Settings`.
+        root: as of `create_run`, and so the others.
+        stem: where there is neither name nor out, the newest numbered run of these settings.
+        name: of the folder.
+        out: the folder itself.
+
+    Raises:
+        RunError: what is there under `name` or `out` is another run.
+    """
+    if not (out or name):
+        begun = (folder for folder in numbered(root, stem) if (folder / "config.yaml").is_file())
+        runs = (load_run(folder) for folder in begun)
+        return next((run for run in runs if not _difference(run.settings, settings)), None)
+    folder = Path(out) if out else Path(root) / name
+    if not (folder / "config.yaml").is_file():
+        return None
+    run = load_run(folder)
+    if key := _difference(run.settings, settings):
+        before, now = (settings_io.flat(s)[key] for s in (run.settings, settings))
+        raise RunError(
+            f"{folder}: begun with {key} {before!r}, received {now!r}; expected the same, or"
+            " another --name"
+        )
+    return run
+
+
+def _difference(one, other):
+    """Return the first key in which two settings differ, but for how often is saved, or None."""
+    one, other = settings_io.flat(one), settings_io.flat(other)
+    keys = [key for key in one | other if key != "training.checkpoint_every"]
+    return next((key for key in keys if one.get(key) != other.get(key)), None)
