@@ -228,4 +228,4 @@ def test_many_flipped_bytes(prepared_by_tfds, prepared_cifar, tmp_path, saw):
     ]
     flips, seen = map(sum, zip(*counts, strict=True))
     saw("damaged data", f"{flips:,} flipped bytes: {seen:,} refused, {flips - seen:,} in what says nothing"
-        " of the images (a file's time, a name's case), 0 taken for data")  # fmt: skip
+        " of the images (when and where it was packed), 0 taken for data")  # fmt: skip
