@@ -71,7 +71,7 @@ def save(run, model, place):
 
 def exists(folder):
     """Return whether a run folder holds a checkpoint, whole or not."""
-    return any((folder / name).is_file() for name in (NAME, PREVIOUS))
+    return any((folder / name).exists() for name in (NAME, PREVIOUS))
 
 
 def read_place(path):
@@ -89,7 +89,7 @@ def load(run, model):
     Raises:
         RunError: all that there are, are damaged or of another model.
     """
-    paths = [path for name in (NAME, PREVIOUS) if (path := run.folder / name).is_file()]
+    paths = [path for name in (NAME, PREVIOUS) if (path := run.folder / name).exists()]
     problems = []
     for path in paths:
         try:

@@ -96,6 +96,16 @@ def pickled(run):
     np.savez(run / "checkpoint.npz", state=np.array([{}], object))
 
 
+def alone(change):
+    """Return a change of the newest checkpoint that leaves no other to fall back to."""
+
+    def both(run):
+        (run / "checkpoint.previous.npz").unlink()
+        change(run)
+
+    return both
+
+
 # What is broken: the change, the commands that have to notice.
 BROKEN = {
     "missing": (shutil.rmtree, ALL),
@@ -146,11 +156,11 @@ BROKEN = {
     "metrics of a word": (metrics(best="good"), FIGURES),
     "unfinished": (gone("metrics.json"), ("predict", "export", "serve", "compare", "report")),
     "finished": (lambda run: None, ("resume",)),
-    "checkpoint text": (text("checkpoint.npz", "checkpoint"), ("resume",)),
-    "checkpoint cut": (cut("checkpoint.npz", 0.6), ("resume",)),
-    "checkpoint flipped": (flipped("checkpoint.npz", 0.5), ("resume",)),
-    "checkpoint pickled": (pickled, ("resume",)),
-    "checkpoint a folder": (folder_instead("checkpoint.npz"), ("resume",)),
+    "checkpoint text": (alone(text("checkpoint.npz", "checkpoint")), ("resume",)),
+    "checkpoint cut": (alone(cut("checkpoint.npz", 0.6)), ("resume",)),
+    "checkpoint flipped": (alone(flipped("checkpoint.npz", 0.5)), ("resume",)),
+    "checkpoint pickled": (alone(pickled), ("resume",)),
+    "checkpoint a folder": (alone(folder_instead("checkpoint.npz")), ("resume",)),
     "trained on other images": (config(data_sha256="0" * 64), ("resume",)),
     "images gone": (setting("data", name="/no/such/images"), ("resume", "evaluate", "export", "serve")),
 }  # fmt: skip

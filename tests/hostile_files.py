@@ -207,6 +207,12 @@ def bomb_of_arrays(here):
         fill(archive, "stem/kernel.npy")
 
 
+def checkpoint(here):
+    """Return where the run's only checkpoint is to be."""
+    (here / "run" / "checkpoint.previous.npz").unlink()
+    return here / "run" / "checkpoint.npz"
+
+
 # Other files, with the command that reads them.
 OTHERS = {
     "a pickle in an .npz file": (pickled_array, ("import-weights", "weights.npz", "--size", "s32")),
@@ -214,7 +220,7 @@ OTHERS = {
     "a settings file that runs Python": (
         lambda here: (here / "s.yaml").write_text(f"model: {PYTHON}"), ("train", "{images}", "--config", "s.yaml")),
     "a checkpoint that is a pickle": (
-        lambda here: (here / "run" / "checkpoint.npz").write_bytes(pickle.dumps(Touch())), ("resume", "run")),
+        lambda here: checkpoint(here).write_bytes(pickle.dumps(Touch())), ("resume", "run")),
     "a checkpoint with a pickle": (
-        lambda here: np.savez(here / "run" / "checkpoint.npz", state=np.array([Touch()], object)), ("resume", "run")),
+        lambda here: np.savez(checkpoint(here), state=np.array([Touch()], object)), ("resume", "run")),
 }  # fmt: skip

@@ -41,10 +41,10 @@ def test_bad_input_is_refused_in_one_line(case, good, tmp_path, monkeypatch, cap
     monkeypatch.chdir(tmp_path)
     case.prepare(tmp_path, good)
     before = listing(tmp_path)
-    began = time.perf_counter()
+    began = time.process_time()  # whatever else the machine does
     with pytest.raises(SystemExit) as ended:
         main(good.words(case))
-    seconds = time.perf_counter() - began
+    seconds = time.process_time() - began
     check(case, ended.value.code, *capsys.readouterr())
     assert listing(tmp_path) == before
     assert seconds < MOST_SECONDS

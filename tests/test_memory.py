@@ -63,7 +63,7 @@ def test_memory_does_not_grow_after_the_third(tmp_path, backend, count, saw):
         pytest.skip(f"{backend} is not installed")
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, str(tmp_path), str(count)], capture_output=True, text=True,
-        env=os.environ | {"KERAS_BACKEND": backend}, timeout=1500, check=False,
+        env=os.environ | {"KERAS_BACKEND": backend, "OMP_NUM_THREADS": "1"}, timeout=1500, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     seen = json.loads(done.stdout.splitlines()[-1])
