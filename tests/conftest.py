@@ -21,6 +21,16 @@ backend.select(os.environ.get("KERAS_BACKEND", "tensorflow"))
 ROOT = Path(__file__).parent.parent
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _nothing_compiled_is_kept():
+    """JAX keeps what it has compiled, gigabytes of it over all test files."""
+    yield
+    if os.environ["KERAS_BACKEND"] == "jax":
+        import jax
+
+        jax.clear_caches()
+
+
 @pytest.fixture(scope="session")
 def image_folder(tmp_path_factory):
     """The images of `halves`: 60 + 20 a class."""
