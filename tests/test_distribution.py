@@ -128,7 +128,7 @@ def test_one_of_two_processes_is_killed_both_end_and_the_run_resumes(
     run = tmp_path / "run"
     processes = _processes(_train(image_folder, run, epochs=3000))
     until = time.monotonic() + 120
-    while not (run / "checkpoint.npz").exists() and time.monotonic() < until:
+    while not (run / "history.csv").exists() and time.monotonic() < until:
         time.sleep(0.1)
     processes[killed].send_signal(signal.SIGKILL)
     began = time.monotonic()
