@@ -5,18 +5,16 @@ checksums in it tell a damaged one.
 """
 
 import json
-import math
-import zipfile
 from dataclasses import asdict, dataclass, field
 
 import numpy as np
 from keras import ops
 
 from . import atomic
+from .arrays import read_arrays
 from .errors import DivergedError, RunError
 from .layers import ResidentImages
 
-HEADROOM = 64_000_000  # bytes, for the history
 NAME, PREVIOUS = "checkpoint.npz", "checkpoint.previous.npz"
 
 
@@ -75,9 +73,13 @@ def exists(folder):
 
 
 def read_place(path):
-    """Return the `Place` in a checkpoint."""
-    with np.load(path, allow_pickle=False) as file:
-        return Place(**json.loads(file["state"].tobytes()))
+    """Return the `Place` in a checkpoint.
+
+    Raises:
+        ValueError: it is damaged, or no checkpoint.
+        OSError: it cannot be opened.
+    """
+    return _place(read_arrays(path))
 
 
 def load(run, model):
@@ -94,8 +96,8 @@ def load(run, model):
     for path in paths:
         try:
             place, weights, metrics = _read(path, _variables(model))
-        except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile, EOFError) as error:
-            problems.append(f"{path}: damaged: {error}")
+        except (OSError, ValueError) as error:
+            problems.append(f"{path}: {error}")
             continue
         _assign(_variables(model), weights)
         place.note = f"{problems[0]}; going on from {path.name}" if problems else None
@@ -124,23 +126,20 @@ def _variables(model):
 
 
 def _read(path, variables):
-    _check_size(path, variables)
-    place = read_place(path)
-    with np.load(path, allow_pickle=False) as file:
-        weights, metrics = (
-            [file[f"{kind}{i}"] for i in range(sum(name.startswith(kind) for name in file.files))]
-            for kind in "vm"
-        )
+    arrays = read_arrays(path)
+    weights, metrics = (
+        [arrays[name] for i in range(len(arrays)) if (name := f"{kind}{i}") in arrays]
+        for kind in "vm"
+    )
     _check(path, variables, weights)
-    return place, weights, metrics
+    return _place(arrays), weights, metrics
 
 
-def _check_size(path, variables):
-    most = 2 * sum(math.prod(v.shape) * 8 for v in variables) + HEADROOM
-    with zipfile.ZipFile(path) as archive:
-        size = sum(info.file_size for info in archive.infolist())
-    if size > most:
-        raise RunError(f"{path}: it would unpack to {size:,} bytes, more than the model can need")
+def _place(arrays):
+    try:
+        return Place(**json.loads(arrays["state"].tobytes()))
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"damaged: its state cannot be read: {error}") from None
 
 
 def _check(path, variables, arrays):
