@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from .terminal import Backend, DataDir, Json, Quiet, Set, Terminal
+from .terminal import Backend, DataDir, Json, Quiet, Set, Terminal, folder_name
 
 
 def finetune(
@@ -29,7 +29,9 @@ def finetune(
     backend: Backend = None,
     data_dir: DataDir = None,
     assignments: Set = None,
-    name: Annotated[str | None, typer.Option(help="Of the run folder.")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Of the run folder.", callback=folder_name)
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="The run folder itself.")] = None,
     quiet: Quiet = False,
     as_json: Json = False,

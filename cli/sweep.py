@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .terminal import Backend, DataDir, Json, Quiet, Set, Terminal
+from .terminal import Backend, DataDir, Json, Quiet, Set, Terminal, folder_name
 
 POLL_SECONDS = 0.2
 
@@ -28,7 +28,8 @@ def sweep(
     backend: Backend = None,
     data_dir: DataDir = None,
     name: Annotated[
-        str | None, typer.Option(help="Of the sweep's folder; default: <preset>-sweep.")
+        str | None,
+        typer.Option(help="Of the sweep's folder; default: <preset>-sweep.", callback=folder_name),
     ] = None,
     quiet: Quiet = False,
     as_json: Json = False,

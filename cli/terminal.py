@@ -2,6 +2,7 @@
 
 import json
 import os
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -21,6 +22,19 @@ Set = Annotated[
 DataDir = Annotated[
     str | None, typer.Option(help="Where prepared data sets lie; over TFDS_DATA_DIR.")
 ]
+
+
+def folder_name(name):
+    """Return the text of a `--name` option, if it is one of a folder, or None.
+
+    Raises:
+        SettingsError: it is empty, or leads elsewhere.
+    """
+    from kmixer.errors import SettingsError
+
+    if name is not None and (name in {"", ".."} or Path(name).name != name):
+        raise SettingsError(f"--name: received {name!r}, expected the name of a folder, no path")
+    return name
 
 
 WIDE = 120  # columns

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from .terminal import Backend, DataDir, Json, Quiet, Set, Terminal
+from .terminal import Backend, DataDir, Json, Quiet, Set, Terminal, folder_name
 
 # Which setting each flag sets.
 FLAGS = {
@@ -79,7 +79,7 @@ def train(
     backend: Backend = None,
     data_dir: DataDir = None,
     assignments: Set = None,
-    name: Annotated[str | None, _option("Of the run folder.", _RUN)] = None,
+    name: Annotated[str | None, _option("Of the run folder.", _RUN, callback=folder_name)] = None,
     out: Annotated[Path | None, _option("The run folder itself.", _RUN)] = None,
     tensorboard: Annotated[
         bool | None, _option("Write TensorBoard logs too.", _RUN, "--tensorboard")
@@ -177,7 +177,7 @@ def load_settings(dataset, preset, config, flags, assignments, base=None):
 
     if preset is None and config is None and dataset in settings_io.preset_names():
         preset = dataset
-    layers = [settings_io.read_preset(preset)] if preset else []
+    layers = [settings_io.read_preset(preset)] if preset is not None else []
     layers += [settings_io.read_file(config)] if config else []
     layers += [base] if base else []
     given = {path: value for path, value in flags.items() if value is not None}

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from .terminal import Backend, DataDir, Json, Quiet, Set, Terminal
+from .terminal import Backend, DataDir, Json, Quiet, Set, Terminal, folder_name
 
 CLOSING_SECONDS = 3600
 _SPACE, _BOUNDS, _MACHINES = "What is searched", "How long", "Where it runs"
@@ -75,7 +75,8 @@ def tune(
     backend: Backend = None,
     data_dir: DataDir = None,
     name: Annotated[
-        str | None, typer.Option(help="Of the search's folder; default: <preset>-tune.")
+        str | None,
+        typer.Option(help="Of the search's folder; default: <preset>-tune.", callback=folder_name),
     ] = None,
     quiet: Quiet = False,
     as_json: Json = False,

@@ -23,14 +23,15 @@ TRAIN = {
     "--steps-per-execution": ("0", "x", "1000000"),
     "--image-size": ("0", "-8", "x"),
     "--backend": ("tensorfow", "numpy"),
-    "--preset": ("fmnst", "../fmnist", "/etc/passwd"),
+    "--preset": ("", "fmnst", "../fmnist", "/etc/passwd"),
+    "--name": ("", "..", "a/b", "/tmp"),
     "--nonsense": ("1",),
 }
 OTHERS = {
     ("finetune", "run", "{images}"): {
         "--layer-decay": ("0", "2", "nan", "x"), "--freeze": ("nobody", "blocks.7", "blocks.3-1", "blocks.x"),
         "--image-size": ("0", "x"), "--epochs": ("0", "x"), "--learning-rate": ("-1", "nan", "x"),
-        "--preset": ("nobody",), "--config": ("nowhere.yaml",),
+        "--preset": ("nobody", ""), "--config": ("nowhere.yaml",), "--name": ("", "../x"),
     },
     ("resume", "run"): {"--nonsense": ("1",)},
     ("evaluate", "run"): {"--split": ("tset", ""), "--backend": ("theano",)},
@@ -47,13 +48,13 @@ OTHERS = {
     ("compare", "run"): {"--csv": ("run", "no/such/table.csv"), "--markdown": ("no/such/table.md",)},
     ("report", "run"): {"--out": ("run", "no/such/report.html"), "--backend": ("theano",)},
     ("sweep", "{images}", "--grid", "model.blocks=1,2"): {
-        "--preset": ("fmnst",), "--backend": ("theano",), "--config": ("nowhere.yaml",),
+        "--preset": ("fmnst",), "--backend": ("theano",), "--config": ("nowhere.yaml",), "--name": ("", "a/b"),
     },
     ("tune", "{images}", "--search", "model.blocks=1,2"): {
         "--trials": ("0", "-1", "x"), "--budget": ("", "0s", "5", "10y", "-3m"), "--engine": ("grid", ""),
         "--tuner": ("nonsense", "tpe"), "--objective": ("val_acc", ""), "--max-params": ("0", "x"),
         "--max-seconds-per-epoch": ("x",), "--keep": ("0",), "--seed": ("-1",), "--workers": ("0",),
-        "--role": ("boss",), "--epochs": ("0", "x"), "--preset": ("fmnst",),
+        "--role": ("boss",), "--epochs": ("0", "x"), "--preset": ("fmnst",), "--name": ("", "a/b"),
         "--storage": ("nonsense://x",),
     },
     ("import-weights", "weights.npz"): {"--size": ("b17", "", "../b16")},

@@ -157,6 +157,7 @@ BROKEN = {
     "unfinished": (gone("metrics.json"), ("predict", "export", "serve", "compare", "report")),
     "finished": (lambda run: None, ("resume",)),
     "checkpoint text": (alone(text("checkpoint.npz", "checkpoint")), ("resume",)),
+    "checkpoint empty": (alone(text("checkpoint.npz", "")), ("resume",)),
     "checkpoint cut": (alone(cut("checkpoint.npz", 0.6)), ("resume",)),
     "checkpoint flipped": (alone(flipped("checkpoint.npz", 0.5)), ("resume",)),
     "checkpoint pickled": (alone(pickled), ("resume",)),

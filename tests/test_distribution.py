@@ -77,6 +77,22 @@ def test_a_batch_that_two_devices_cannot_share_is_made_even(image_folder, tmp_pa
     assert run.settings.data.batch_size == 14 and len(run.history) == 2
 
 
+@distributes
+def test_two_devices_go_on_within_an_epoch(image_folder, tmp_path):
+    words = [*_train(image_folder, tmp_path / "cut", epochs=6), "--checkpoint-every", "3"]
+    process = _begin(words, **TWO)
+    until = time.monotonic() + 120
+    while not (tmp_path / "cut" / "history.csv").exists() and time.monotonic() < until:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 143, process.stderr.read()
+    assert 0 < len(load_run(tmp_path / "cut").history) < 6
+    assert _begin(["resume", tmp_path / "cut", "--quiet"], **TWO).wait(300) == 0
+    words[words.index(tmp_path / "cut")] = tmp_path / "whole"
+    assert _begin(words, **TWO).wait(300) == 0
+    assert _history(tmp_path / "cut") == _history(tmp_path / "whole")
+
+
 def test_torch_refuses_in_one_line(image_folder, tmp_path):
     if BACKEND != "torch":
         pytest.skip("torch alone refuses")
