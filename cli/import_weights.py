@@ -36,14 +36,17 @@ def import_weights(
 
     Example: kmixer import-weights Mixer-B_16.npz --size b16
     """
+    from kmixer.published import read_published
+
     from .train import start
 
+    published = read_published(file, size)  # before anything slow is imported
     start(backend)
     from kmixer import pretrained
 
     terminal = Terminal(quiet, as_json)
     run = pretrained.import_weights(
-        file, size, labels=labels, mean=mean, std=std, out=out,
+        published, size, labels=labels, mean=mean, std=std, out=out,
         command=_command(file, size, labels, mean, std),
     )  # fmt: skip
     _print(terminal, run)

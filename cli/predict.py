@@ -34,7 +34,7 @@ def predict(
     """
     from kmixer import atomic
     from kmixer.model_file import check_run
-    from kmixer.prediction import answers, find_images, probabilities
+    from kmixer.prediction import answers, find_images
     from kmixer.runs import load_run
 
     opened = load_run(run)
@@ -43,13 +43,8 @@ def predict(
     files = find_images(images)
     if csv:
         atomic.check_writable(csv)
-    from .train import start
-
-    start(backend or opened.settings.training.backend)
-    from functools import partial
-
     terminal = Terminal(quiet, as_json)
-    model = partial(probabilities, opened.load_model())
+    model = _model(opened, backend or opened.settings.training.backend)
     said = []
     with terminal.bar("predicting") as progress:
         for answer in answers(
@@ -58,6 +53,22 @@ def predict(
             said.append(answer)
             progress(len(said), len(files))
     _tell(terminal, said, opened.class_names, top, csv)
+
+
+def _model(run, backend):
+    """Return the run's model as a function of pixels; Keras is imported when there are some."""
+    from functools import cache
+
+    from kmixer.prediction import probabilities
+
+    from .train import start
+
+    @cache
+    def load():
+        start(backend)
+        return run.load_model()
+
+    return lambda pixels: probabilities(load(), pixels)
 
 
 def _tell(terminal, said, class_names, top, csv):

@@ -24,16 +24,18 @@ def report(
 
     Example: kmixer report saved_models/fmnist-1 --out report.html
     """
+    from kmixer import atomic
     from kmixer.comparison import common_folder, find_runs
 
     from .train import start
 
     terminal = Terminal(quiet, as_json)
     found = find_runs(runs, skipped=terminal.say)
+    path = out or (found[0].folder if len(found) == 1 else common_folder(found)) / "report.html"
+    atomic.check_writable(path)  # before anything slow is imported
     start(backend or found[0].settings.training.backend)
     from kmixer.report import write_report
 
-    path = out or (found[0].folder if len(found) == 1 else common_folder(found)) / "report.html"
     with terminal.bar("measuring") as progress:
         write_report(found, path, progress)
     terminal.say(f"{path}: {path.stat().st_size / 1e6:.1f} MB, {len(found)} run(s)")

@@ -111,35 +111,50 @@ def resume(
     """
     from contextlib import nullcontext
 
+    from kmixer.begun import check_unfinished
     from kmixer.lock import only_one
     from kmixer.runs import load_run
 
     opened = load_run(run)
+    check_unfinished(opened)
     # Before anything slow is imported, one of two commands leaves; where several processes train
     # one run together, only the first of them asks for it, later.
     alone = opened.settings.training.distribute == "none"
     with only_one(run) if alone else nullcontext():
+        dataset = read_data(opened.settings)
         start(opened.settings.training.backend)
         from kmixer import training
 
         def fit(watcher):
-            return training.resume(opened, watchers=[watcher], announce=watcher.announce)
+            return training.resume(
+                opened, dataset=dataset, watchers=[watcher], announce=watcher.announce
+            )
 
         show(fit, Terminal(quiet, as_json))
 
 
 def train_and_show(preset, settings, name, out, terminal, go_on=False):
     """Train a new run with these settings, or go on with the one that was begun; see `show`."""
+    dataset = read_data(settings)
     start(settings.training.backend)
     from kmixer import training
 
     def fit(watcher):
         return training.train(
-            settings, preset=preset, command=command_line(), name=name, out=out, go_on=go_on,
-            watchers=[watcher], announce=watcher.announce,
+            settings, dataset=dataset, preset=preset, command=command_line(), name=name, out=out,
+            go_on=go_on, watchers=[watcher], announce=watcher.announce,
         )  # fmt: skip
 
     show(fit, terminal)
+
+
+def read_data(settings):
+    """Return the data set, read before anything slow is imported: it is where mistakes show."""
+    from kmixer.backend import choose
+    from kmixer.datasets import load_splits
+
+    choose(settings.training.backend)
+    return load_splits(settings.data)
 
 
 def show(fit, terminal):

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -33,8 +34,8 @@ def configured():
         return next(filter(find_spec, BACKENDS), BACKENDS[0])
 
 
-def select(name=None):
-    """Make `name` (or the configured backend) the one Keras uses in this process.
+def choose(name=None):
+    """Make `name` (or the configured backend) the one that Keras will use; imports nothing slow.
 
     Args:
         name: `"tensorflow"`, `"jax"`, `"torch"` or None for KERAS_BACKEND, then keras.json.
@@ -58,21 +59,29 @@ def select(name=None):
         return name
     _check_installed(name)
     os.environ["KERAS_BACKEND"] = name
-    _tame_tensorflow(name)
     return name
 
 
-def _tame_tensorflow(name):
-    """Import TensorFlow, if there is one, before Keras does: quietly, and off the accelerator.
+def select(name=None):
+    """Choose the backend and get ready for the import of Keras; see `choose`."""
+    name = choose(name)
+    with suppress(ImportError):
+        tame_tensorflow()
+    return name
 
-    Keras imports it under every backend where it is installed, to seed it; the accelerator belongs
-    to the backend that trains.
+
+def tame_tensorflow():
+    """Import TensorFlow before Keras does: quietly, and off the accelerator of another backend.
+
+    Keras imports it under every backend where it is installed, to seed it.
+
+    Raises:
+        ImportError: it is not installed.
     """
-    try:
-        tensorflow = import_tensorflow()
-    except ImportError:
+    if "tensorflow" in sys.modules:
         return
-    if name != "tensorflow":
+    tensorflow = import_tensorflow()
+    if configured() != "tensorflow":
         tensorflow.config.set_visible_devices([], "GPU")
 
 

@@ -1,4 +1,4 @@
-"""The run that the same command has begun before."""
+"""Runs that were begun before: the one of the same command, and whether it can be gone on with."""
 
 from pathlib import Path
 
@@ -43,3 +43,15 @@ def _difference(one, other):
     one, other = settings_io.flat(one), settings_io.flat(other)
     keys = [key for key in one | other if key != "training.checkpoint_every"]
     return next((key for key in keys if one.get(key) != other.get(key)), None)
+
+
+def check_unfinished(run):
+    """Refuse a run that no training goes on with.
+
+    Raises:
+        RunError: it is finished, or its weights were imported.
+    """
+    if run.imported:
+        raise RunError(f"{run.folder}: its weights were imported; there is no training to resume")
+    if run.finished:
+        raise RunError(f"{run.folder}: finished; there is nothing to resume")

@@ -2,25 +2,21 @@
 
 import math
 from collections import Counter
-from hashlib import file_digest
 from pathlib import Path
 
 import keras
-import ml_dtypes  # NumPy knows bfloat16 only after it
 import numpy as np
 
 from . import atomic, provenance, settings_io
 from .architecture import build_model
-from .arrays import read_arrays
 from .card import run_card
 from .errors import DataError
-from .layouts import LAYOUTS
-from .models import SIZES, mixer_size, size_key
+from .published import Published, few, read_published
 from .runs import create_run
+from .sizes import SIZES, mixer_size
 
 FLOATS = ("float16", "bfloat16", "float32", "float64")
 PAPER_SIDE, PAPER_CLASSES = 224, 1000
-MOST_NAMED = 3  # arrays of a kind in an error
 
 
 def import_weights(path, size, *, labels=None, mean=0.5, std=0.5, root="saved_models", out=None,
@@ -31,7 +27,7 @@ def import_weights(path, size, *, labels=None, mean=0.5, std=0.5, root="saved_mo
 
     Args:
         path: the original's `.npz` or timm's `.safetensors`, of 16-, 32- or 64-bit floats; kept as
-            float32.
+            float32. Or the `Published` that `read_published` made of it.
         size: a name that `kmixer.models.mixer_size` knows, such as `"B/16"`.
         labels: a text file of class names, one a line, in the order of the logits; default
             `class 0`, `class 1`, …
@@ -49,9 +45,9 @@ def import_weights(path, size, *, labels=None, mean=0.5, std=0.5, root="saved_mo
         DataError: the file or the labels cannot be read, or are not that Mixer's.
         RunError: the folder is taken or cannot be written.
     """
-    path, size = Path(path), size_key(size)
-    digest, arrays = _digest(path), _read(path)
-    layout = _layout(path, arrays)
+    published = path if isinstance(path, Published) else read_published(path, size)
+    path, size = published.path, published.size
+    arrays, layout = published.arrays, published.layout
     settings, shape, classes = _plan(arrays, layout, size, mean, std)
     _check_shapes(path, arrays, layout, size)
     class_names = _class_names(labels, classes)
@@ -59,7 +55,7 @@ def import_weights(path, size, *, labels=None, mean=0.5, std=0.5, root="saved_mo
     _assign(path, arrays, layout, model)
     imported = {
         "file": path.name,  # without the folder, which says nothing elsewhere
-        "sha256": digest,
+        "sha256": published.sha256,
         "layout": layout.name,
         "size": size,
         "parameters": model.count_params(),
@@ -81,54 +77,6 @@ def _info(command, input_shape):
         "dataset": None,
         "input_shape": list(input_shape),
     }
-
-
-def _digest(path):
-    try:
-        with open(path, "rb") as file:
-            return file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
-
-
-def _read(path):
-    """Return the file's arrays by their names; nothing is unpickled."""
-    if path.suffix not in READERS:
-        raise DataError(f"{path}: received {path.suffix!r}, expected one of {', '.join(READERS)}")
-    try:
-        return READERS[path.suffix](path)
-    except Exception as error:  # zipfile, zlib, NumPy and safetensors raise a dozen kinds here
-        reason = " ".join(str(error).split())[:200]
-        raise DataError(f"{path}: cannot be read: {reason}") from error
-
-
-def _npz(path):
-    return {name: _bfloat16(array) for name, array in read_arrays(path).items()}
-
-
-def _bfloat16(array):
-    """Return what NumPy stores of bfloat16, two nameless bytes, as bfloat16."""
-    return array.view(ml_dtypes.bfloat16) if array.dtype.str == "|V2" else array
-
-
-def _safetensors(path):
-    from safetensors.numpy import load_file
-
-    return load_file(path)
-
-
-READERS = {".npz": _npz, ".safetensors": _safetensors}
-
-
-def _layout(path, arrays):
-    """Return the layout whose names the file has."""
-    for layout in LAYOUTS:
-        if any(layout.file_name(name) in arrays for name in ("stem/kernel", "head/kernel")):
-            return layout
-    raise DataError(
-        f"{path}: no stem/kernel of the original's and no stem.proj.weight of timm's among its"
-        f" {len(arrays)} arrays{': ' * bool(arrays)}{_few(arrays)}"
-    )
 
 
 def _plan(arrays, layout, size, mean=0.5, std=0.5):
@@ -157,7 +105,7 @@ def _check_shapes(path, arrays, layout, size):
     if not found:
         return
     other = _fitting(arrays, layout)
-    kinds = "; ".join(f"{kind}: {_few(names)}" for kind, names in found.items())
+    kinds = "; ".join(f"{kind}: {few(names)}" for kind, names in found.items())
     fix = f"; they fit --size {other}" if other else ""
     raise DataError(f"{path}: its arrays are not those of size {size}: {kinds}{fix}")
 
@@ -189,12 +137,6 @@ def _misfits(arrays, layout, size):
 
 def _times(shape):
     return "×".join(map(str, shape)) or "a single value"
-
-
-def _few(names):
-    names = list(names)
-    more = len(names) - MOST_NAMED
-    return ", ".join(names[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _assign(path, arrays, layout, model):

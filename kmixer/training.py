@@ -6,7 +6,7 @@ import keras
 
 from . import atomic, backend, checkpoint, distribution, evaluation, figures, finetuning, provenance
 from .architecture import build_model
-from .begun import begun_run
+from .begun import begun_run, check_unfinished
 from .card import run_card
 from .datasets import load_splits
 from .errors import RunError, SettingsError
@@ -18,13 +18,15 @@ from .runs import create_run
 from .signals import stop_requests
 
 
-def train(settings, *, preset=None, command="kmixer.train(...)", root="saved_models", name=None,
-          out=None, go_on=False, watchers=(), announce=None, read_test=True):  # fmt: skip
+def train(settings, *, dataset=None, preset=None, command="kmixer.train(...)", root="saved_models",
+          name=None, out=None, go_on=False, watchers=(), announce=None,
+          read_test=True):  # fmt: skip
     """Train a classifier and write its run folder.
 
     Args:
         settings: `Settings`; what they leave open (mean, patch size, backend, …) is resolved from
             the data and written to config.yaml.
+        dataset: what `load_splits` returns for `settings.data`; by default it is loaded.
         preset: the preset's name, for the folder's name.
         command: what config.yaml says the run came from.
         root: where run folders go.
@@ -46,7 +48,7 @@ def train(settings, *, preset=None, command="kmixer.train(...)", root="saved_mod
     """
     backend.select(settings.training.backend)
     devices = distribution.find_devices(settings)
-    dataset = load_splits(settings.data)
+    dataset = dataset or load_splits(settings.data)
     settings = distribution.fitted(resolve(settings, dataset), devices)
     info = {
         "command": command,
@@ -63,26 +65,23 @@ def train(settings, *, preset=None, command="kmixer.train(...)", root="saved_mod
     run = begun_run(settings, **places) if go_on else None
     if run:
         told = {"watchers": watchers, "announce": announce, "read_test": read_test}
-        return run if run.finished else resume(run, **told)
+        return run if run.finished else resume(run, dataset=dataset, **told)
     with distribution.kept_or_thrown_away(devices, places) as places:
         run = create_run(settings, info, dataset.class_names, **places)
         return _fit(run, dataset, watchers, announce, read_test, devices)
 
 
-def resume(run, *, watchers=(), announce=None, read_test=True):
+def resume(run, *, dataset=None, watchers=(), announce=None, read_test=True):
     """Go on with an interrupted run from its newest checkpoint; the rest as `train`.
 
     Raises:
         RunError: the run is finished or was not trained, another process trains it, its checkpoints
             are damaged, or its data are no longer what they were.
     """
-    if run.imported:
-        raise RunError(f"{run.folder}: its weights were imported; there is no training to resume")
+    check_unfinished(run)
     backend.select(run.settings.training.backend)
     devices = distribution.find_devices(run.settings)
-    if run.finished:
-        raise RunError(f"{run.folder}: finished; there is nothing to resume")
-    dataset = load_splits(run.settings.data)
+    dataset = dataset or load_splits(run.settings.data)
     if dataset.fingerprint() != run.info["data_sha256"]:
         raise RunError(
             f"{run.folder}: trained on other images than {run.settings.data.name} holds now"

@@ -16,8 +16,8 @@ CLI = sorted((ROOT / "cli").rglob("*.py"))
 # Each rank may import from those below it, never from one above.
 RANKS = [
     {"errors", "counters", "sampling", "provenance", "quietly", "layouts", "timing"},
-    {"atomic", "arrays", "graph_file", "weights_file"},
-    {"lock"},
+    {"atomic", "arrays", "backend", "sizes", "graph_file", "weights_file"},
+    {"lock", "published"},
     {
         "artefacts",
         "fresh",
@@ -25,7 +25,6 @@ RANKS = [
         "metrics",
         "folders",
         "config",
-        "backend",
         "datasets",
         "layers",
     },

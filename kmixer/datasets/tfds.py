@@ -13,8 +13,8 @@ from urllib.request import getproxies
 import numpy as np
 
 from .. import atomic
+from ..backend import tame_tensorflow
 from ..errors import DataError, nearest
-from ..quietly import import_tensorflow
 from .dataset import Dataset, Split, data_folder
 from .preparing import alone
 
@@ -49,7 +49,7 @@ def load(name, folder=None, image_size=None):
 def _builder(name, folder):
     os.environ.setdefault("TFDS_GCS_DISABLED", "1")
     try:
-        import_tensorflow()
+        tame_tensorflow()
         import tensorflow_datasets as tfds
     except ImportError as error:
         raise DataError(
