@@ -123,16 +123,19 @@ def show(
 
     Example: kmixer data show fmnist --out augmentation.png
     """
+    from kmixer import atomic, datasets
+
     from .train import load_settings, start
 
     flags = {"data.dir": data_dir}
     _, settings = load_settings(name, preset, None, flags, assignments)
-    start()
-    from kmixer import datasets, showcase
-
+    atomic.check_writable(out)  # this and the data before anything slow is imported
     terminal = Terminal(quiet, as_json)
     with terminal.bar("reading") as progress:
         dataset = datasets.load(name, data_dir, settings.data.image_size, progress)
+    start()
+    from kmixer import showcase
+
     chosen = settings.augment if preset or assignments else showcase.VISIBLE
     rows = showcase.save_augmentations(dataset.train, chosen, out, count, seed)
     terminal.say(f"{out}: {count} images, rows: {', '.join(rows)}")

@@ -24,8 +24,12 @@ def models(
 
     Example: kmixer models b16 --image-size 224 --classes 1000
     """
+    from kmixer import atomic
+
     from .train import start
 
+    if name is not None and out is not None:
+        atomic.check_writable(out)  # before anything slow is imported
     start()
     from kmixer import catalogue
 

@@ -21,7 +21,7 @@ def replacing(path, keep=None):
         RunError: the disk is full or the file cannot be written; `path` is as it was.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
+    temporary = _beside(path, f"tmp{path.suffix}")
     try:
         yield temporary
         _sync(temporary, os.O_RDWR)
@@ -51,7 +51,7 @@ def replacing_folder(folder, mark):
         raise RunError(f"{folder}: already there, and it holds no {mark}; choose another --out")
     make_folder(folder.parent)
     temporary, old = (
-        folder.with_name(f".{folder.name}.{os.getpid()}.{kind}") for kind in ("tmp", "old")
+        folder.parent / f".{folder.name}.{os.getpid()}.{kind}" for kind in ("tmp", "old")
     )
     try:
         temporary.mkdir()
@@ -109,15 +109,19 @@ def check_writable(path):
         RunError: a file cannot be written there.
     """
     path = Path(path)
-    probe = path.with_name(f".{path.stem}.{os.getpid()}.probe")
+    probe = _beside(path, "probe")
     try:
-        if path.is_dir():
-            raise IsADirectoryError(21, "it is a folder")
         probe.touch()
     except OSError as error:
         raise RunError(f"{path}: cannot be written: {error.strerror or error}") from None
     finally:
         probe.unlink(missing_ok=True)
+
+
+def _beside(path, kind):
+    if path.is_dir():
+        raise RunError(f"{path}: cannot be written: it is a folder")
+    return path.with_name(f".{path.stem}.{os.getpid()}.{kind}")
 
 
 def make_folder(path):

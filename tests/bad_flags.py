@@ -35,7 +35,7 @@ OTHERS = {
     },
     ("resume", "run"): {"--nonsense": ("1",)},
     ("evaluate", "run"): {"--split": ("tset", ""), "--backend": ("theano",)},
-    ("predict", "run", "{images}"): {"--top": ("0", "-1", "x"), "--csv": ("run", "no/such/folder.csv"),
+    ("predict", "run", "{images}"): {"--top": ("0", "-1", "x"), "--csv": ("run", ".", "no/such/folder.csv"),
                                      "--backend": ("theano",)},
     ("export", "run", "--format", "tflite"): {
         "--format": ("pickle", ""), "--quantize": ("int3", ""), "--max-drop": ("-1", "x"), "--data": ("nowhere",),
@@ -45,8 +45,8 @@ OTHERS = {
         "--batch-wait": ("-1", "2000", "x"), "--max-body": ("0", "x"), "--name": ("a/b", "", "../x"),
         "--host": ("256.256.256.256",),
     },
-    ("compare", "run"): {"--csv": ("run", "no/such/table.csv"), "--markdown": ("no/such/table.md",)},
-    ("report", "run"): {"--out": ("run", "no/such/report.html"), "--backend": ("theano",)},
+    ("compare", "run"): {"--csv": ("run", ".", "no/such/table.csv"), "--markdown": ("no/such/table.md",)},
+    ("report", "run"): {"--out": ("run", ".", "no/such/report.html"), "--backend": ("theano",)},
     ("sweep", "{images}", "--grid", "model.blocks=1,2"): {
         "--preset": ("fmnst",), "--backend": ("theano",), "--config": ("nowhere.yaml",), "--name": ("", "a/b"),
     },

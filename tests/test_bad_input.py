@@ -58,6 +58,21 @@ def check(case, code, printed, said):
     assert any(name.lower() in said.lower() for name in case.named), (case.named, said)
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["predict text.png", "import-weights weights.npz, cut", "train cifar10, prepared, cut",
+     "report run --out 'no/such/report.html'", "resume, finished"],
+)  # fmt: skip
+def test_what_needs_no_model_is_told_before_keras_is_imported(name, good, tmp_path):
+    case = next(case for case in CASES if case.id == name)
+    here = tmp_path / "here"
+    here.mkdir()
+    case.prepare(here, good)
+    done = kmixer(good.words(case), here)
+    check(case, done.code, done.stdout, done.stderr)
+    assert done.megabytes < LIGHT_MEGABYTES
+
+
 @pytest.mark.torture
 def test_bad_input_is_refused_as_fast_by_a_process(good, tmp_path, saw):
     """TensorFlow, where a mistake shows only in a model that is built, has its own start on top."""
