@@ -124,12 +124,14 @@ def show(
     Example: kmixer data show fmnist --out augmentation.png
     """
     from kmixer import atomic, datasets
+    from kmixer.backend import choose
 
     from .train import load_settings, start
 
     flags = {"data.dir": data_dir}
     _, settings = load_settings(name, preset, None, flags, assignments)
-    atomic.check_writable(out)  # this and the data before anything slow is imported
+    choose()
+    atomic.check_writable(out)  # this and the data before Keras is imported
     terminal = Terminal(quiet, as_json)
     with terminal.bar("reading") as progress:
         dataset = datasets.load(name, data_dir, settings.data.image_size, progress)

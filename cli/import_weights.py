@@ -36,12 +36,16 @@ def import_weights(
 
     Example: kmixer import-weights Mixer-B_16.npz --size b16
     """
+    from kmixer.backend import choose
     from kmixer.published import read_published
+    from kmixer.sizes import size_key
 
     from .train import start
 
-    published = read_published(file, size)  # before anything slow is imported
-    start(backend)
+    choose(backend)
+    size_key(size)
+    published = read_published(file)  # before anything slow is imported
+    start()
     from kmixer import pretrained
 
     terminal = Terminal(quiet, as_json)

@@ -33,6 +33,7 @@ def predict(
     Example: kmixer predict saved_models/fmnist-1 photo.png
     """
     from kmixer import atomic
+    from kmixer.backend import choose
     from kmixer.model_file import check_run
     from kmixer.prediction import answers, find_images
     from kmixer.runs import load_run
@@ -43,8 +44,9 @@ def predict(
     files = find_images(images)
     if csv:
         atomic.check_writable(csv)
+    choose(backend or opened.settings.training.backend)
     terminal = Terminal(quiet, as_json)
-    model = _model(opened, backend or opened.settings.training.backend)
+    model = _model(opened)
     said = []
     with terminal.bar("predicting") as progress:
         for answer in answers(
@@ -55,7 +57,7 @@ def predict(
     _tell(terminal, said, opened.class_names, top, csv)
 
 
-def _model(run, backend):
+def _model(run):
     """Return the run's model as a function of pixels; Keras is imported when there are some."""
     from functools import cache
 
@@ -65,7 +67,7 @@ def _model(run, backend):
 
     @cache
     def load():
-        start(backend)
+        start()
         return run.load_model()
 
     return lambda pixels: probabilities(load(), pixels)

@@ -149,12 +149,15 @@ def train_and_show(preset, settings, name, out, terminal, go_on=False):
 
 
 def read_data(settings):
-    """Return the data set, read before anything slow is imported: it is where mistakes show."""
+    """Return the data set, read before Keras is imported: it is where mistakes show.
+
+    Where several processes may train together they have to meet first; then it is None.
+    """
     from kmixer.backend import choose
     from kmixer.datasets import load_splits
 
     choose(settings.training.backend)
-    return load_splits(settings.data)
+    return load_splits(settings.data) if settings.training.distribute == "none" else None
 
 
 def show(fit, terminal):

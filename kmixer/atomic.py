@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from hashlib import file_digest
 from pathlib import Path
 
@@ -32,7 +32,7 @@ def replacing(path, keep=None):
     except OSError as error:
         raise RunError(f"{path}: cannot be written: {error.strerror or error}") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        _remove(temporary)
 
 
 @contextmanager
@@ -115,11 +115,17 @@ def check_writable(path):
     except OSError as error:
         raise RunError(f"{path}: cannot be written: {error.strerror or error}") from None
     finally:
-        probe.unlink(missing_ok=True)
+        _remove(probe)
+
+
+def _remove(path):
+    """Remove a file that may not be there, even where none can be."""
+    with suppress(OSError):
+        path.unlink()
 
 
 def _beside(path, kind):
-    if path.is_dir():
+    if os.path.isdir(path):  # Path.is_dir raises for a name that is too long
         raise RunError(f"{path}: cannot be written: it is a folder")
     return path.with_name(f".{path.stem}.{os.getpid()}.{kind}")
 

@@ -78,11 +78,10 @@ def tame_tensorflow():
     Raises:
         ImportError: it is not installed.
     """
-    if "tensorflow" in sys.modules:
-        return
     tensorflow = import_tensorflow()
     if configured() != "tensorflow":
-        tensorflow.config.set_visible_devices([], "GPU")
+        with suppress(RuntimeError):  # it has them already
+            tensorflow.config.set_visible_devices([], "GPU")
 
 
 def _check_installed(name):

@@ -122,13 +122,13 @@ def answers(model, paths, shape, *, invert=False, strict=False):
     remaining = iter(paths)
     while batch := list(islice(remaining, BATCH)):
         read = read_images(batch, shape, invert)
+        if strict:
+            read = [_raising(item) for item in read]
         pixels = [item for item in read if not isinstance(item, DataError)]
         said = deque(model(np.stack(pixels)) if pixels else ())
         for path, item in zip(batch, read, strict=True):
             if not isinstance(item, DataError):
                 yield Answer(path, said.popleft())
-            elif strict:
-                raise item
             else:
                 yield Answer(path, error=str(item))
 

@@ -13,7 +13,7 @@ from .card import run_card
 from .errors import DataError
 from .published import Published, few, read_published
 from .runs import create_run
-from .sizes import SIZES, mixer_size
+from .sizes import SIZES, mixer_size, size_key
 
 FLOATS = ("float16", "bfloat16", "float32", "float64")
 PAPER_SIDE, PAPER_CLASSES = 224, 1000
@@ -45,8 +45,9 @@ def import_weights(path, size, *, labels=None, mean=0.5, std=0.5, root="saved_mo
         DataError: the file or the labels cannot be read, or are not that Mixer's.
         RunError: the folder is taken or cannot be written.
     """
-    published = path if isinstance(path, Published) else read_published(path, size)
-    path, size = published.path, published.size
+    size = size_key(size)
+    published = path if isinstance(path, Published) else read_published(path)
+    path = published.path
     arrays, layout = published.arrays, published.layout
     settings, shape, classes = _plan(arrays, layout, size, mean, std)
     _check_shapes(path, arrays, layout, size)

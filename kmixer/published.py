@@ -9,7 +9,6 @@ import ml_dtypes  # NumPy knows bfloat16 only after it
 from .arrays import read_arrays
 from .errors import DataError
 from .layouts import LAYOUTS, Layout
-from .sizes import size_key
 
 MOST_NAMED = 3  # arrays of a kind in an error
 
@@ -20,36 +19,32 @@ class Published:
 
     Attributes:
         path: the file.
-        size: the Mixer's, a key of `kmixer.sizes.SIZES`.
         sha256: of the file.
         arrays: by the file's names.
         layout: the `Layout` of those names.
     """
 
     path: Path
-    size: str
     sha256: str
     arrays: dict
     layout: Layout
 
 
-def read_published(path, size):
+def read_published(path):
     """Read a file of published weights; nothing is unpickled.
 
     Args:
         path: the original's `.npz` or timm's `.safetensors`.
-        size: a name that `kmixer.sizes.mixer_size` knows, such as `"B/16"`.
 
     Returns:
-        A `Published`; whether the arrays are that size's is not looked at.
+        A `Published`; whether its arrays are a Mixer's is not looked at.
 
     Raises:
-        SettingsError: there is no such size.
         DataError: the file cannot be read, or is neither's.
     """
-    path, size = Path(path), size_key(size)
+    path = Path(path)
     digest, arrays = _digest(path), _read(path)
-    return Published(path, size, digest, arrays, _layout(path, arrays))
+    return Published(path, digest, arrays, _layout(path, arrays))
 
 
 def _digest(path):

@@ -46,7 +46,9 @@ OTHERS = {
         "--host": ("256.256.256.256",),
     },
     ("compare", "run"): {"--csv": ("run", ".", "no/such/table.csv"), "--markdown": ("no/such/table.md",)},
-    ("report", "run"): {"--out": ("run", ".", "no/such/report.html"), "--backend": ("theano",)},
+    ("report", "run"): {
+        "--out": ("run", ".", "no/such/report.html", "run/labels.txt/report.html", "x" * 300), "--backend": ("theano",),
+    },
     ("sweep", "{images}", "--grid", "model.blocks=1,2"): {
         "--preset": ("fmnst",), "--backend": ("theano",), "--config": ("nowhere.yaml",), "--name": ("", "a/b"),
     },
@@ -62,7 +64,7 @@ OTHERS = {
         "--mean": ("x",), "--std": ("x",),
     },
     ("models",): {"--image-size": ("0", "x"), "--classes": ("1", "x")},
-    ("models", "b16"): {"--classes": ("x",), "--out": ("no/such/picture.png", ".")},
+    ("models", "b16"): {"--classes": ("x",), "--out": ("no/such/picture.png", ".", "/dev/null/x.png")},
     ("benchmark", "{images}"): {"--steps": ("0", "x"), "--rounds": ("0",), "--only": ("nonsense",),
                                 "--preset": ("fmnst",)},
     ("data", "info", "{images}"): {"--image-size": ("0", "x")},

@@ -28,14 +28,17 @@ INTERRUPTIONS = {
 
 
 def main(job):
-    """Interrupt `job["times"]` trainings of the same settings, and compare each with a whole one."""
+    """Interrupt trainings of the same settings, and compare each with a whole one.
+
+    `job["times"]` of them, and so many more that `job["writing"]` were writing a checkpoint.
+    """
     root, generator = Path(job["root"]), random.Random(job["seed"])
     began = time.monotonic()
     assert end(begin(job, root / "whole")) == 0
     seconds = time.monotonic() - began
     seen = {"times": 0, "writing": 0, "slowest": 0.0, "problems": []}
     for number in range(2 * job["times"]):  # some are through before the signal comes
-        if seen["times"] < job["times"]:
+        if seen["times"] < job["times"] or seen["writing"] < job["writing"]:
             _interrupt_once(job, root, generator, seconds, number, seen)
     print(json.dumps(seen))
 
@@ -46,7 +49,8 @@ def _interrupt_once(job, root, generator, seconds, number, seen):
     child = begin(job, folder)
     at = generator.uniform(0.1, 0.9 * seconds)
     time.sleep(at)
-    writing = number % 3 == 0 and "SIGKILL" in names and _stop_while_writing(child, folder)
+    wanted = number % 2 == 0 and seen["writing"] < job["writing"]
+    writing = wanted and _stop_while_writing(child, folder)
     sent = time.monotonic()
     for name in names:
         os.kill(child, getattr(signal, name))

@@ -47,8 +47,8 @@ def test_answers_come_in_order_and_tell_which_file_is_bad(photos):
     said = list(prediction.answers(mean_pixel, files, (8, 8, 1)))
     assert [answer.error is None for answer in said] == [True, True, False, True]
     assert said[0].top(("a", "b"), 1) == [("a", pytest.approx(200 / 255, abs=0.01))]
-    with pytest.raises(DataError, match="damaged"):
-        list(prediction.answers(mean_pixel, files, (8, 8, 1), strict=True))
+    with pytest.raises(DataError, match="damaged"):  # and no model is asked
+        list(prediction.answers(pytest.fail, files, (8, 8, 1), strict=True))
 
 
 def test_many_files_are_answered_in_batches_without_losing_one(photos, monkeypatch):
