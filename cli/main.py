@@ -78,6 +78,7 @@ def main(arguments=None):
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
+    from kmixer.errors import InterruptedRunError
     from kmixer.signals import terminations_as_errors
 
     try:
@@ -91,7 +92,7 @@ def main(arguments=None):
     except BrokenPipeError:  # the reader, such as `head`, has gone
         sys.stderr.close()
         sys.exit(1)
-    except Exception as error:
+    except (Exception, InterruptedRunError) as error:
         if debug:
             traceback.print_exc()
         _fail(_describe(error), getattr(error, "exit_code", 1))

@@ -31,8 +31,12 @@ class DivergedError(KmixerError):
     exit_code = 3
 
 
-class InterruptedRunError(KmixerError):
-    """The training was stopped by a signal; `exit_code` is 128 + the signal's number."""
+class InterruptedRunError(BaseException):
+    """A signal came; `exit_code` is 128 + its number.
+
+    Like KeyboardInterrupt it is no `Exception`: it may be raised anywhere, and what reads a file
+    must not take it for damage.
+    """
 
     def __init__(self, message, signal_number):
         super().__init__(message)
@@ -42,7 +46,7 @@ class InterruptedRunError(KmixerError):
 def describe(error):
     """Return an exception as one line: kmixer's own in their words, others with their kind."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    if isinstance(error, KmixerError):
+    if isinstance(error, KmixerError | InterruptedRunError):
         return " ".join(lines)
     said = lines[0][:300] if lines else "no reason given"
     # Each backend has a type of its own for it, and torch none.

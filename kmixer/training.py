@@ -43,8 +43,8 @@ def train(settings, *, dataset=None, preset=None, command="kmixer.train(...)", r
         The finished `Run`; None in a process that helps another one, which writes the folder.
 
     Raises:
-        KmixerError: the data, the settings or the disk do not allow it, the loss diverged, or a
-            signal ended the training.
+        KmixerError: the data, the settings or the disk do not allow it, or the loss diverged.
+        InterruptedRunError: a signal ended the training.
     """
     backend.select(settings.training.backend)
     devices = distribution.find_devices(settings)

@@ -186,6 +186,15 @@ def test_a_signal_between_the_steps_is_heeded(tiny, tmp_path):
     assert training.resume(runs.load_run(tmp_path / "run")).metrics["epochs"] == 2
 
 
+def test_a_signal_while_weights_are_read_is_no_damage(trained_run, monkeypatch):
+    def interrupted(*_, **__):
+        raise InterruptedRunError("a signal", signal.SIGTERM)
+
+    monkeypatch.setattr("keras.Model.load_weights", interrupted)
+    with pytest.raises(InterruptedRunError):
+        trained_run.load_model()
+
+
 def test_mixed_float16_scales_the_loss_on_host_and_accelerator(tiny):
     from kmixer.architecture import build_model, put_before
     from kmixer.augment import RandomHorizontalFlip

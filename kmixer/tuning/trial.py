@@ -14,7 +14,7 @@ import traceback
 from pathlib import Path
 
 from .. import backend, settings_io
-from ..errors import KmixerError, SettingsError, describe
+from ..errors import InterruptedRunError, KmixerError, SettingsError, describe
 
 WARMUP_STEPS, LEAST_SECONDS = 3, 5.0
 
@@ -27,7 +27,7 @@ def main(path):
         os.sched_setaffinity(0, job["cores"])
     try:
         _train(job, Path(job["folder"]))
-    except Exception as error:
+    except (Exception, InterruptedRunError) as error:
         traceback.print_exc()  # for the log
         _say(error=describe(error), infeasible=isinstance(error, SettingsError))
         sys.exit(getattr(error, "exit_code", 1))
