@@ -18,7 +18,7 @@ ROWS = {
     **{
         f"resume {backend}": (
             f"a resumed run is identical, bit for bit ({backend})",
-            f"kill -9 at 50 random points, some of them while a checkpoint is written; {HARD}",
+            f"kill -9 at 50 random points, every third while a checkpoint is written; {HARD}",
             f"{KILLED} -k 'fifty and {backend}'",
         )
         for backend in ("tensorflow", "jax", "torch")
