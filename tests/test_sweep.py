@@ -82,7 +82,7 @@ def test_a_sweep_goes_on_after_ctrl_c_and_ends_with_the_comparison(
     )  # fmt: skip
     first = tmp_path / "saved_models" / "s" / "blocks=1"
     deadline = time.monotonic() + 120
-    while not (first / "checkpoint.npz").is_file() and process.poll() is None:
+    while not (first / "history.csv").is_file() and process.poll() is None:
         assert time.monotonic() < deadline or process.kill()
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
