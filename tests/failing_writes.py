@@ -45,17 +45,21 @@ def _problems(job, root, number):
 
 
 def _fail(root, number, count, said):
-    """Count this process's writes below a folder; let the N-th one find the disk full."""
-    seen = 0
+    """Count this process's writes below a folder; let the N-th one find the disk full.
+
+    It is still full when the same is tried again, as `zipfile` does to open a file.
+    """
+    seen, full = 0, None
 
     def write(path):
-        nonlocal seen
+        nonlocal seen, full
         if str(path).startswith(str(root)) and Path(path) not in (count, said):
             seen += 1
             if number is None:
                 with count.open("w") as file:
                     file.write(str(seen))
-            if seen == number:
+            full = path if seen == number else full
+            if path == full:
                 raise OSError(28, "No space left on device")
 
     def audit(event, arguments):
