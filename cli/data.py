@@ -134,11 +134,13 @@ def show(
     atomic.check_writable(out)  # this and the data before Keras is imported
     terminal = Terminal(quiet, as_json)
     with terminal.bar("reading") as progress:
-        dataset = datasets.load(name, data_dir, settings.data.image_size, progress)
+        sides = settings.data.image_size, settings.data.resize_size
+        dataset = datasets.load(name, data_dir, sides[0], progress, sides[1])
     start()
     from kmixer import showcase
 
-    chosen = settings.augment if preset or assignments else showcase.VISIBLE
+    asked = any(assignment.startswith("augment.") for assignment in assignments or ())
+    chosen = settings.augment if preset or asked else showcase.VISIBLE
     rows = showcase.save_augmentations(dataset.train, chosen, out, count, seed)
     terminal.say(f"{out}: {count} images, rows: {', '.join(rows)}")
     terminal.result({"file": str(out), "rows": rows})

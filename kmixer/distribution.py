@@ -171,7 +171,8 @@ def fitted(settings, devices):
     """Return resolved settings as the devices can train them.
 
     The batch becomes one that they share evenly: what is over is left out. On TensorFlow, whose
-    mirrored variables XLA cannot reach, `jit` is off.
+    mirrored variables XLA cannot reach, `jit` is off; and images that are mixed are mixed on the
+    host, because a device has its part of the batch alone, and partners lie in others.
 
     Raises:
         SettingsError: there are more devices than images, or gradients are to be accumulated on
@@ -179,7 +180,7 @@ def fitted(settings, devices):
     """
     if devices.count == 1:
         return settings
-    data, training = settings.data, settings.training
+    data, training, augment = settings.data, settings.training, settings.augment
     size = devices.even(data.batch_size)
     for name, images in (("batch_size", size), ("validation_size", data.validation_size)):
         if images < devices.count:
@@ -194,17 +195,31 @@ def fitted(settings, devices):
                 " devices: Keras cannot accumulate there"
             )
         training = training.model_copy(update={"jit": False})
+        if _mixed_apart(settings):
+            augment = augment.model_copy(update={"on": "host"})
     data = data.model_copy(update={"batch_size": size})
-    return settings.model_copy(update={"data": data, "training": training})
+    return settings.model_copy(update={"data": data, "training": training, "augment": augment})
 
 
-def check_batch(settings, devices):
-    """Refuse a batch that the devices cannot share: a run that is resumed on other devices.
+def _mixed_apart(settings):
+    """Whether TensorFlow's devices would each mix the images of their own part of a batch."""
+    augment = settings.augment
+    return augment.on == "accelerator" and bool(augment.mixup or augment.cutmix)
+
+
+def check_fit(settings, devices):
+    """Refuse what the devices cannot share: a run that is resumed on other devices.
 
     Raises:
-        SettingsError: it is no multiple of their number.
+        SettingsError: the batch is no multiple of their number, or images would be mixed within
+            each device's part of it.
     """
     size = settings.data.batch_size
+    if devices.count > 1 and keras.backend.backend() == "tensorflow" and _mixed_apart(settings):
+        raise SettingsError(
+            "augment.on: received 'accelerator' with mixup or cutmix, expected 'host' on several"
+            " of TensorFlow's devices; go on with one of them visible"
+        )
     if size != devices.even(size):
         raise SettingsError(
             f"data.batch_size: received {size}, expected a multiple of the {devices.count} devices"

@@ -68,7 +68,14 @@ def learning_rate_shares(model, decay):
 
     What comes after the blocks has all of it, each block `decay` times that of the block after it,
     and a stem that of the block it leads to (layer-wise decay, as in arXiv 2106.08254, appendix).
+
+    Raises:
+        SettingsError: the model has no blocks, and `decay` is not 1.
     """
+    if decay != 1 and not any(isinstance(layer, BLOCKS) for layer in model.layers):
+        raise SettingsError(
+            f"finetune.layer_decay: received {decay}, expected 1: this model has no blocks"
+        )
     shares, share = {}, 1.0
     for layer in reversed(model.layers):
         share *= decay if isinstance(layer, BLOCKS) else 1.0
@@ -80,14 +87,14 @@ def resizing(old, new):
     """Return the matrices that resize tokens, bilinearly, between two grids.
 
     Args:
-        old: (rows, columns) of the run's patches.
+        old: (rows, columns) of the run's patches; None: its model has no patches.
         new: of this model's.
 
     Returns:
         (down, up): down `(old tokens, new tokens)`, up `(new tokens, old tokens)`; None where the
-        grids agree.
+        grids agree, or a model has none.
     """
-    if old == new:
+    if old == new or None in (old, new):
         return None
     down, up = (
         np.kron(*(resize_weights(a, b, b) for a, b in zip(start, end, strict=True)))

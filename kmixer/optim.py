@@ -61,7 +61,9 @@ def _scale_by_path(optimizer, shares):
         for share, group in alike(zip(variables)):
             for name, factor in whole.items():
                 setattr(optimizer, name, factor * share)
-            decay([variable for (variable,) in group])
+            # torch refuses a list of none, which is what Keras would make of norms alone
+            if decayed := [v for (v,) in group if optimizer._use_weight_decay(v)]:
+                decay(decayed)
         for name, factor in whole.items():
             setattr(optimizer, name, factor)
 

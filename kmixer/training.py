@@ -86,7 +86,7 @@ def resume(run, *, dataset=None, watchers=(), announce=None, read_test=True):
         raise RunError(
             f"{run.folder}: trained on other images than {run.settings.data.name} holds now"
         )
-    distribution.check_batch(run.settings, devices)
+    distribution.check_fit(run.settings, devices)
     with distribution.writing(run, devices) as written:
         return _fit(written, dataset, watchers, announce, read_test, devices)
 

@@ -8,6 +8,7 @@ from kmixer import catalogue, figures, settings_io
 from kmixer.architecture import build_model
 from kmixer.diagram import diagram
 from kmixer.errors import SettingsError
+from kmixer.models import mixer_size
 
 pytestmark = pytest.mark.backends
 
@@ -18,6 +19,16 @@ pytestmark = pytest.mark.backends
 )
 def test_parameters_are_the_published_ones(name, parameters):
     assert catalogue.architecture(name).describe()["parameters"] == parameters
+
+
+@pytest.mark.parametrize("size", ["s32", "s16", "b32", "b16"])
+def test_the_papers_presets_have_the_papers_sizes(size):
+    model = settings_io.build(settings_io.read_preset(f"cifar10-{size}")).model
+    assert {key: getattr(model, key) for key in mixer_size(size)} == mixer_size(size)
+
+
+def test_nano_is_small():
+    assert catalogue.architecture("cifar10-nano").describe()["parameters"] <= 700_000
 
 
 def test_the_largest_takes_no_memory_for_its_weights():
@@ -68,3 +79,7 @@ def test_the_command(kmixer_cli, tmp_path):
     done = kmixer_cli("models", "fmnist", cwd=tmp_path)
     assert done.returncode == 0 and "Total params: 152,146" in done.stdout
     assert (tmp_path / "fmnist.png").is_file()
+    words = ("models", "b16", "--image-size", 224, "--classes", 1000)
+    done = kmixer_cli(*words, cwd=tmp_path)
+    assert done.returncode == 0 and "Total params: 59,880,472" in done.stdout
+    assert (tmp_path / "b16.png").is_file()

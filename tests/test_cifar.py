@@ -17,13 +17,16 @@ FORMATS = ["binary", "python"]
 
 
 class PythonTwo(pickle._Pickler):
-    """Writes byte strings as Python 2 does, and arrays under the old module's name."""
+    """Writes byte strings as Python 2 does, and a dtype's flags as the numbers of old NumPy."""
 
     def save_bytes(self, text):
         self.write(pickle.SHORT_BINSTRING + bytes([len(text)]) + text if len(text) < 256
                    else pickle.BINSTRING + len(text).to_bytes(4, "little") + text)  # fmt: skip
 
-    dispatch = pickle._Pickler.dispatch | {bytes: save_bytes}
+    def save_bool(self, flag):
+        self.save(int(flag))
+
+    dispatch = pickle._Pickler.dispatch | {bytes: save_bytes, bool: save_bool}
 
 
 def batch(number):
@@ -57,6 +60,7 @@ def write(path, layout, members, monkeypatch):
     return path
 
 
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("layout", FORMATS)
 def test_an_imported_archive_loads_under_its_name(layout, tmp_path, monkeypatch):
     members = {name: content(number, layout) for number, name in enumerate(NAMES)}
@@ -70,7 +74,7 @@ def test_an_imported_archive_loads_under_its_name(layout, tmp_path, monkeypatch)
     assert dataset.train.images[10_001, 0, :2].tolist() == [[11, 91, 171], [12, 92, 172]]
     assert dataset.train.labels[[10_001, 49_999]].tolist() == [2, 3]
     assert dataset.test.labels[0] == 5 and dataset.class_names[5] == "dog"
-    with pytest.raises(SettingsError, match="expected 32"):
+    with pytest.raises(SettingsError, match=r"expected 32.*--set data.resize_size=64"):
         datasets.load("cifar10", tmp_path, image_size=64)
 
 

@@ -203,17 +203,13 @@ def test_data_show_writes_a_png(kmixer_cli, tmp_path):
     done = kmixer_cli("data", "show", "fmnist", "--out", tmp_path / "a.png", "--count", 4, "--json")
     assert len(json.loads(done.stdout)["rows"]) == 9
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
-    one = kmixer_cli(
-        "data",
-        "show",
-        "fmnist",
-        "--out",
-        tmp_path / "b.png",
-        "--preset",
-        "fmnist-pyramid",
-        "--json",
-    )
-    assert json.loads(one.stdout)["rows"] == ["original", "RandomResizedCrop"]
+    show = ("data", "show", "fmnist", "--out", tmp_path / "b.png", "--json")
+    for words, rows in (
+        (("--preset", "fmnist-pyramid"), ["original", "RandomResizedCrop"]),
+        (("--set", "augment.horizontal_flip=1"), ["original", "RandomHorizontalFlip"]),
+        (("--set", "data.validation_size=100"), json.loads(done.stdout)["rows"]),
+    ):
+        assert json.loads(kmixer_cli(*show, *words).stdout)["rows"] == rows, words
 
 
 def test_presets_are_listed_and_printed(kmixer_cli):

@@ -172,6 +172,19 @@ def test_tfds_prepared_data_are_read(tmp_path):
     assert len(loaded.test) == 100
 
 
+def test_tfds_images_that_differ_are_cropped_not_squashed(tmp_path):
+    from oblong_tfds import Oblong
+
+    Oblong(data_dir=tmp_path).download_and_prepare()
+    with pytest.raises(DataError, match="differ in size; give one with --image-size"):
+        datasets.load("tfds:oblong", tmp_path)
+    for size in ({"image_size": 8}, {"resize_size": 8}):
+        images = datasets.load("tfds:oblong", tmp_path, **size).train.images
+        assert images.shape == (20, 8, 8, 3) and (images[:, :, 1:-1] == 255).all()
+    wanted = DataSettings(name="tfds:oblong", dir=str(tmp_path), resize_size=12)
+    assert datasets.load_splits(wanted).image_shape == (12, 12, 3)
+
+
 def test_some_classes_only_in_the_order_given():
     whole = datasets.load("fmnist")
     few = whole.with_classes(["Bag", "Trouser"])

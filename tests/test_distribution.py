@@ -10,7 +10,8 @@ import time
 import keras
 import pytest
 
-from kmixer.distribution import ALONE, Devices
+from kmixer.distribution import ALONE, Devices, check_fit
+from kmixer.errors import SettingsError
 from kmixer.runs import load_run
 
 pytestmark = pytest.mark.backends
@@ -75,6 +76,24 @@ def test_a_batch_that_two_devices_cannot_share_is_made_even(image_folder, tmp_pa
     assert done.wait(300) == 0, done.stderr.read()
     run = load_run(tmp_path / "run")
     assert run.settings.data.batch_size == 14 and len(run.history) == 2
+
+
+@distributes
+@pytest.mark.parametrize("mixing", ["mixup", "cutmix"])
+def test_images_are_mixed_with_their_labels_on_two_devices(image_folder, tmp_path, mixing):
+    """Where the images lie on the accelerator, too."""
+    for name in ("none", "auto"):
+        mixed = ("--set", f"augment.{mixing}.probability=1", "--set", "augment.on=accelerator")
+        done = _begin([*_train(image_folder, tmp_path / name, name), *mixed], **TWO)
+        assert done.wait(300) == 0, done.stderr.read()
+    _same(tmp_path / "none", tmp_path / "auto")
+    placed = load_run(tmp_path / "auto").settings.augment.on
+    assert placed == ("host" if BACKEND == "tensorflow" else "accelerator")
+    if BACKEND == "tensorflow":
+        alone = load_run(tmp_path / "none").settings
+        with pytest.raises(SettingsError, match=r"augment.on: received 'accelerator' with mixup"):
+            check_fit(alone, Devices(2))
+        check_fit(alone, ALONE)
 
 
 @distributes

@@ -75,6 +75,32 @@ def test_another_grid_by_hand_in_two_directions():
     assert np.allclose((up @ tokens.ravel()).reshape(4, 3), rows @ tokens)
 
 
+def test_a_block_on_another_grid_resizes_mixes_and_resizes_back():
+    """By Keras' own resizing of images, on grids that are not square."""
+    rng, old, new, hidden = np.random.default_rng(0), (2, 3), (5, 4), 7
+    few, many = np.prod(old), np.prod(new)
+    inner, out, bias = (
+        rng.normal(size=(few, hidden)),
+        rng.normal(size=(hidden, few)),
+        rng.random(few),
+    )
+
+    def resize(tokens, grid, size):
+        image = tokens.reshape(1, *grid, 1).astype("float32")
+        resized = keras.ops.image.resize(image, size, "bilinear", antialias=True)
+        return keras.ops.convert_to_numpy(resized).reshape(-1)
+
+    matrices = finetuning.resizing(old, new)
+    inner_new, out_new, bias_new = (
+        finetuning.on_new_grid(f"token_mixing/{path}", value, *matrices)
+        for path, value in (("hidden/kernel", inner), ("output/kernel", out), ("output/bias", bias))
+    )
+    tokens = rng.normal(size=many)
+    mixed = np.maximum(resize(tokens, new, old) @ inner, 0) @ out + bias
+    found = np.maximum(tokens @ inner_new, 0) @ out_new + bias_new
+    np.testing.assert_allclose(found, resize(mixed, old, new), atol=1e-5)
+
+
 def test_a_larger_image_of_one_colour_gives_the_same_answer(source):
     """Tokens that are all alike are mixed alike on every grid: nothing is lost in the resizing."""
     small = source.load_model()
@@ -167,6 +193,26 @@ def test_shares_of_the_learning_rate_by_hand():
     }  # fmt: skip
 
 
+def test_a_decay_by_blocks_needs_blocks(source, tmp_path):
+    mlp = start(source, "model={name: mlp}", "finetune=null")
+    run = training.train(mlp, root=tmp_path, name="mlp")
+    with pytest.raises(SettingsError, match=r"layer_decay: received 0.5, expected 1: .* no blocks"):
+        training.train(start(run, "finetune.layer_decay=0.5"), root=tmp_path)
+    assert [folder.name for folder in tmp_path.iterdir()] == ["mlp"]
+
+
+def test_a_share_that_only_a_norm_has_is_not_decayed():
+    """Keras on torch cannot decay a list of no weights, which a frozen stem before a norm leaves."""
+    chosen = {"name": "sgd", "weight_decay": 0.1, "learning_rate": 1.0, "momentum": 0.0}
+    settings = settings_io.build({"optimizer": chosen, "schedule": {"name": "constant"}})
+    norm, kernel = (keras.Variable([1.0], name=name) for name in ("gamma", "kernel"))
+    optimizer = build_optimizer(settings, 1, {norm.path: 0.5, kernel.path: 1.0})
+    optimizer.build([norm, kernel])
+    optimizer.apply([keras.ops.zeros(1)] * 2, [norm, kernel])
+    assert keras.ops.convert_to_numpy(norm) == 1
+    assert keras.ops.convert_to_numpy(kernel) == pytest.approx(0.9)
+
+
 @pytest.mark.parametrize("weight_decay", [0.0, 0.1])
 @pytest.mark.parametrize("name", ["sgd", "adam", "muon"])
 def test_each_weight_learns_and_decays_with_its_share(name, weight_decay):
@@ -213,6 +259,8 @@ def test_a_fine_tuning_is_resumed_without_the_run_it_started_from(source, tmp_pa
         ("finetune.freeze=[head]", "received 'head', expected .* the head starts afresh"),
         ("model.blocks=4", "has no weights mixer_block_3/"),
         ("model.hidden_dim=4", "stem/kernel has the shape"),
+        ("model={name: mlp}", "has no weights hidden_0/"),
+        ("model={name: shift_mlp, stages: [{patch_size: 2, dim: 6, mlp_dim: 9}]}", "has no weights "),
         ("finetune.run=nowhere", "nowhere: not a run folder"),
     ],
 )  # fmt: skip

@@ -38,6 +38,21 @@ def test_flat_folder_is_split_by_a_stratified_seeded_rule(tmp_path):
     assert "drawn as test set" in " ".join(first.notes)
 
 
+@pytest.mark.parametrize(("resize_size", "side"), [(None, 8), (8, 8), (6, 6), (12, 8)])
+def test_larger_images_are_brought_to_what_the_model_resizes_to(tmp_path, resize_size, side):
+    _flat(tmp_path)
+    loaded = datasets.load(str(tmp_path), resize_size=resize_size)
+    assert loaded.image_shape == (side, side, 3)
+
+
+@pytest.mark.parametrize(("resize_size", "side"), [(None, 8), (20, 20)])
+def test_images_that_differ_are_brought_to_it_too(tmp_path, resize_size, side):
+    _flat(tmp_path)
+    _save(tmp_path / "a" / "large.png", size=(40, 60))
+    loaded = datasets.load(str(tmp_path), resize_size=resize_size)
+    assert loaded.image_shape == (side, side, 3)
+
+
 def test_other_kinds_of_images_are_converted(tmp_path):
     _flat(tmp_path)
     Image.new("CMYK", (8, 8), (0, 0, 0, 255)).save(tmp_path / "a" / "cmyk.jpg")

@@ -25,7 +25,7 @@ def hidden(tmp_path):
 
 @pytest.mark.parametrize("backend", ["jax", "torch"])
 @pytest.mark.parametrize("place", ["host", "accelerator"])
-def test_a_training_and_its_evaluation(kmixer_cli, hidden, image_folder, tmp_path, backend, place):
+def test_a_training_and_what_follows_it(kmixer_cli, hidden, image_folder, tmp_path, backend, place):
     if not find_spec(backend):
         pytest.skip(f"{backend} is not installed")
     trained = kmixer_cli(
@@ -36,6 +36,13 @@ def test_a_training_and_its_evaluation(kmixer_cli, hidden, image_folder, tmp_pat
     assert json.loads(trained.stdout)["epochs"] == 1
     measured = kmixer_cli("evaluate", tmp_path / "run", "--json", env=hidden)
     assert measured.returncode == 0, measured.stderr
+    if place == "host":
+        tuned = ("finetune", tmp_path / "run", image_folder, "--epochs", 1, "--out", tmp_path / "2")
+        recipe = ("--set", "data.batch_size=16", "--set", "data.validation_size=20")
+        tested = next((image_folder / "test").rglob("*.png"))
+        for words in ((*tuned, *recipe), ("predict", tmp_path / "2", tested)):
+            done = kmixer_cli(*words, env=hidden)
+            assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize(

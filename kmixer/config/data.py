@@ -12,7 +12,11 @@ class DataSettings(Section):
         "fmnist", description="data set name, tfds:NAME or an image folder; null: imported weights"
     )
     dir: str | None = Field(None, description="where prepared data sets lie")
-    image_size: Count | None = Field(None, description="side in pixels; null: as stored")
+    image_size: Count | None = Field(
+        None,
+        description="side in pixels; null: as stored, or resize_size where images differ in size"
+        " or are larger",
+    )
     resize_size: Count | None = Field(
         None, description="smaller side that the model resizes images to; null: as they are"
     )

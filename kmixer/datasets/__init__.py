@@ -16,7 +16,7 @@ SHORT_NAMES = {
 }
 
 
-def load(name, folder=None, image_size=None, progress=None):
+def load(name, folder=None, image_size=None, progress=None, resize_size=None):
     """Load a data set.
 
     Args:
@@ -24,6 +24,8 @@ def load(name, folder=None, image_size=None, progress=None):
         folder: where TFDS and `kmixer data import` keep prepared data sets.
         image_size: side in pixels; None: as stored.
         progress: called with (done, total) while an image folder is decoded.
+        resize_size: to which images of an image folder or of TFDS are brought where they differ in
+            size or are larger, and `image_size` is None.
 
     Returns:
         A `Dataset` with uint8 images; `validation` is not cut yet.
@@ -37,11 +39,9 @@ def load(name, folder=None, image_size=None, progress=None):
         return _check_size(fashion_mnist.load(), image_size)
     if name == "cifar10" and cifar.kept(folder).is_file():
         return _check_size(cifar.load(folder), image_size)
-    if name in SHORT_NAMES:
-        return tfds.load(name, folder, image_size)
-    if name.startswith("tfds:"):
-        return tfds.load(name.removeprefix("tfds:"), folder, image_size)
-    return image_folder.load(name, image_size, progress)
+    if name in SHORT_NAMES or name.startswith("tfds:"):
+        return tfds.load(name.removeprefix("tfds:"), folder, image_size, resize_size)
+    return image_folder.load(name, image_size, progress, resize_size)
 
 
 def check_name(name):
@@ -71,7 +71,7 @@ def _is_folder(name):
 
 def load_splits(data):
     """Load the data set that `DataSettings` name, of it what they keep, and cut validation off."""
-    dataset = load(data.name, data.dir, data.image_size)
+    dataset = load(data.name, data.dir, data.image_size, resize_size=data.resize_size)
     if data.classes:
         dataset = dataset.with_classes(data.classes)
     dataset = dataset.with_validation(data.validation_size, data.split_seed)
@@ -85,6 +85,7 @@ def _check_size(dataset, image_size):
     if image_size not in (None, side):
         raise SettingsError(
             f"data.image_size: received {image_size}, expected {side}: the images of"
-            f" {dataset.name} are {side}×{side}"
+            f" {dataset.name} are {side}×{side}; the model resizes them with --set"
+            f" data.resize_size={image_size}"
         )
     return dataset

@@ -129,12 +129,20 @@ def _from_python(archive, members, name):
 class _ArraysOnly(pickle.Unpickler):
     """Refuses whatever is not needed to make a NumPy array."""
 
-    NEEDED = ("_reconstruct", "ndarray", "dtype")
-
     def find_class(self, module, name):
-        if module.partition(".")[0] == "numpy" and name in self.NEEDED:
-            return np._core.multiarray._reconstruct if name == "_reconstruct" else getattr(np, name)
+        if module.partition(".")[0] == "numpy" and name in _NEEDED:
+            return _NEEDED[name]
         raise DataError(f"pickled batch: holds {module}.{name}, expected arrays only")
+
+
+def _dtype(name, align=0, copy=0):
+    """Make a dtype of a pickle of 2009, whose flags are numbers: NumPy wants booleans now."""
+    return np.dtype(name, align=bool(align), copy=bool(copy))
+
+
+_NEEDED = {
+    "_reconstruct": np._core.multiarray._reconstruct, "ndarray": np.ndarray, "dtype": _dtype,
+}  # fmt: skip
 
 
 ARCHIVES = {

@@ -29,7 +29,7 @@ class _Listing:
     notes: list
 
 
-def load(folder, image_size=None, progress=None):
+def load(folder, image_size=None, progress=None, resize_size=None):
     """Load an image folder into memory; nothing in it is ever written to.
 
     Args:
@@ -37,6 +37,7 @@ def load(folder, image_size=None, progress=None):
         image_size: side in pixels. None: the size that all images share, or, where they differ,
             the median shorter side rounded to a multiple of 4, at most 224.
         progress: called with (done, total) while images are decoded.
+        resize_size: instead of that size, where images differ in size or are larger.
 
     Raises:
         DataError: no classes, one class only, a class without images, an unreadable folder.
@@ -45,7 +46,8 @@ def load(folder, image_size=None, progress=None):
     roots = _roots(folder)
     class_names = _class_names(roots)
     listings = [_list(root, class_names) for root in roots]
-    size = image_size or _common_size([s for listing in listings for s in listing.sizes])
+    sizes = [size for listing in listings for size in listing.sizes]
+    size = image_size or _common_size(sizes, resize_size)
     grey = all(listing.grey for listing in listings)
     splits = [_decode(listing, size, grey, progress) for listing in listings]
     notes = [note for listing in listings for note in listing.notes]
@@ -160,10 +162,12 @@ def _add(listing, path, label, found, skipped):
     listing.grey &= grey
 
 
-def _common_size(sizes):
+def _common_size(sizes, resize_size):
     widths = {width for width, _ in sizes} | {height for _, height in sizes}
-    if len(widths) == 1:
+    if len(widths) == 1 and (resize_size is None or max(widths) <= resize_size):
         return widths.pop()
+    if resize_size:
+        return resize_size
     shorter = median(min(size) for size in sizes)
     return int(min(max(round(shorter / 4) * 4, 4), MAX_SIZE))
 
@@ -184,13 +188,13 @@ def _decode(listing, size, grey, progress):
             if progress:
                 progress(done, total)
     labels = np.asarray(listing.labels, np.int32)
+    if good.all():  # the usual case: no second copy of all pixels
+        return Split(images, labels)
     _check_decoded(listing, labels, good)
     return Split(images[good], labels[good])
 
 
 def _check_decoded(listing, labels, good):
-    if good.all():
-        return
     listing.notes.append(f"{(~good).sum()} images skipped (truncated, damaged, or with NaN pixels)")
     for label in np.setdiff1d(labels, labels[good]):
         bad = listing.paths[int(np.flatnonzero(labels == label)[0])]

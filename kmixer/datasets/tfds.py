@@ -22,7 +22,7 @@ PROBE_SECONDS = 5
 SEAL = "kmixer-checksums.json"  # of the files of a data set, taken when it was prepared
 
 
-def load(name, folder=None, image_size=None):
+def load(name, folder=None, image_size=None, resize_size=None):
     """Load an image-classification data set of TFDS; prepare it first if it is not there.
 
     Of several processes that want the same one at once, one prepares it and the others wait.
@@ -31,7 +31,10 @@ def load(name, folder=None, image_size=None):
         name: TFDS' name, such as `"cifar10"`.
         folder: where prepared data sets lie; by default TFDS_DATA_DIR, then
             `~/tensorflow_datasets`.
-        image_size: side in pixels that every image is resized to; None: as stored.
+        image_size: side in pixels: the smaller one is resized to it, and the centre kept. None: as
+            stored.
+        resize_size: the same for images that may differ in size or are larger, where `image_size`
+            is None.
 
     Raises:
         DataError: unknown, not an image-classification data set, damaged, or it is not prepared
@@ -42,7 +45,8 @@ def load(name, folder=None, image_size=None):
     _check_kind(builder, name)
     builder = _prepared(builder, name, folder)
     class_names = tuple(builder.info.features["label"].names)
-    train, test = (_read(builder, split, image_size) for split in _split_names(builder, name))
+    side = image_size or _too_large(builder, resize_size)
+    train, test = (_read(builder, split, side) for split in _split_names(builder, name))
     return Dataset(name, f"TFDS {builder.info.full_name} in {folder}", class_names, train, test)
 
 
@@ -165,18 +169,22 @@ def _split_names(builder, name):
     raise DataError(f"tfds:{name}: expected splits 'train' and 'test', received {sorted(splits)}")
 
 
-def _read(builder, split, image_size):
+def _too_large(builder, resize_size):
+    """Return `resize_size` if images may differ in size, or are larger; else None."""
+    height, width, _ = builder.info.features["image"].shape
+    differ = height is None or height != width
+    return resize_size if resize_size and (differ or height > resize_size) else None
+
+
+def _read(builder, split, side):
     import tensorflow as tf
 
-    def resized(example):
+    def squared(example):
         image = example["image"]
-        if image_size:
-            image = tf.image.resize(image, (image_size, image_size), antialias=True)
-            image = tf.cast(tf.round(tf.clip_by_value(image, 0, 255)), tf.uint8)
-        return image, example["label"]
+        return _centre(tf, image, side) if side else image, example["label"]
 
     try:
-        dataset = builder.as_dataset(split=split).map(resized, num_parallel_calls=tf.data.AUTOTUNE)
+        dataset = builder.as_dataset(split=split).map(squared, num_parallel_calls=tf.data.AUTOTUNE)
         pairs = [(image, label) for image, label in dataset.as_numpy_iterator()]
     except tf.errors.OpError as error:
         raise DataError(
@@ -194,6 +202,15 @@ def _read(builder, split, image_size):
         )
     images, labels = zip(*pairs, strict=True)
     return Split(np.stack(images), np.asarray(labels, np.int32))
+
+
+def _centre(tf, image, side):
+    """Resize the smaller side, then crop the centre, as `decode` does with an image file."""
+    shape = tf.cast(tf.shape(image)[:2], tf.float32)
+    cover = tf.maximum(tf.cast(tf.round(side * shape / tf.reduce_min(shape)), tf.int32), side)
+    image = tf.image.resize(image, cover, antialias=True)
+    image = tf.image.resize_with_crop_or_pad(image, side, side)
+    return tf.cast(tf.round(tf.clip_by_value(image, 0, 255)), tf.uint8)
 
 
 def _line(error):
