@@ -134,13 +134,16 @@ def show(
     atomic.check_writable(out)  # this and the data before Keras is imported
     terminal = Terminal(quiet, as_json)
     with terminal.bar("reading") as progress:
-        sides = settings.data.image_size, settings.data.resize_size
-        dataset = datasets.load(name, data_dir, sides[0], progress, sides[1])
+        data = settings.data
+        dataset = datasets.load(name, data_dir, data.image_size, progress, data.resize_size)
     start()
     from kmixer import showcase
+    from kmixer.layers import ResizeCrop
 
     asked = any(assignment.startswith("augment.") for assignment in assignments or ())
     chosen = settings.augment if preset or asked else showcase.VISIBLE
-    rows = showcase.save_augmentations(dataset.train, chosen, out, count, seed)
+    cropped = data.resize_size or data.crop_size
+    crop = ResizeCrop(data.resize_size, data.crop_size) if cropped else None
+    rows = showcase.save_augmentations(dataset.train, chosen, out, count, seed, crop)
     terminal.say(f"{out}: {count} images, rows: {', '.join(rows)}")
     terminal.result({"file": str(out), "rows": rows})

@@ -1,5 +1,6 @@
 """Augmentations as a picture: the same images before and after."""
 
+import keras
 import numpy as np
 
 from . import figures
@@ -26,7 +27,7 @@ VISIBLE = AugmentSettings(
 )
 
 
-def save_augmentations(split, settings, path, count, seed):
+def save_augmentations(split, settings, path, count, seed, crop=None):
     """Write a grid: a row of images as they are, a row per augmentation, a row of all together.
 
     Args:
@@ -35,6 +36,7 @@ def save_augmentations(split, settings, path, count, seed):
         path: of the PNG.
         count: images in a row.
         seed: of the draws.
+        crop: the `ResizeCrop` of the model, for a last row of what it leaves; default none.
 
     Returns:
         The names of the rows.
@@ -47,7 +49,11 @@ def save_augmentations(split, settings, path, count, seed):
         rows[type(layer).__name__] = _apply(layer, images, seed)
     if len(rows) > 2:
         rows["all together"] = _apply(together, images, seed)
-    grid = figures.images(np.concatenate(list(rows.values())), [], len(images), list(rows))
+    if crop:
+        seen = keras.ops.convert_to_numpy(crop(_apply(together, images, seed)))
+        rows["resized and cropped"] = seen.round().astype(np.uint8)
+    pictures = [picture for row in rows.values() for picture in row]
+    grid = figures.images(pictures, [], len(images), list(rows))
     figures.save(grid, path)
     return list(rows)
 

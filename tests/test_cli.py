@@ -207,6 +207,10 @@ def test_data_show_writes_a_png(kmixer_cli, tmp_path):
     for words, rows in (
         (("--preset", "fmnist-pyramid"), ["original", "RandomResizedCrop"]),
         (("--set", "augment.horizontal_flip=1"), ["original", "RandomHorizontalFlip"]),
+        (
+            ("--preset", "cifar10-s32", "--set", "augment.horizontal_flip=0"),
+            ["original", "RandomTranslation", "resized and cropped"],
+        ),
         (("--set", "data.validation_size=100"), json.loads(done.stdout)["rows"]),
     ):
         assert json.loads(kmixer_cli(*show, *words).stdout)["rows"] == rows, words
