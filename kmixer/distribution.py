@@ -214,12 +214,12 @@ def check_fit(settings, devices):
         SettingsError: the batch is no multiple of their number, or images would be mixed within
             each device's part of it.
     """
-    size = settings.data.batch_size
     if devices.count > 1 and keras.backend.backend() == "tensorflow" and _mixed_apart(settings):
         raise SettingsError(
             "augment.on: received 'accelerator' with mixup or cutmix, expected 'host' on several"
             " of TensorFlow's devices; go on with one of them visible"
         )
+    size = settings.data.batch_size
     if size != devices.even(size):
         raise SettingsError(
             f"data.batch_size: received {size}, expected a multiple of the {devices.count} devices"

@@ -47,11 +47,12 @@ def save_augmentations(split, settings, path, count, seed, crop=None):
     together = augmentation(settings)
     for layer in _leaves(together):
         rows[type(layer).__name__] = _apply(layer, images, seed)
+    augmented = _apply(together, images, seed)
     if len(rows) > 2:
-        rows["all together"] = _apply(together, images, seed)
+        rows["all together"] = augmented
     if crop:
-        seen = keras.ops.convert_to_numpy(crop(_apply(together, images, seed)))
-        rows["resized and cropped"] = seen.round().astype(np.uint8)
+        cropped = keras.ops.convert_to_numpy(crop(augmented))
+        rows["resized and cropped"] = cropped.round().astype(np.uint8)
     pictures = [picture for row in rows.values() for picture in row]
     grid = figures.images(pictures, [], len(images), list(rows))
     figures.save(grid, path)

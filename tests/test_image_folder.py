@@ -45,10 +45,11 @@ def test_larger_images_are_brought_to_what_the_model_resizes_to(tmp_path, resize
     assert loaded.image_shape == (side, side, 3)
 
 
-@pytest.mark.parametrize(("resize_size", "side"), [(None, 8), (20, 20)])
-def test_images_that_differ_are_brought_to_it_too(tmp_path, resize_size, side):
-    _flat(tmp_path)
-    _save(tmp_path / "a" / "large.png", size=(40, 60))
+@pytest.mark.parametrize(("resize_size", "side"), [(None, 224), (250, 250), (400, 300)])
+def test_images_that_differ_are_brought_to_their_median_or_it(tmp_path, resize_size, side):
+    for index, large in enumerate([300, 301, 302, 299, 298]):
+        for label in "ab":
+            _save(tmp_path / label / f"{index}.png", size=(large, 310))
     loaded = datasets.load(str(tmp_path), resize_size=resize_size)
     assert loaded.image_shape == (side, side, 3)
 

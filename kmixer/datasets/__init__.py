@@ -24,8 +24,8 @@ def load(name, folder=None, image_size=None, progress=None, resize_size=None):
         folder: where TFDS and `kmixer data import` keep prepared data sets.
         image_size: side in pixels; None: as stored.
         progress: called with (done, total) while an image folder is decoded.
-        resize_size: to which images of an image folder or of TFDS are brought where they differ in
-            size or are larger, and `image_size` is None.
+        resize_size: what the model resizes images to: where `image_size` is None, larger ones of
+            an image folder or of TFDS are brought to it, and those of TFDS that differ in size.
 
     Returns:
         A `Dataset` with uint8 images; `validation` is not cut yet.

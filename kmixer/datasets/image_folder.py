@@ -37,7 +37,8 @@ def load(folder, image_size=None, progress=None, resize_size=None):
         image_size: side in pixels. None: the size that all images share, or, where they differ,
             the median shorter side rounded to a multiple of 4, at most 224.
         progress: called with (done, total) while images are decoded.
-        resize_size: instead of that size, where images differ in size or are larger.
+        resize_size: what the model resizes images to: more than that is not kept of them; where
+            they differ in size it takes the place of the 224.
 
     Raises:
         DataError: no classes, one class only, a class without images, an unreadable folder.
@@ -164,12 +165,10 @@ def _add(listing, path, label, found, skipped):
 
 def _common_size(sizes, resize_size):
     widths = {width for width, _ in sizes} | {height for _, height in sizes}
-    if len(widths) == 1 and (resize_size is None or max(widths) <= resize_size):
-        return widths.pop()
-    if resize_size:
-        return resize_size
+    if len(widths) == 1:
+        return min(*widths, resize_size or max(widths))
     shorter = median(min(size) for size in sizes)
-    return int(min(max(round(shorter / 4) * 4, 4), MAX_SIZE))
+    return int(min(max(round(shorter / 4) * 4, 4), resize_size or MAX_SIZE))
 
 
 def _decode(listing, size, grey, progress):

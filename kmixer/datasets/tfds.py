@@ -181,7 +181,7 @@ def _read(builder, split, side):
 
     def squared(example):
         image = example["image"]
-        return _centre(tf, image, side) if side else image, example["label"]
+        return _centre(image, side) if side else image, example["label"]
 
     try:
         dataset = builder.as_dataset(split=split).map(squared, num_parallel_calls=tf.data.AUTOTUNE)
@@ -204,8 +204,10 @@ def _read(builder, split, side):
     return Split(np.stack(images), np.asarray(labels, np.int32))
 
 
-def _centre(tf, image, side):
+def _centre(image, side):
     """Resize the smaller side, then crop the centre, as `decode` does with an image file."""
+    import tensorflow as tf
+
     shape = tf.cast(tf.shape(image)[:2], tf.float32)
     cover = tf.maximum(tf.cast(tf.round(side * shape / tf.reduce_min(shape)), tf.int32), side)
     image = tf.image.resize(image, cover, antialias=True)
