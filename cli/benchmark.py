@@ -51,6 +51,7 @@ RATES = {
     "plain_keras": "(c) plain Keras, augmenting single images, examples/s",
     "on_host": "(d) augmenting on the host, examples/s",
     "on_accelerator": "(e) images resident and augmented in the step, examples/s",
+    "reading": "reading and decoding the data set, once, images/s",
     "pipeline": "input pipeline alone, images/s",
     "rand_augment": "input pipeline with RandAugment alone, images/s",
     "keras_rand_augment": "keras.layers.RandAugment, images/s",
@@ -65,6 +66,7 @@ RATIOS = {
     "accelerator_over_host": "(e) / (d)",
     "step_over_matmul": "(a) / matrix product, NumPy",
     "step_over_backend_matmul": "(a) / matrix product, backend",
+    "reading_over_train": "reading / (b)",
     "pipeline_over_train": "pipeline / (b)",
     "rand_augment_over_keras": "RandAugment / Keras' own",
 }

@@ -26,6 +26,7 @@ RATIOS = {
     "step_over_matmul": ("step_gflops", "matmul_gflops"),
     "step_over_backend_matmul": ("step_gflops", "backend_matmul_gflops"),
     "pipeline_over_train": ("pipeline", "train"),
+    "reading_over_train": ("reading", "train"),
     "accelerator_over_host": ("on_accelerator", "on_host"),
     "rand_augment_over_keras": ("rand_augment", "keras_rand_augment"),
 }
@@ -200,6 +201,12 @@ def _train(bench):
     return examples / (clock.times[2] - clock.times[1])
 
 
+def _reading(bench):
+    """Images/s of reading the data set: decoded and resized, which happens once, into memory."""
+    images = sum(map(len, bench.dataset.splits.values()))
+    return images / seconds(lambda: load_splits(bench.settings.data))
+
+
 def _pipeline(bench):
     """Images/s of the input pipeline alone."""
     return _host_rate(bench, augmentation(bench.settings.augment))
@@ -233,6 +240,7 @@ def _feed_rate(on, bench):
 _MEASURES = {
     "matmul_gflops": _matmul,
     "backend_matmul_gflops": _backend_matmul,
+    "reading": _reading,
     "pipeline": _pipeline,
     "rand_augment": _rand_augment,
     "step": _step,

@@ -8,7 +8,7 @@ from kmixer.errors import SettingsError
 # The names of what is reported without TensorFlow: what others' code does is measured with it.
 OWN = {
     "train_over_step", "step_over_matmul", "step_over_backend_matmul", "pipeline_over_train",
-    "accelerator_over_host",
+    "reading_over_train", "accelerator_over_host",
 }  # fmt: skip
 # No stem whose FLOPs are to be found, and a warmup longer than what is measured of a training.
 HARD = {
