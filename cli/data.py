@@ -138,12 +138,13 @@ def show(
         dataset = datasets.load(name, data_dir, data.image_size, progress, data.resize_size)
     start()
     from kmixer import showcase
-    from kmixer.layers import ResizeCrop
+    from kmixer.models.ends import resize_crop
 
-    asked = any(assignment.startswith("augment.") for assignment in assignments or ())
+    asked = any(word.strip().startswith("augment") for word in assignments or ())
     chosen = settings.augment if preset or asked else showcase.VISIBLE
-    cropped = data.resize_size or data.crop_size
-    crop = ResizeCrop(data.resize_size, data.crop_size) if cropped else None
+    crop = None
+    if data.resize_size or data.crop_size:
+        crop = resize_crop(dataset.image_shape, data.resize_size, data.crop_size)
     rows = showcase.save_augmentations(dataset.train, chosen, out, count, seed, crop)
     terminal.say(f"{out}: {count} images, rows: {', '.join(rows)}")
     terminal.result({"file": str(out), "rows": rows})

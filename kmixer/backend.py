@@ -23,15 +23,23 @@ JIT = {
 
 
 def configured():
-    """Return the backend of KERAS_BACKEND, else of keras.json, else the first that is installed."""
-    name = os.environ.get("KERAS_BACKEND")
-    if name:
-        return name
+    """Return the backend of KERAS_BACKEND, else of keras.json, else the first that is installed.
+
+    A keras.json that names TensorFlow where there is none does not count: Keras itself writes that
+    one when it is first imported, whatever is installed.
+    """
+    written = os.environ.get("KERAS_BACKEND") or _in_keras_json()
+    if written and (written != "tensorflow" or find_spec("tensorflow")):
+        return written
+    return next(filter(find_spec, BACKENDS), BACKENDS[0])
+
+
+def _in_keras_json():
     home = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"))
     try:
         return json.loads((home / "keras.json").read_text())["backend"]
     except (OSError, ValueError, KeyError, TypeError):
-        return next(filter(find_spec, BACKENDS), BACKENDS[0])
+        return None
 
 
 def choose(name=None):
@@ -87,5 +95,5 @@ def tame_tensorflow():
 def _check_installed(name):
     if find_spec(name) is None:
         raise SettingsError(
-            f"backend: {name!r} is not installed; install it with: pip install 'kmixer[{name}]'"
+            f"backend: {name!r} is not installed; install it with: pip install {name}"
         )

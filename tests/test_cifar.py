@@ -60,7 +60,7 @@ def write(path, layout, members, monkeypatch):
     return path
 
 
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("error::DeprecationWarning", "error::UserWarning")  # NumPy's
 @pytest.mark.parametrize("layout", FORMATS)
 def test_an_imported_archive_loads_under_its_name(layout, tmp_path, monkeypatch):
     members = {name: content(number, layout) for number, name in enumerate(NAMES)}
@@ -74,7 +74,7 @@ def test_an_imported_archive_loads_under_its_name(layout, tmp_path, monkeypatch)
     assert dataset.train.images[10_001, 0, :2].tolist() == [[11, 91, 171], [12, 92, 172]]
     assert dataset.train.labels[[10_001, 49_999]].tolist() == [2, 3]
     assert dataset.test.labels[0] == 5 and dataset.class_names[5] == "dog"
-    with pytest.raises(SettingsError, match=r"expected 32.*--set data.resize_size=64"):
+    with pytest.raises(SettingsError, match=r"expected 32.*the setting data.resize_size=64"):
         datasets.load("cifar10", tmp_path, image_size=64)
 
 

@@ -206,7 +206,7 @@ def test_data_show_writes_a_png(kmixer_cli, tmp_path):
     show = ("data", "show", "fmnist", "--out", tmp_path / "b.png", "--json")
     for words, rows in (
         (("--preset", "fmnist-pyramid"), ["original", "RandomResizedCrop"]),
-        (("--set", "augment.horizontal_flip=1"), ["original", "RandomHorizontalFlip"]),
+        (("--set", "augment={horizontal_flip: 1}"), ["original", "RandomHorizontalFlip"]),
         (
             ("--preset", "cifar10-s32", "--set", "augment.horizontal_flip=0"),
             ["original", "RandomTranslation", "resized and cropped"],

@@ -55,10 +55,10 @@ def _history(folder):
     return [(row["loss"], row["val_loss"]) for row in load_run(folder).history]
 
 
-def _same(folder, other):
+def _same(folder, other, within=1e-6):
     assert len(_history(folder)) == len(_history(other))
     for mine, yours in zip(_history(folder), _history(other), strict=True):
-        assert mine == pytest.approx(yours, abs=1e-6)
+        assert mine == pytest.approx(yours, abs=within)
 
 
 @distributes
@@ -79,14 +79,20 @@ def test_a_batch_that_two_devices_cannot_share_is_made_even(image_folder, tmp_pa
 
 
 @distributes
-@pytest.mark.parametrize("mixing", ["mixup", "cutmix"])
-def test_images_are_mixed_with_their_labels_on_two_devices(image_folder, tmp_path, mixing):
+def test_images_are_mixed_with_their_labels_on_two_devices(image_folder, tmp_path):
     """Where the images lie on the accelerator, too."""
     for name in ("none", "auto"):
-        mixed = ("--set", f"augment.{mixing}.probability=1", "--set", "augment.on=accelerator")
-        done = _begin([*_train(image_folder, tmp_path / name, name), *mixed], **TWO)
+        words = _train(image_folder, tmp_path / name, name, epochs=1)
+        mixed = [
+            "mixup={probability: 0.5, alpha: 1}",
+            "cutmix={probability: 0.5}",
+            "on=accelerator",
+        ]
+        words += [word for value in mixed for word in ("--set", f"augment.{value}")]
+        done = _begin(words, **TWO)
         assert done.wait(300) == 0, done.stderr.read()
-    _same(tmp_path / "none", tmp_path / "auto")
+    # A pixel half-way between two values may be rounded up in one place and down in another.
+    _same(tmp_path / "none", tmp_path / "auto", 1e-4)
     placed = load_run(tmp_path / "auto").settings.augment.on
     assert placed == ("host" if BACKEND == "tensorflow" else "accelerator")
     if BACKEND == "tensorflow":

@@ -42,7 +42,7 @@ def test_muon_takes_the_blocks_matrices_and_adam_the_rest(tiny, tmp_path):
     assert decayed == {"kernel"}
 
 
-def test_accumulated_gradients_are_averaged_across_epochs():
+def test_accumulated_gradients_are_averaged():
     """Of three gradients and one, two and two are averaged: by 0.1 · 2, then by 0.1 · 6."""
     weight = keras.Variable([2.0])
     optimizer = build_optimizer(_descent(gradient_accumulation_steps=2), 3)

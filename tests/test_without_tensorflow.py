@@ -6,6 +6,8 @@ from importlib.util import find_spec
 
 import pytest
 
+from kmixer import backend as backends
+
 SMALL = (
     "--epochs", 1, "--batch-size", 16, "--set", "data.validation_size=20", "--patch-size", 4,
     "--blocks", 1, "--hidden-dim", 8, "--set", "augment.horizontal_flip=0.5",
@@ -38,7 +40,14 @@ def test_a_training_and_what_follows_it(kmixer_cli, hidden, image_folder, tmp_pa
     assert measured.returncode == 0, measured.stderr
     if place == "host":
         tuned = ("finetune", tmp_path / "run", image_folder, "--epochs", 1, "--out", tmp_path / "2")
-        recipe = ("--set", "data.batch_size=16", "--set", "data.validation_size=20")
+        recipe = (
+            "--backend",
+            backend,
+            "--set",
+            "data.batch_size=16",
+            "--set",
+            "data.validation_size=20",
+        )
         tested = next((image_folder / "test").rglob("*.png"))
         for words in ((*tuned, *recipe), ("predict", tmp_path / "2", tested)):
             done = kmixer_cli(*words, env=hidden)
@@ -58,3 +67,15 @@ def test_what_needs_it_says_so_in_one_line(kmixer_cli, hidden, tmp_path, argumen
     done = kmixer_cli(*arguments, env=hidden, cwd=tmp_path)
     assert done.returncode in (1, 2)
     assert message in done.stderr and len(done.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("written", "chosen"), [("tensorflow", "torch"), ("jax", "jax"), (None, "torch")]
+)
+def test_a_keras_json_that_keras_wrote_is_passed_over(tmp_path, monkeypatch, written, chosen):
+    if written:
+        (tmp_path / "keras.json").write_text(json.dumps({"backend": written}))
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.delenv("KERAS_BACKEND")
+    monkeypatch.setattr(backends, "find_spec", lambda name: name == "torch" or None)
+    assert backends.configured() == chosen

@@ -14,7 +14,8 @@ class DataSettings(Section):
     dir: str | None = Field(None, description="where prepared data sets lie")
     image_size: Count | None = Field(
         None,
-        description="side in pixels; null: as stored, but larger images are brought to resize_size",
+        description="side in pixels; null: as stored, but larger ones of folders and tfds:NAME are"
+        " brought to resize_size",
     )
     resize_size: Count | None = Field(
         None, description="smaller side that the model resizes images to; null: as they are"

@@ -39,7 +39,9 @@ def load(name, folder=None, image_size=None, progress=None, resize_size=None):
         return _check_size(fashion_mnist.load(), image_size)
     if name == "cifar10" and cifar.kept(folder).is_file():
         return _check_size(cifar.load(folder), image_size)
-    if name in SHORT_NAMES or name.startswith("tfds:"):
+    if name in SHORT_NAMES:  # small ones, which stay as they are
+        return tfds.load(name, folder, image_size)
+    if name.startswith("tfds:"):
         return tfds.load(name.removeprefix("tfds:"), folder, image_size, resize_size)
     return image_folder.load(name, image_size, progress, resize_size)
 
@@ -85,7 +87,7 @@ def _check_size(dataset, image_size):
     if image_size not in (None, side):
         raise SettingsError(
             f"data.image_size: received {image_size}, expected {side}: the images of"
-            f" {dataset.name} are {side}×{side}; the model resizes them with --set"
-            f" data.resize_size={image_size}"
+            f" {dataset.name} are {side}×{side}; the setting"
+            f" data.resize_size={image_size} lets the model resize them"
         )
     return dataset

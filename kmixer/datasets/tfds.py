@@ -172,8 +172,9 @@ def _split_names(builder, name):
 def _too_large(builder, resize_size):
     """Return `resize_size` if images may differ in size, or are larger; else None."""
     height, width, _ = builder.info.features["image"].shape
-    differ = height is None or height != width
-    return resize_size if resize_size and (differ or height > resize_size) else None
+    if resize_size and (None in (height, width) or height == width > resize_size):
+        return resize_size
+    return None  # those of one oblong size are left to the model's ResizeCrop
 
 
 def _read(builder, split, side):

@@ -25,17 +25,20 @@ def images_in(input_shape, mean, std, resize_size=None, crop_size=None):
     images = x = keras.Input(input_shape, dtype="uint8", name="images")
     wanted = {resize_size, crop_size} - {None}
     if wanted and len(wanted.union(input_shape[:2])) > 1:
-        x = _resized(x, resize_size, crop_size)
+        x = resize_crop(input_shape, resize_size, crop_size)(x)
     scale = [1 / (255 * s) for s in std]
     offset = [-m / s for m, s in zip(mean, std, strict=True)]
     return images, keras.layers.Rescaling(scale, offset, name="normalise")(x)
 
 
-def _resized(x, resize_size, crop_size):
+def resize_crop(image_shape, resize_size=None, crop_size=None):
+    """Return the `ResizeCrop` for images of this shape; the rest as `images_in`."""
+    layer = ResizeCrop(resize_size, crop_size, name="resize_crop")
     try:
-        return ResizeCrop(resize_size, crop_size, name="resize_crop")(x)
+        layer.build((None, *image_shape))
     except ValueError as error:
         raise SettingsError(f"data.{error}") from None
+    return layer
 
 
 def patches_as_pixels(x, size):
