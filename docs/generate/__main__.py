@@ -14,6 +14,9 @@ from serve_page import serve_page
 from settings_page import settings_page
 from tuning_page import tuning_page
 
+from kmixer import figures
+from kmixer.runs import load_run
+
 DOCS = Path(__file__).parent.parent
 RUNS = DOCS / "runs"
 PAGES = {
@@ -24,7 +27,17 @@ PAGES = {
     "serve.md": lambda: serve_page(RUNS / "serve.json"),
     "tuning.md": lambda: tuning_page(RUNS / "tuning.json"),
 }
+CURVES = {"curves-cifar10.png": "cifar10-seed0", "curves-cifar10-nano.png": "cifar10-nano-seed0"}
+
+
+def draw_curves(name):
+    """Return the curves of the run that a picture shows."""
+    run = load_run(RUNS / CURVES[name])
+    return figures.curves(run.history, run.info["command"], run.settings.soft_labels)
+
 
 if __name__ == "__main__":
     for name, page in PAGES.items():
         (DOCS / name).write_text(page(), encoding="utf-8")
+    for name in CURVES:
+        figures.save(draw_curves(name), DOCS / name)

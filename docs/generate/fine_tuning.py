@@ -6,7 +6,7 @@ from statistics import median
 from kmixer.runs import load_run
 
 HEAD = (
-    "data set", "classes", "training images of each", "start", "seeds",
+    "data set", "classes", "training images of each", "model", "side", "start", "seeds",
     "test % best epoch (mean ± sd)", "test % last epoch", "epochs", "seconds",
 )  # fmt: skip
 
@@ -34,18 +34,20 @@ def _group(run):
     data, start = run.settings.data, run.settings.finetune
     classes = ", ".join(data.classes or ["all"])
     source = start.run.rsplit("/", 1)[-1] if start else "scratch"
-    return (run.info["dataset"], classes, data.train_per_class or 0, source)
+    images, epochs = data.train_per_class or 0, run.metrics["epochs"]
+    side = data.resize_size or data.image_size
+    return (run.info["dataset"], images, classes, run.settings.model.name, side, source, epochs)
 
 
 def _row(key, group, mean_of):
-    dataset, classes, images, start = key
+    dataset, images, classes, model, side, start, epochs = key
     best, last = (
         mean_of([100 * r.metrics[which]["test"]["accuracy"] for r in group])
         for which in ("best", "last")
     )
     seeds = ", ".join(str(r.settings.training.seed) for r in group)
     cells = (
-        dataset, classes, images or "all", start, seeds, best, last, group[0].metrics["epochs"],
+        dataset, classes, images or "all", model, side, start, seeds, best, last, epochs,
         f"{median(r.metrics['seconds'] for r in group):.0f}",
     )  # fmt: skip
     return f"| {' | '.join(map(str, cells))} |"
