@@ -54,11 +54,13 @@ def results_page(folder):
     ]  # fmt: skip
     if tries:
         lines += ["", "## What else was tried", ""]
-        lines += ["Single runs, to explain a miss or to choose a setting.", ""]
         lines += [
-            "| command | val % | test % best epoch | test % last epoch | train % last | seconds |"
+            "Single runs, to explain a miss or to choose a setting; presets are those of the commit.",
+            "",
+            "| command | val % | test % best epoch | test % last epoch | train % last | seconds"
+            " | commit |",
         ]
-        lines += ["| --- " * 6 + "|", *map(_try_row, tries)]
+        lines += ["| --- " * 7 + "|", *map(_try_row, tries)]
     lines += ["", "## How each was run", "", "| run | command | commit | device | versions |"]
     lines += ["| --- " * 5 + "|", *map(_provenance_row, runs)]
     lines += benchmarks(folder)
@@ -204,7 +206,8 @@ def _try_row(run):
         metrics["last"]["train"],
     )  # fmt: skip
     accuracies = " | ".join(f"{100 * figure['accuracy']:.2f}" for figure in figures)
-    return f"| `{run.info['command']}` | {accuracies} | {metrics['seconds']:.0f} |"
+    commit = run.info["git_commit"]
+    return f"| `{run.info['command']}` | {accuracies} | {metrics['seconds']:.0f} | {commit} |"
 
 
 def _provenance_row(run):
