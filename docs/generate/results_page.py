@@ -136,6 +136,9 @@ def _misses(runs, notes):
                 written[system].strip(),
                 "",
             ]
+            picture = f"curves-{system}.png"
+            if (notes.parents[1] / picture).exists():
+                lines += [f"![Loss, accuracy and learning rate of {system}]({picture})", ""]
     return lines if len(lines) > 2 else [*lines, "Nowhere.", ""]
 
 
