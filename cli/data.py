@@ -142,9 +142,7 @@ def show(
 
     asked = any(word.strip().startswith("augment") for word in assignments or ())
     chosen = settings.augment if preset or asked else showcase.VISIBLE
-    crop = None
-    if data.resize_size or data.crop_size:
-        crop = resize_crop(dataset.image_shape, data.resize_size, data.crop_size)
+    crop = resize_crop(dataset.image_shape, data.resize_size, data.crop_size)
     rows = showcase.save_augmentations(dataset.train, chosen, out, count, seed, crop)
     terminal.say(f"{out}: {count} images, rows: {', '.join(rows)}")
     terminal.result({"file": str(out), "rows": rows})

@@ -203,8 +203,8 @@ def fitted(settings, devices):
 
 def _mixed_apart(settings):
     """Whether TensorFlow's devices would each mix the images of their own part of a batch."""
-    augment = settings.augment
-    return augment.on == "accelerator" and bool(augment.mixup or augment.cutmix)
+    augment, tensorflow = settings.augment, keras.backend.backend() == "tensorflow"
+    return tensorflow and augment.on == "accelerator" and bool(augment.mixup or augment.cutmix)
 
 
 def check_fit(settings, devices):
@@ -214,7 +214,7 @@ def check_fit(settings, devices):
         SettingsError: the batch is no multiple of their number, or images would be mixed within
             each device's part of it.
     """
-    if devices.count > 1 and keras.backend.backend() == "tensorflow" and _mixed_apart(settings):
+    if devices.count > 1 and _mixed_apart(settings):
         raise SettingsError(
             "augment.on: received 'accelerator' with mixup or cutmix, expected 'host' on several"
             " of TensorFlow's devices; go on with one of them visible"

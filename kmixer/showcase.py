@@ -36,7 +36,7 @@ def save_augmentations(split, settings, path, count, seed, crop=None):
         path: of the PNG.
         count: images in a row.
         seed: of the draws.
-        crop: the `ResizeCrop` of the model, for a last row of what it leaves; default none.
+        crop: what `models.ends.resize_crop` returns, for a last row of what the model is given.
 
     Returns:
         The names of the rows.

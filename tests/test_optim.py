@@ -10,6 +10,17 @@ from kmixer.optim import build_optimizer
 pytestmark = pytest.mark.backends
 
 
+def _descent(**chosen):
+    """Settings of plain gradient descent with a learning rate of 0.1."""
+    plain = {"name": "sgd", "learning_rate": 0.1, "momentum": 0.0}
+    return settings_io.build({"optimizer": plain | chosen, "schedule": {"name": "constant"}})
+
+
+def _apply(optimizer, weights, *gradients):
+    optimizer.apply([keras.ops.full((1,), gradient) for gradient in gradients], weights)
+    return [float(keras.ops.convert_to_numpy(weight)[0]) for weight in weights]
+
+
 def test_exponential_schedule_multiplies_by_gamma_each_epoch(tiny, tmp_path):
     settings = settings_io.build(
         tiny,
@@ -48,17 +59,6 @@ def test_accumulated_gradients_are_averaged():
     optimizer = build_optimizer(_descent(gradient_accumulation_steps=2), 3)
     values = [_apply(optimizer, [weight], gradient)[0] for gradient in (1.0, 3.0, 5.0, 7.0)]
     assert values == pytest.approx([2.0, 1.8, 1.8, 1.2])
-
-
-def _descent(**chosen):
-    """Settings of plain gradient descent with a learning rate of 0.1."""
-    plain = {"name": "sgd", "learning_rate": 0.1, "momentum": 0.0}
-    return settings_io.build({"optimizer": plain | chosen, "schedule": {"name": "constant"}})
-
-
-def _apply(optimizer, weights, *gradients):
-    optimizer.apply([keras.ops.full((1,), gradient) for gradient in gradients], weights)
-    return [float(keras.ops.convert_to_numpy(weight)[0]) for weight in weights]
 
 
 def test_gradients_are_clipped_by_the_norm_of_all_together():
@@ -116,14 +116,8 @@ def test_norms_and_biases_are_not_decayed(tiny, name):
 @pytest.mark.parametrize(("name", "after"), [("kernel", 1.8), ("bias", 1.9), ("gamma", 1.9)])
 def test_l2_adds_a_share_of_the_weight_to_its_gradient(name, after):
     """2 - 0.1 · (1 + 0.5 · 2), and 2 - 0.1 · 1 without."""
-    settings = settings_io.build(
-        {"optimizer": {"name": "sgd", "learning_rate": 0.1, "momentum": 0.0, "l2": 0.5},
-         "schedule": {"name": "constant"}}
-    )  # fmt: skip
-    weight = keras.Variable([2.0], name=name)
-    optimizer = build_optimizer(settings, 1)
-    optimizer.apply([keras.ops.ones(1)], [weight])
-    assert keras.ops.convert_to_numpy(weight) == pytest.approx(after)
+    optimizer = build_optimizer(_descent(l2=0.5), 1)
+    assert _apply(optimizer, [keras.Variable([2.0], name=name)], 1.0) == pytest.approx([after])
 
 
 def test_the_cosine_schedule_is_keras_own_with_its_warmup():

@@ -40,14 +40,7 @@ def test_a_training_and_what_follows_it(kmixer_cli, hidden, image_folder, tmp_pa
     assert measured.returncode == 0, measured.stderr
     if place == "host":
         tuned = ("finetune", tmp_path / "run", image_folder, "--epochs", 1, "--out", tmp_path / "2")
-        recipe = (
-            "--backend",
-            backend,
-            "--set",
-            "data.batch_size=16",
-            "--set",
-            "data.validation_size=20",
-        )
+        recipe = ("--backend", backend, "--set", "data={batch_size: 16, validation_size: 20}")
         tested = next((image_folder / "test").rglob("*.png"))
         for words in ((*tuned, *recipe), ("predict", tmp_path / "2", tested)):
             done = kmixer_cli(*words, env=hidden)

@@ -23,16 +23,21 @@ def images_in(input_shape, mean, std, resize_size=None, crop_size=None):
     channels = input_shape[-1]
     mean, std = mean or [0.0] * channels, std or [1.0] * channels
     images = x = keras.Input(input_shape, dtype="uint8", name="images")
-    wanted = {resize_size, crop_size} - {None}
-    if wanted and len(wanted.union(input_shape[:2])) > 1:
-        x = resize_crop(input_shape, resize_size, crop_size)(x)
+    if crop := resize_crop(input_shape, resize_size, crop_size):
+        x = crop(x)
     scale = [1 / (255 * s) for s in std]
     offset = [-m / s for m, s in zip(mean, std, strict=True)]
     return images, keras.layers.Rescaling(scale, offset, name="normalise")(x)
 
 
 def resize_crop(image_shape, resize_size=None, crop_size=None):
-    """Return the `ResizeCrop` for images of this shape; the rest as `images_in`."""
+    """Return the model's `ResizeCrop`, or None where images have the sides that are wanted.
+
+    The arguments and the error are those of `images_in`.
+    """
+    wanted = {resize_size, crop_size} - {None}
+    if not wanted or len(wanted.union(image_shape[:2])) == 1:
+        return None
     layer = ResizeCrop(resize_size, crop_size, name="resize_crop")
     try:
         layer.build((None, *image_shape))
