@@ -76,6 +76,8 @@ def _print(terminal, report):
     rates, ratios = report | report["rates"], report["ratios"]
     rows = [[text, f"{rates[name]:,.0f}"] for name, text in RATES.items() if name in rates]
     rows += [[text, f"{ratios[name]:,.2f}"] for name, text in RATIOS.items() if name in ratios]
+    if memory := report["peak_memory_bytes"]:
+        rows.append(["peak memory of all that, GiB", f"{memory / 2**30:.1f}"])
     jit = "jit" if report["jit"] else "no jit"
     title = f"{report['dataset']}, {report['backend']}, {report['precision']}, {jit}"
     terminal.table(title, ["measured", "figure"], rows)

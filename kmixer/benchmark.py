@@ -70,8 +70,9 @@ def benchmark(settings, *, steps=60, rounds=1, only=(), progress=None):
         progress: called with (done, total) measurements.
 
     Returns:
-        A JSON-able dict: rates in examples/s and GFLOP/s, the ratios between them, and the seconds
-        of an epoch by the rate of the whole training, or else of its bare step.
+        A JSON-able dict: rates in examples/s and GFLOP/s, the ratios between them, the seconds of
+        an epoch by the rate of the whole training, or else of its bare step, and the process's
+        largest resident memory in bytes.
 
     Raises:
         SettingsError: `only` names what is not measured.
@@ -120,6 +121,7 @@ def _report(bench, model, rates):
         "precision": bench.settings.training.precision,
         "batch_size": bench.batch_size,
         "device": provenance.device(),
+        "peak_memory_bytes": provenance.peak_memory(),
         "git_commit": provenance.git_commit(),
         "training_flops_per_example": flops,
         "rates": {name: round(rate, 1) for name, rate in rates.items()},
