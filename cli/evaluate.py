@@ -1,5 +1,6 @@
 """`kmixer evaluate`."""
 
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -44,9 +45,12 @@ def evaluate(
     start(backend or opened.settings.training.backend)
     from kmixer import evaluation
 
+    from .progress import MeasuringProgress
+
     loaded = evaluation.load_data(opened, dataset, data_dir)
-    metrics, folder = evaluation.evaluate(opened, loaded, split, flip_averaging)
     terminal = Terminal(quiet, as_json)
+    with closing(MeasuringProgress(terminal)) as watcher:
+        metrics, folder = evaluation.evaluate(opened, loaded, split, flip_averaging, [watcher])
     _print(terminal, metrics, folder)
     terminal.result({"folder": str(folder)} | metrics)
 

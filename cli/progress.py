@@ -1,6 +1,7 @@
 """The display of a training: a live bar on a terminal, one line an epoch, a closing table."""
 
 import time
+from contextlib import ExitStack
 
 import keras
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
@@ -10,8 +11,8 @@ from .terminal import percent
 REFRESH_SECONDS = 0.2
 
 
-class TrainingProgress(keras.callbacks.Callback):
-    """Show epoch, step, loss, accuracy, examples/s and time left.
+class MeasuringProgress(keras.callbacks.Callback):
+    """Show how far a model is with the images of a split.
 
     Args:
         terminal: the `Terminal`.
@@ -19,7 +20,32 @@ class TrainingProgress(keras.callbacks.Callback):
 
     def __init__(self, terminal):
         super().__init__()
-        self.terminal, self.run, self.live = terminal, None, None
+        self.terminal, self.bar = terminal, ExitStack()
+
+    def on_predict_begin(self, logs=None):
+        self.tell = self.bar.enter_context(self.terminal.bar("measuring"))
+
+    def on_predict_batch_end(self, batch, logs=None):
+        self.tell(batch + 1, self.params["steps"])
+
+    def on_predict_end(self, logs=None):
+        self.close()
+
+    def close(self):
+        """Take the bar off the terminal."""
+        self.bar.close()
+
+
+class TrainingProgress(MeasuringProgress):
+    """Show epoch, step, loss, accuracy, examples/s and time left.
+
+    Args:
+        terminal: the `Terminal`.
+    """
+
+    def __init__(self, terminal):
+        super().__init__(terminal)
+        self.run, self.live = None, None
         self.live_wanted = terminal.console.is_terminal and not terminal.quiet
 
     def announce(self, run, dataset, model, place):
@@ -100,6 +126,7 @@ class TrainingProgress(keras.callbacks.Callback):
         """Take the live bar off the terminal."""
         if self.live:
             self.live.stop()
+        super().close()
 
     def summarise(self, run):
         """Print the closing table."""

@@ -104,23 +104,24 @@ class SplitFigures:
     confusion_matrix: np.ndarray
 
 
-def predict(model, split, flip_averaging=False):
+def predict(model, split, flip_averaging=False, watchers=()):
     """Run a model over a split.
 
     Args:
         model: uint8 images → logits.
         split: a `Split`.
         flip_averaging: average the probabilities of each image and of its mirror image.
+        watchers: Keras callbacks, such as a progress display.
     """
-    said = probabilities(model, split.images)
+    said = probabilities(model, split.images, watchers)
     if flip_averaging:
-        said = (said + probabilities(model, split.images[:, :, ::-1])) / 2
+        said = (said + probabilities(model, split.images[:, :, ::-1], watchers)) / 2
     return Predictions(said, split.labels)
 
 
-def measure_splits(model, dataset, splits=("validation", "test")):
+def measure_splits(model, dataset, splits=("validation", "test"), watchers=()):
     """Measure a model on splits; the confusion matrix is that of the last one."""
-    said = {name: predict(model, dataset.splits[name]) for name in splits}
+    said = {name: predict(model, dataset.splits[name], watchers=watchers) for name in splits}
     figures = {
         name: {"loss": predictions.loss, "accuracy": predictions.accuracy}
         for name, predictions in said.items()
@@ -128,7 +129,7 @@ def measure_splits(model, dataset, splits=("validation", "test")):
     return SplitFigures({"test": None} | figures, said[splits[-1]].confusion_matrix)
 
 
-def evaluate(run, dataset, split_name="test", flip_averaging=False):
+def evaluate(run, dataset, split_name="test", flip_averaging=False, watchers=()):
     """Evaluate a run's best weights and write figures and pictures beside them.
 
     Args:
@@ -136,6 +137,7 @@ def evaluate(run, dataset, split_name="test", flip_averaging=False):
         dataset: a `Dataset` of the same classes and image shape.
         split_name: `"train"`, `"validation"` or `"test"`.
         flip_averaging: see `predict`.
+        watchers: see `predict`.
 
     Returns:
         (metrics as a JSON-able dict, the folder they were written to).
@@ -145,7 +147,7 @@ def evaluate(run, dataset, split_name="test", flip_averaging=False):
     """
     check_same_kind(run, dataset)
     split = dataset.splits[split_name]
-    predictions = predict(run.load_model(), split, flip_averaging)
+    predictions = predict(run.load_model(), split, flip_averaging, watchers)
     name = f"{dataset.name}-{split_name}{'-flip' if flip_averaging else ''}"
     folder = run.folder / "evaluation" / name
     atomic.make_folder(folder)

@@ -162,19 +162,21 @@ def _raising(item):
     return item
 
 
-def probabilities(model, images):
+def probabilities(model, images, watchers=()):
     """Run a Keras model of logits over images.
 
     Args:
         model: uint8 images → logits.
         images: uint8 `(n, height, width, channels)`.
+        watchers: Keras callbacks, such as a progress display.
 
     Returns:
         float64 `(n, classes)`; each row sums to 1.
     """
     from .pipeline import even_batch_size
 
-    logits = model.predict(images, batch_size=even_batch_size(len(images)), verbose=0)
+    batch_size = even_batch_size(len(images))
+    logits = model.predict(images, batch_size=batch_size, verbose=0, callbacks=list(watchers))
     logits = logits.astype(np.float64)
     exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
     return exponentials / exponentials.sum(axis=1, keepdims=True)

@@ -1,6 +1,7 @@
 """Settings → a trained run."""
 
 import math
+from functools import partial
 
 import keras
 
@@ -127,11 +128,11 @@ def _fit(run, dataset, watchers, announce, read_test, devices):
     with only_one(run.folder), stop_requests() as request:
         atomic.remove_leftovers(run.folder)
         with distribution.distributed(devices):
-            shown = (watchers, announce) if devices.writes else ((), None)
-            fitting = _train_model(run, dataset, *shown, request, devices)
+            watchers, announce = (watchers, announce) if devices.writes else ((), None)
+            fitting = _train_model(run, dataset, watchers, announce, request, devices)
         request.heed_at_once(f"all epochs are saved; go on with: kmixer resume {run.folder}")
         model = distribution.local_model(run, fitting.model, devices)
-        _finish(run, model, dataset, fitting, read_test)
+        _finish(run, model, dataset, fitting, read_test, watchers)
     return run if devices.writes else None
 
 
@@ -159,15 +160,15 @@ def _start_from(settings, model, run=None):
     return finetuning.learning_rate_shares(model, settings.finetune.layer_decay)
 
 
-def _finish(run, model, dataset, fitting, read_test):
+def _finish(run, model, dataset, fitting, read_test, watchers):
     """Read the test set, for the first and only time, if at all, and write the figures."""
     splits = ("validation", "test") if read_test else ("validation",)
-    last = evaluation.measure_splits(model, dataset, splits)
-    best_model = run.load_model()
-    best = evaluation.measure_splits(best_model, dataset, splits)
+    measure = partial(evaluation.measure_splits, dataset=dataset, splits=splits, watchers=watchers)
     rows, first_step = fitting.rows, fitting.first_step
     seen = run.settings.data.train_on_validation  # which then cannot choose the epoch
     best_row = rows[-1] if seen else max(rows, key=lambda row: row["val_accuracy"])
+    best = measure(run.load_model())
+    last = best if best_row is rows[-1] else measure(model)
     rates = sorted(row["examples_per_second"] for row in rows[1:] or rows)
     metrics = {
         "dataset": dataset.name,

@@ -48,7 +48,7 @@ def test_flip_averaging_averages_an_image_and_its_mirror():
     class LeftIsBright:
         """Says class 0 with probability 0.9 where the left pixel is brighter, else 0.3."""
 
-        def predict(self, images, batch_size, verbose):
+        def predict(self, images, batch_size, verbose, callbacks):
             left = images[:, 0, 0, 0] > images[:, 0, 1, 0]
             first = np.where(left, 0.9, 0.3)
             return np.log(np.stack([first, 1 - first], axis=1))

@@ -52,6 +52,27 @@ def test_the_run_folder_holds_what_it_says(trained):
         assert (trained.folder / name).read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.parametrize("best_is_last", [True, False])
+def test_measuring_is_watched_and_not_done_twice(tiny, tmp_path, best_is_last):
+    class Watcher(keras.callbacks.Callback):
+        splits, told = 0, []
+
+        def on_predict_begin(self, logs=None):
+            self.splits += 1
+
+        def on_predict_batch_end(self, batch, logs=None):
+            self.told.append((batch + 1, self.params["steps"]))
+
+    # Without a step that learns, the first epoch stays the best.
+    rate = [] if best_is_last else ["optimizer.learning_rate=1e-12", "training.epochs=2"]
+    watcher = Watcher()
+    run = training.train(build(tiny, "training.epochs=1", *rate), root=tmp_path, watchers=[watcher])
+    assert run.metrics["best_epoch"] == 1
+    assert (run.metrics["best"] == run.metrics["last"]) or not best_is_last
+    assert watcher.splits == (2 if best_is_last else 4)  # validation and test, of each of the two
+    assert set(watcher.told) == {(1, 1)}
+
+
 def test_config_is_resolved_and_says_where_it_came_from(trained):
     run = runs.load_run(trained.folder)
     data, model, train = run.settings.data, run.settings.model, run.settings.training
