@@ -58,14 +58,13 @@ def _steps(reports):
         "", "## Speed: what an epoch would take", "",
         "By the rate of the bare train step, for models whose epochs take too long to be measured"
         " whole.", "",
-        "| command | parameters | examples/s | GFLOP/s | minutes an epoch | peak memory GiB | on |",
-        "| --- " * 7 + "|",
+        "| command | parameters | examples/s | GFLOP/s | minutes an epoch | on |",
+        "| --- " * 6 + "|",
     ]  # fmt: skip
     for report in sorted(reports, key=lambda report: report["epoch_seconds"]):
         lines.append(
             f"| `{report['command']}` | {report['parameters']:,} | {report['rates']['step']:,.1f}"
             f" | {report['step_gflops']:,.0f} | {report['epoch_seconds'] / 60:,.1f}"
-            f" | {report['peak_memory_bytes'] / 2**30:.1f}"
             f" | {_setting(report)}, {report['device']}, commit {report['git_commit']} |"
         )
     return lines
