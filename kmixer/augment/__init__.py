@@ -8,10 +8,10 @@ TensorFlow share; `namespace` says whose they are.
 """
 
 from .base import ImageAugmentation
-from .composed import AugmentationPipeline, RandomChoice
+from .compose import AugmentationPipeline, RandomChoice
 from .erasing import RandomErasing
 from .geometry import RandomHorizontalFlip, RandomResizedCrop, RandomTranslation
-from .mixing import CutMix, MixUp
+from .mixup import CutMix, MixUp
 from .rand_augment import RandAugment
 
 __all__ = [

@@ -3,9 +3,9 @@
 import keras
 
 from .base import PACKAGE, ImageAugmentation, cast, namespace, restore_dtype
-from .colours import COLOURS
-from .kinds import by_kind, in_turn
-from .warps import WARPS, warp
+from .color_ops import COLOURS
+from .dispatch import by_kind, in_turn
+from .geometric_ops import WARPS, warp
 
 OPERATIONS = (*WARPS, *COLOURS, "Identity")
 
