@@ -17,16 +17,16 @@ def presets(
 
     Example: kmixer presets fmnist-pyramid
     """
-    from kmixer import settings_io
+    from kmixer.config import presets
 
     terminal = Terminal(as_json=as_json)
     if name is not None:
-        text = settings_io.preset_text(name)
+        text = presets.preset_text(name)
         terminal.say(text.rstrip())
-        terminal.result({"name": name, "settings": settings_io.read_preset(name)})
+        terminal.result({"name": name, "settings": presets.read_preset(name)})
         return
-    names = settings_io.preset_names()
-    headings = {each: settings_io.preset_heading(each) for each in names}
+    names = presets.preset_names()
+    headings = {each: presets.preset_heading(each) for each in names}
     for each, heading in headings.items():
         terminal.say(f"{each:<{max(map(len, names))}}  {heading}")
     terminal.result({"presets": headings})

@@ -190,30 +190,30 @@ def load_settings(dataset, preset, config, flags, assignments, base=None):
     Returns:
         (the preset's name or None, `Settings`).
     """
-    from kmixer import settings_io
+    from kmixer.config import loading, presets, yaml_files
     from kmixer.datasets import check_name
 
-    if preset is None and config is None and dataset in settings_io.preset_names():
+    if preset is None and config is None and dataset in presets.preset_names():
         preset = dataset
-    layers = [settings_io.read_preset(preset)] if preset is not None else []
-    layers += [settings_io.read_file(config)] if config else []
+    layers = [presets.read_preset(preset)] if preset is not None else []
+    layers += [yaml_files.read_file(config)] if config else []
     layers += [base] if base else []
     given = {path: value for path, value in flags.items() if value is not None}
     if "training.backend" in given:  # what was measured for another backend says nothing here
-        layers += [settings_io.nested("training.jit", None)]
-    flagged = [settings_io.nested("data.name", dataset)]
+        layers += [loading.nested("training.jit", None)]
+    flagged = [loading.nested("data.name", dataset)]
     flagged += [_flag(path, value) for path, value in given.items()]
-    flagged += [settings_io.parse_assignment(text) for text in assignments or ()]
-    settings = settings_io.build(*layers, reduce(settings_io.merge, flagged))
+    flagged += [loading.parse_assignment(text) for text in assignments or ()]
+    settings = loading.build(*layers, reduce(loading.merge, flagged))
     check_name(settings.data.name)  # before anything slow is imported
     return preset, settings
 
 
 def _flag(path, value):
     """Paths stay text; every other flag's text is read as YAML."""
-    from kmixer import settings_io
+    from kmixer.config import loading
 
-    read = settings_io.nested if path == "data.dir" else settings_io.nested_text
+    read = loading.nested if path == "data.dir" else loading.nested_text
     return read(path, value)
 
 

@@ -140,7 +140,7 @@ def _plan(settings, search, folder, say, **more):
 
 def _seconds(text):
     """Return the seconds of a text such as 30m or 1h30m."""
-    from kmixer.config.interval import read_seconds
+    from kmixer.config.durations import read_seconds
     from kmixer.errors import SettingsError
 
     try:

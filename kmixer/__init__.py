@@ -9,7 +9,7 @@ __all__ = ["Settings", "build_settings", "import_weights", "load_run", "resume",
 
 _HOMES = {
     "Settings": ("config", "Settings"),
-    "build_settings": ("settings_io", "build"),
+    "build_settings": ("config.loading", "build"),
     "import_weights": ("pretrained", "import_weights"),
     "load_run": ("runs", "load_run"),
     "train": ("training", "train"),

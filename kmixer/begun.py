@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from . import settings_io
+from .config import loading
 from .errors import RunError
 from .folders import numbered
 from .runs import load_run
@@ -30,7 +30,7 @@ def begun_run(settings, *, root, stem, name=None, out=None):
         return None
     run = load_run(folder)
     if key := _difference(run.settings, settings):
-        before, now = (settings_io.flat(s)[key] for s in (run.settings, settings))
+        before, now = (loading.flat(s)[key] for s in (run.settings, settings))
         raise RunError(
             f"{folder}: begun with {key} {before!r}, received {now!r}; expected the same, or"
             " another --name"
@@ -40,7 +40,7 @@ def begun_run(settings, *, root, stem, name=None, out=None):
 
 def _difference(one, other):
     """Return the first key in which two settings differ, but for how often is saved, or None."""
-    one, other = settings_io.flat(one), settings_io.flat(other)
+    one, other = loading.flat(one), loading.flat(other)
     keys = [key for key in one | other if key != "training.checkpoint_every"]
     return next((key for key in keys if one.get(key) != other.get(key)), None)
 

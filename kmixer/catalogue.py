@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import keras
 
-from . import settings_io
 from .architecture import build_model, with_patch_size
+from .config import loading, presets
 from .errors import SettingsError, nearest
 from .layers import Patches, patch_grid
 from .models import SIZES, MlpMixer, count_flops, mixer_size
@@ -51,8 +51,7 @@ class Architecture:
 
 def names():
     """Return the names of all architectures."""
-    presets = settings_io.preset_names()
-    return [*SIZES, *(name for name in presets if name not in RECIPES)]
+    return [*SIZES, *(name for name in presets.preset_names() if name not in RECIPES)]
 
 
 def architecture(name, image_size=None, classes=None):
@@ -74,7 +73,7 @@ def architecture(name, image_size=None, classes=None):
 
 
 def _build(name, image_size, classes):
-    settings = None if name in SIZES else settings_io.build(settings_io.read_preset(name))
+    settings = None if name in SIZES else loading.build(presets.read_preset(name))
     side, channels, count = IMAGES[settings.data.name] if settings else PAPER
     side = image_size or (settings and settings.data.image_size) or side
     shape = (side, side, channels)

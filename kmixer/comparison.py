@@ -5,7 +5,8 @@ import io
 import os
 from pathlib import Path
 
-from . import atomic, figures, settings_io
+from . import atomic, figures
+from .config import loading
 from .errors import KmixerError, RunError
 from .runs import load_run
 
@@ -126,7 +127,7 @@ def differences(runs):
     None stands where a run has the whole section switched off. What a run cannot have, such as
     another optimizer's momentum, is left out.
     """
-    flat = [settings_io.flat(run.settings) for run in runs]
+    flat = [loading.flat(run.settings) for run in runs]
     keys = dict.fromkeys(key for values in flat for key in values)
     columns = {key: [_value(values, key) for values in flat] for key in keys}
     return {

@@ -7,9 +7,10 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from . import atomic, provenance, settings_io
+from . import atomic, provenance
 from .architecture import build_model
 from .card import run_card
+from .config import loading
 from .errors import DataError
 from .published import Published, few, read_published
 from .runs import create_run
@@ -87,7 +88,7 @@ def _plan(arrays, layout, size, mean=0.5, std=0.5):
     tokens = _length(arrays, layout, biases, (PAPER_SIDE // mixer["patch_size"]) ** 2)
     side = max(math.isqrt(tokens), 1) * mixer["patch_size"]
     data = {"name": None, "image_size": side, "mean": [mean] * 3, "std": [std] * 3}
-    settings = settings_io.build(
+    settings = loading.build(
         {"data": data, "model": {"name": "mixer", "activation": layout.activation} | mixer}
     )
     return settings, (side, side, 3), _length(arrays, layout, ["head/bias"], PAPER_CLASSES)

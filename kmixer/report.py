@@ -6,8 +6,9 @@ from importlib import resources
 import keras
 import numpy as np
 
-from . import atomic, comparison, evaluation, figures, settings_io
+from . import atomic, comparison, evaluation, figures
 from .architecture import token_grid
+from .config import loading
 from .errors import KmixerError
 from .layers import MixerBlock
 
@@ -63,7 +64,7 @@ def _section(name, run, datasets):
         "name": name,
         "info": run.info,
         "metrics": run.metrics,
-        "settings": settings_io.dump(run.settings),
+        "settings": loading.dump(run.settings),
         "curves": {
             panel: figures.as_svg(figure)
             for panel, figure in figures.curve_panels(run.history, run.settings.soft_labels).items()

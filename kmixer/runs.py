@@ -20,8 +20,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from . import atomic, settings_io
-from .config import Settings
+from . import atomic
+from .config import Settings, loading, yaml_files
 from .errors import RunError, SettingsError
 from .folders import create
 from .metrics import read_metrics
@@ -110,9 +110,7 @@ class Run:
 
         info = yaml.safe_dump({"run": self.info}, sort_keys=False, allow_unicode=True)
         header = f"# {self.info['command']}\n"
-        atomic.write_text(
-            self.folder / "config.yaml", header + settings_io.dump(self.settings) + info
-        )
+        atomic.write_text(self.folder / "config.yaml", header + loading.dump(self.settings) + info)
 
     def write_history(self, rows):
         """Write history.csv anew; it is never half a row long."""
@@ -236,7 +234,7 @@ def load_run(folder):
     folder = Path(folder)
     if not (folder / "config.yaml").is_file():
         raise RunError(f"{folder}: not a run folder: it holds no config.yaml")
-    values = settings_io.read_file(folder / "config.yaml", keep_run=True)
+    values = yaml_files.read_file(folder / "config.yaml", keep_run=True)
     info = values.pop("run", None)
     if not isinstance(info, dict) or "format" not in info:
         raise RunError(f"{folder}: not a run folder: its config.yaml has no section 'run'")
@@ -247,6 +245,6 @@ def load_run(folder):
     if missing:
         raise RunError(f"{folder}: not a whole run: its config.yaml has no run.{missing[0]}")
     try:
-        return Run(folder, settings_io.build(values), info)
+        return Run(folder, loading.build(values), info)
     except SettingsError as error:
         raise RunError(f"{folder}: config.yaml, perhaps of another version: {error}") from None

@@ -8,7 +8,8 @@ import shutil
 
 import yaml
 
-from . import atomic, settings_io
+from . import atomic
+from .config import loading, yaml_files
 from .errors import SettingsError
 
 FILE = "sweep.yaml"
@@ -22,8 +23,8 @@ def parse_grid(texts):
         SettingsError: a text is no such assignment, or a key comes twice.
     """
     grid = {}
-    for path, values in settings_io.parse_lists(texts, "--grid").items():
-        grid[path] = settings_io.parse_yaml(f"[{values}]", f"--grid {path}")
+    for path, values in loading.parse_lists(texts, "--grid").items():
+        grid[path] = yaml_files.parse_yaml(f"[{values}]", f"--grid {path}")
         try:
             json.dumps(grid[path])
         except TypeError:
@@ -66,7 +67,7 @@ def _word(value):
 def _text(value):
     """Return YAML that reads back to the value, plain words without quotes."""
     plain = isinstance(value, str) and re.fullmatch(r"[A-Za-z_][\w./-]*", value)
-    return value if plain and settings_io.parse_yaml(value, "") == value else json.dumps(value)
+    return value if plain and yaml_files.parse_yaml(value, "") == value else json.dumps(value)
 
 
 def open_sweep(folder, runs):
@@ -84,16 +85,16 @@ def open_sweep(folder, runs):
     now = {name: settings.model_dump(mode="json") for name, settings in runs.items()}
     for name in begun.keys() & runs.keys():
         if state(folder / name) != "new":
-            _check_same(folder / name, settings_io.flat(begun[name]), settings_io.flat(runs[name]))
+            _check_same(folder / name, loading.flat(begun[name]), loading.flat(runs[name]))
     atomic.make_folder(folder)
     kept = {name: settings.model_dump(mode="json") for name, settings in begun.items()}
     atomic.write_text(path, yaml.safe_dump(kept | now, sort_keys=False, allow_unicode=True))
 
 
 def _read(path):
-    values = settings_io.read_file(path, keep_run=True) if path.is_file() else {}
+    values = yaml_files.read_file(path, keep_run=True) if path.is_file() else {}
     try:
-        return {str(name): settings_io.build(each or {}) for name, each in values.items()}
+        return {str(name): loading.build(each or {}) for name, each in values.items()}
     except (SettingsError, AttributeError) as error:
         raise SettingsError(f"{path}: damaged, or of another version: {error}") from None
 

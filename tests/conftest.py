@@ -52,9 +52,10 @@ def tiny(image_folder):
 @pytest.fixture(scope="session")
 def trained_run(image_folder, tmp_path_factory):
     """A finished run that tells `above` from `below`: two Mixer blocks, trained in seconds."""
-    from kmixer import settings_io, training
+    from kmixer import training
+    from kmixer.config import loading
 
-    settings = settings_io.build(
+    settings = loading.build(
         {"data": {"name": str(image_folder), "batch_size": 16, "validation_size": 20},
          "model": {"patch_size": 4, "blocks": 2, "hidden_dim": 8, "tokens_mlp_dim": 4,
                    "channels_mlp_dim": 8},

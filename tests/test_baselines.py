@@ -6,8 +6,9 @@ import keras
 import numpy as np
 import pytest
 
-from kmixer import settings_io, training
+from kmixer import training
 from kmixer.architecture import build_model
+from kmixer.config import loading, presets
 from kmixer.datasets import load_splits
 from kmixer.errors import SettingsError
 from kmixer.layers import initializer
@@ -47,7 +48,7 @@ POOLED = {
 
 
 def build(preset):
-    return build_model(settings_io.build(settings_io.read_preset(preset)), (28, 28, 1), 10)
+    return build_model(loading.build(presets.read_preset(preset)), (28, 28, 1), 10)
 
 
 def spread(layer):
@@ -162,9 +163,9 @@ def test_xla_is_chosen_by_backend_and_kind_of_model(image_folder):
     models = [{"patch_size": 4}, *({"name": n, "stages": s} for n, s in stages.items())]
     models.insert(2, {"name": "mlp"})
     data = {"data": {"name": str(image_folder), "validation_size": 20}}
-    dataset = load_splits(settings_io.build(data).data)
+    dataset = load_splits(loading.build(data).data)
     found = [
-        training.resolve(settings_io.build(data, {"model": model}), dataset).training.jit
+        training.resolve(loading.build(data, {"model": model}), dataset).training.jit
         for model in models
     ]
     assert tuple(found) == expected

@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from kmixer import catalogue, figures, settings_io
+from kmixer import catalogue, figures
 from kmixer.architecture import build_model
+from kmixer.config import loading, presets
 from kmixer.diagram import diagram
 from kmixer.errors import SettingsError
 from kmixer.models import mixer_size
@@ -23,7 +24,7 @@ def test_parameters_are_the_published_ones(name, parameters):
 
 @pytest.mark.parametrize("size", ["s32", "s16", "b32", "b16"])
 def test_the_papers_presets_have_the_papers_sizes(size):
-    model = settings_io.build(settings_io.read_preset(f"cifar10-{size}")).model
+    model = loading.build(presets.read_preset(f"cifar10-{size}")).model
     assert {key: getattr(model, key) for key in mixer_size(size)} == mixer_size(size)
 
 
@@ -43,8 +44,8 @@ def test_every_architecture_is_described_and_drawn(name, tmp_path):
     assert facts["parameters"] > 0 and facts["flops"] > 0
     figures.save(diagram(found.model, name), tmp_path / "diagram.png")
     assert (tmp_path / "diagram.png").read_bytes().startswith(b"\x89PNG")
-    if name in settings_io.preset_names():
-        settings = settings_io.build(settings_io.read_preset(name))
+    if name in presets.preset_names():
+        settings = loading.build(presets.read_preset(name))
         shape = tuple(facts["input_shape"])
         assert build_model(settings, shape, 10).count_params() == facts["parameters"]
 

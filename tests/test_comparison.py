@@ -7,7 +7,8 @@ import shutil
 
 import pytest
 
-from kmixer import comparison, figures, runs, settings_io, training
+from kmixer import comparison, figures, runs, training
+from kmixer.config import loading
 from kmixer.errors import RunError
 
 TINY = {
@@ -27,7 +28,7 @@ def root(image_folder, tmp_path_factory):
         ("b", {"model": {"name": "mlp", "hidden_dims": [4]}}),
     ):
         data = {"data": {"name": str(image_folder)}}
-        training.train(settings_io.build(TINY if name == "a" else TINY | {"model": {}}, data,
+        training.train(loading.build(TINY if name == "a" else TINY | {"model": {}}, data,
                                          changes), root=root, name=name)  # fmt: skip
     return root
 
@@ -144,7 +145,7 @@ def test_only_settings_that_all_have_and_that_differ_are_told(root):
 
 def test_a_section_that_only_one_run_has_switched_on_is_told():
     def run(changes):
-        return runs.Run(None, settings_io.build({"schedule": {"name": "constant"}}, changes), {})
+        return runs.Run(None, loading.build({"schedule": {"name": "constant"}}, changes), {})
 
     differing = comparison.differences([run({}), run({"plateau": {"patience": 3}})])
     assert differing["plateau.patience"] == [None, 3] and "plateau" not in differing

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from kmixer import runs, settings_io, training
+from kmixer import runs, training
+from kmixer.config import loading
 from kmixer.errors import DivergedError
 
 OPTIMIZERS = ["adam", "adamw", "sgd", "rmsprop", "lion", "muon"]
@@ -22,7 +23,7 @@ def diverge(tiny, folder, optimizer):
             self.step = batch + 1
 
     faster = Faster()
-    settings = settings_io.build(
+    settings = loading.build(
         tiny, {"optimizer": {"name": optimizer}, "schedule": {"name": "constant"}}
     )
     with pytest.raises(DivergedError, match="kept: the weights of epoch 1") as caught:

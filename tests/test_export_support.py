@@ -11,8 +11,8 @@ from importlib.util import find_spec
 
 import pytest
 
-from kmixer import settings_io
 from kmixer.backend import BACKENDS
+from kmixer.config import loading
 from kmixer.errors import SettingsError
 from kmixer.exporting.formats import (
     FORMATS,
@@ -50,7 +50,7 @@ def test_every_cell(backend, tiny, tmp_path, kmixer_cli):
         pytest.skip(f"not installed: {', '.join(sorted(missing))}")
     config = tmp_path / "tiny.yaml"
     tiny["training"]["epochs"], tiny["optimizer"]["learning_rate"] = 6, 0.02
-    config.write_text(settings_io.dump(settings_io.build(tiny)))
+    config.write_text(loading.dump(loading.build(tiny)))
     run = tmp_path / "run"
     done = kmixer_cli(
         "train", tiny["data"]["name"], "--config", config, "--backend", backend, "--out", run

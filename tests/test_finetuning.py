@@ -7,7 +7,8 @@ import keras
 import numpy as np
 import pytest
 
-from kmixer import finetuning, runs, settings_io, training
+from kmixer import finetuning, runs, training
+from kmixer.config import loading
 from kmixer.datasets import load_splits
 from kmixer.errors import InterruptedRunError, SettingsError
 from kmixer.models import MlpMixer
@@ -21,7 +22,7 @@ MIXER = {
 
 
 def build(*layers):
-    return settings_io.build(*layers[:-1], *map(settings_io.parse_assignment, layers[-1]))
+    return loading.build(*layers[:-1], *map(loading.parse_assignment, layers[-1]))
 
 
 @pytest.fixture(scope="module")
@@ -204,7 +205,7 @@ def test_a_decay_by_blocks_needs_blocks(source, tmp_path):
 def test_a_share_that_only_a_norm_has_is_not_decayed():
     """Keras on torch cannot decay a list of no weights, which a frozen stem before a norm leaves."""
     chosen = {"name": "sgd", "weight_decay": 0.1, "learning_rate": 1.0, "momentum": 0.0}
-    settings = settings_io.build({"optimizer": chosen, "schedule": {"name": "constant"}})
+    settings = loading.build({"optimizer": chosen, "schedule": {"name": "constant"}})
     norm, kernel = (keras.Variable([1.0], name=name) for name in ("gamma", "kernel"))
     optimizer = build_optimizer(settings, 1, {norm.path: 0.5, kernel.path: 1.0})
     optimizer.build([norm, kernel])
@@ -217,7 +218,7 @@ def test_a_share_that_only_a_norm_has_is_not_decayed():
 @pytest.mark.parametrize("name", ["sgd", "adam", "muon"])
 def test_each_weight_learns_and_decays_with_its_share(name, weight_decay):
     chosen = {"name": name, "weight_decay": weight_decay}
-    settings = settings_io.build({"optimizer": chosen, "schedule": {"name": "constant"}})
+    settings = loading.build({"optimizer": chosen, "schedule": {"name": "constant"}})
     steps = []
     for share in (1.0, 0.25):
         variables = [

@@ -12,8 +12,9 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kmixer import arrays, model_file, runs, settings_io
+from kmixer import arrays, model_file, runs
 from kmixer.artefacts import load_artefact
+from kmixer.config import loading, yaml_files
 from kmixer.datasets import image_folder
 from kmixer.datasets.decode import decode
 from kmixer.datasets.idx import read_idx
@@ -30,7 +31,7 @@ quickly = settings(
     max_examples=60, deadline=5000, derandomize=True, database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )  # fmt: skip
-CONFIG = yaml.safe_dump(json.loads(settings_io.build().model_dump_json()))
+CONFIG = yaml.safe_dump(json.loads(loading.build().model_dump_json()))
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
@@ -79,7 +80,7 @@ def refused(error, call, *arguments):
 def test_settings_files(tmp_path, content):
     (tmp_path / "s.yaml").write_bytes(content)
     refused(
-        SettingsError, lambda: settings_io.build(settings_io.read_file(tmp_path / "s.yaml"))
+        SettingsError, lambda: loading.build(yaml_files.read_file(tmp_path / "s.yaml"))
     )  # fmt: skip
 
 
@@ -90,14 +91,14 @@ def test_settings_files(tmp_path, content):
     )
 )
 def test_settings_of_any_values(values):
-    built = refused(SettingsError, settings_io.build, values)
-    assert built is None or settings_io.dump(built)
+    built = refused(SettingsError, loading.build, values)
+    assert built is None or loading.dump(built)
 
 
 @quickly
 @given(st.text(max_size=60))
 def test_texts_of_options(text):
-    refused(SettingsError, lambda: settings_io.build(settings_io.parse_assignment(text)))
+    refused(SettingsError, lambda: loading.build(loading.parse_assignment(text)))
     refused(SettingsError, parse_grid, [text])
     refused(SettingsError, parse_search, [text])
 

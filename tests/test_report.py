@@ -7,7 +7,8 @@ import shutil
 import numpy as np
 import pytest
 
-from kmixer import comparison, figures, report, settings_io, training
+from kmixer import comparison, figures, report, training
+from kmixer.config import loading
 from kmixer.errors import RunError
 
 PARTS = ("Curves", "Per class, on the test set", "Confusion matrix", "Worst mistakes",
@@ -24,7 +25,7 @@ def runs(image_folder, tmp_path_factory):
                 "stages": [{"patch_size": 2, "dim": 9, "mlp_dim": 9, "blocks": 1}]},
     }  # fmt: skip
     for name, model in models.items():
-        settings = settings_io.build(
+        settings = loading.build(
             {"data": {"name": str(image_folder), "batch_size": 16, "validation_size": 20,
                       "resize_size": 12, "crop_size": 12},  # nine patches, not four
              "model": model, "training": {"epochs": 2, "jit": False}}
@@ -115,7 +116,7 @@ def test_colour_images_that_are_not_square_and_many_classes(tmp_path):
             for index in range(count):
                 pixels = generator.integers(0, 256, (8, 12, 3), dtype=np.uint8)
                 Image.fromarray(pixels).save(folder / f"{index}.png")
-    settings = settings_io.build(
+    settings = loading.build(
         {"data": {"name": str(tmp_path / "images"), "batch_size": 12, "validation_size": 12},
          "model": {"patch_size": 4, "blocks": 1, "hidden_dim": 4, "tokens_mlp_dim": 70,
                    "channels_mlp_dim": 4},

@@ -7,7 +7,8 @@ import keras
 import pytest
 from kill_and_resume import different
 
-from kmixer import checkpoint, runs, settings_io, training
+from kmixer import checkpoint, runs, training
+from kmixer.config import loading
 from kmixer.errors import DivergedError, InterruptedRunError, RunError
 
 pytestmark = [
@@ -23,7 +24,7 @@ STEPS = 6  # 100 images, 16 at once
 
 
 def build(tiny, *assignments):
-    return settings_io.build(tiny, *map(settings_io.parse_assignment, assignments))
+    return loading.build(tiny, *map(loading.parse_assignment, assignments))
 
 
 class Signal(keras.callbacks.Callback):

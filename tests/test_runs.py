@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import yaml
 
-from kmixer import atomic, runs, settings_io
+from kmixer import atomic, runs
+from kmixer.config import loading
 from kmixer.errors import RunError
 
 
@@ -25,7 +26,7 @@ def copy(folder, tmp_path):
 
 def create(root, **options):
     return runs.create_run(
-        settings_io.build(),
+        loading.build(),
         {"command": "kmixer"},
         ("a", "b"),
         root=root,

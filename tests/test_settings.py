@@ -1,7 +1,6 @@
 import pytest
 
-from kmixer import settings_io
-from kmixer.config import Settings
+from kmixer.config import Settings, loading, presets, yaml_files
 from kmixer.errors import SettingsError
 
 
@@ -9,8 +8,8 @@ def test_precedence_defaults_preset_file_flags(tmp_path):
     file = tmp_path / "mine.yaml"
     file.write_text("training: {epochs: 3, seed: 4}\n")
     preset = {"training": {"epochs": 2, "seed": 2, "label_smoothing": 0.1}}
-    flags = settings_io.parse_assignment("training.epochs=5")
-    built = settings_io.build(preset, settings_io.read_file(file), flags)
+    flags = loading.parse_assignment("training.epochs=5")
+    built = loading.build(preset, yaml_files.read_file(file), flags)
     assert built.training.epochs == 5
     assert built.training.seed == 4
     assert built.training.label_smoothing == 0.1
@@ -58,25 +57,25 @@ def test_precedence_defaults_preset_file_flags(tmp_path):
 )
 def test_what_is_wrong_is_said_in_one_line(text, message):
     with pytest.raises(SettingsError) as caught:
-        settings_io.build(settings_io.parse_assignment(text))
+        loading.build(loading.parse_assignment(text))
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
     assert caught.value.exit_code == 2
 
 
 def test_flags_of_one_command_line_count_together():
-    both = settings_io.merge(
-        settings_io.parse_assignment("optimizer.learning_rate=0.05"),
-        settings_io.parse_assignment("optimizer.name=sgd"),
+    both = loading.merge(
+        loading.parse_assignment("optimizer.learning_rate=0.05"),
+        loading.parse_assignment("optimizer.name=sgd"),
     )
-    assert settings_io.build({"optimizer": {"name": "muon"}}, both).optimizer.learning_rate == 0.05
+    assert loading.build({"optimizer": {"name": "muon"}}, both).optimizer.learning_rate == 0.05
 
 
 def test_another_optimizer_starts_from_its_own_defaults():
     preset = {"optimizer": {"name": "muon", "learning_rate": 0.03}}
-    built = settings_io.build(preset, settings_io.parse_assignment("optimizer.name=adam"))
+    built = loading.build(preset, loading.parse_assignment("optimizer.name=adam"))
     assert built.optimizer.learning_rate == 1e-3
-    kept = settings_io.build(preset, settings_io.parse_assignment("optimizer.momentum=0.9"))
+    kept = loading.build(preset, loading.parse_assignment("optimizer.momentum=0.9"))
     assert kept.optimizer.learning_rate == 0.03
 
 
@@ -86,30 +85,30 @@ def test_another_optimizer_starts_from_its_own_defaults():
      ("1.2.3", "1.2.3"), (".5", 0.5), ("null", None)],
 )  # fmt: skip
 def test_yaml_reads_words_as_words_and_numbers_as_numbers(text, value):
-    assert settings_io.parse_yaml(text, "here") == value
+    assert yaml_files.parse_yaml(text, "here") == value
 
 
 def test_yaml_builds_no_objects():
     with pytest.raises(SettingsError, match="expected YAML"):
-        settings_io.parse_yaml("!!python/object/apply:os.getcwd []", "here")
+        yaml_files.parse_yaml("!!python/object/apply:os.getcwd []", "here")
 
 
-@pytest.mark.parametrize("name", settings_io.preset_names())
+@pytest.mark.parametrize("name", presets.preset_names())
 def test_every_preset_loads_and_survives_yaml(name):
-    built = settings_io.build(settings_io.read_preset(name))
-    text = settings_io.dump(built)
-    assert settings_io.build(settings_io.parse_yaml(text, "dump")) == built
+    built = loading.build(presets.read_preset(name))
+    text = loading.dump(built)
+    assert loading.build(yaml_files.parse_yaml(text, "dump")) == built
 
 
-@pytest.mark.parametrize("name", settings_io.preset_names())
+@pytest.mark.parametrize("name", presets.preset_names())
 def test_every_preset_is_headed_and_holds_only_what_differs(name):
-    text = settings_io.preset_text(name)
+    text = presets.preset_text(name)
     assert text.startswith("# ")
-    data = settings_io.build(settings_io.read_preset(name)).data.name
+    data = loading.build(presets.read_preset(name)).data.name
     command = f"kmixer train {data}{'' if name == data else f' --preset {name}'}"
     assert ("kmixer finetune" if name == "finetune" else command) in text
-    assert len(settings_io.preset_heading(name)) > 20
-    for section, values in settings_io.read_preset(name).items():
+    assert len(presets.preset_heading(name)) > 20
+    for section, values in presets.read_preset(name).items():
         default = getattr(Settings(), section)
         for key, value in values.items():
             if key != "name" and hasattr(default, key) and default.model_dump()[key] == value:
@@ -119,7 +118,7 @@ def test_every_preset_is_headed_and_holds_only_what_differs(name):
 
 def test_unknown_preset_names_the_nearest():
     with pytest.raises(SettingsError, match=r"nearest: 'fmnist-pyramid'"):
-        settings_io.read_preset("fmnist-pyramd")
+        presets.read_preset("fmnist-pyramd")
 
 
 @pytest.mark.parametrize("content", ["- 1\n", "3", "a: [", "\x00"])
@@ -127,4 +126,4 @@ def test_a_settings_file_that_holds_no_sections_is_refused(tmp_path, content):
     file = tmp_path / "bad.yaml"
     file.write_text(content)
     with pytest.raises(SettingsError, match=r"bad\.yaml"):
-        settings_io.read_file(file)
+        yaml_files.read_file(file)

@@ -8,9 +8,9 @@ import keras
 import numpy as np
 import pytest
 
-from kmixer import checkpoint, optim, provenance, runs, settings_io, training
+from kmixer import checkpoint, optim, provenance, runs, training
 from kmixer.callbacks import build_callbacks
-from kmixer.config import Settings
+from kmixer.config import Settings, loading, yaml_files
 from kmixer.errors import DivergedError, InterruptedRunError, RunError, SettingsError
 from kmixer.pipeline import threads
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.backends
 
 
 def build(tiny, *assignments):
-    return settings_io.build(tiny, *map(settings_io.parse_assignment, assignments))
+    return loading.build(tiny, *map(loading.parse_assignment, assignments))
 
 
 def weights(run):
@@ -86,7 +86,7 @@ def test_config_is_resolved_and_says_where_it_came_from(trained):
 
 
 def test_training_again_from_config_gives_the_same_run(trained, tmp_path):
-    settings = settings_io.build(settings_io.read_file(trained.folder / "config.yaml"))
+    settings = loading.build(yaml_files.read_file(trained.folder / "config.yaml"))
     again = training.train(settings, root=tmp_path)
     assert again.settings == trained.settings
     assert history(again) == history(trained)
@@ -273,4 +273,4 @@ def test_settings_that_do_not_fit_the_data_write_nothing(tiny, tmp_path, assignm
 
 def test_every_setting_has_a_json_form():
     values = Settings().model_dump(mode="json")
-    assert settings_io.build(json.loads(json.dumps(values))) == Settings()
+    assert loading.build(json.loads(json.dumps(values))) == Settings()

@@ -13,7 +13,7 @@ import keras
 import pytest
 from tuning_search import tiny_search
 
-from kmixer import settings_io
+from kmixer.config import yaml_files
 from kmixer.runs import load_run
 
 if keras.backend.backend() != "tensorflow":
@@ -254,7 +254,7 @@ def test_hyperband_gives_poor_trials_fewer_epochs(kmixer_cli, image_folder, tmp_
     else:
         pruned = [row for row in rows if row["state"] == "pruned"]
         assert pruned and all(row["reason"].startswith("pruned after epoch") for row in pruned)
-    best = settings_io.read_file(tmp_path / "saved_models" / "halves-tune" / "best.yaml")
+    best = yaml_files.read_file(tmp_path / "saved_models" / "halves-tune" / "best.yaml")
     assert best["optimizer"]["learning_rate"] >= 0.02
 
 
@@ -262,4 +262,4 @@ def test_show_space_prints_what_can_be_edited(kmixer_cli):
     from kmixer.tuning.space import Space
 
     done = kmixer_cli("tune", "--show-space")
-    assert Space(settings_io.parse_yaml(done.stdout, "space")["search"]).searched
+    assert Space(yaml_files.parse_yaml(done.stdout, "space")["search"]).searched

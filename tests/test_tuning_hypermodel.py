@@ -3,7 +3,7 @@
 import keras_tuner
 import pytest
 
-from kmixer import settings_io
+from kmixer.config import loading
 from kmixer.tuning import MixerHyperModel
 
 pytestmark = pytest.mark.backends
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.backends
 def test_a_tuner_searches_it(tiny, tmp_path):
     section = {"model.blocks": [1, 2], "optimizer.name": ["adam", "sgd"],
                "optimizer.momentum": {"choice": [0.5, 0.9], "when": {"optimizer.name": ["sgd"]}}}  # fmt: skip
-    hypermodel = MixerHyperModel(settings_io.build(tiny, {"search": section}))
+    hypermodel = MixerHyperModel(loading.build(tiny, {"search": section}))
     tuner = keras_tuner.RandomSearch(
         hypermodel,
         objective="val_accuracy",

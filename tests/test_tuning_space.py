@@ -4,8 +4,7 @@ import random
 
 import pytest
 
-from kmixer import settings_io
-from kmixer.config import Settings
+from kmixer.config import Settings, loading, presets
 from kmixer.errors import SettingsError
 from kmixer.tuning.space import Space, with_default
 from kmixer.tuning.texts import parse_search
@@ -106,9 +105,9 @@ def test_conditions_decide_what_is_drawn_and_from_where():
     assert not space.holds({"optimizer.name": "adamw"})
 
 
-@pytest.mark.parametrize("preset", settings_io.preset_names())
+@pytest.mark.parametrize("preset", presets.preset_names())
 def test_the_shipped_space_is_valid_from_every_preset(preset):
-    base = with_default(settings_io.build(settings_io.read_preset(preset)))
+    base = with_default(loading.build(presets.read_preset(preset)))
     space = Space(base.search)
     space.check(base)
     values = space.random(random.Random(0))

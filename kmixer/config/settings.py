@@ -10,8 +10,8 @@ from pydantic import Field, FiniteFloat, StrictBool, field_validator, model_vali
 
 from .augment import AugmentSettings
 from .data import DataSettings
+from .durations import read_interval
 from .fields import Count, NonNegative, Section, Seed, Share
-from .interval import read_interval
 from .model import CnnSettings, MixerSettings, MlpSettings, ShiftMlpSettings
 from .optimizer import (
     AdamSettings,

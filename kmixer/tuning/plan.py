@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from .. import settings_io
-from ..config import Settings
+from ..config import Settings, loading
 from ..errors import SettingsError, nearest
 from . import record
 from .space import Space
@@ -112,7 +111,7 @@ class Plan:
         limits = {"max_params": self.max_params, "seed": self.seed, "engine": self.engine,
                   "max_seconds_per_epoch": self.max_seconds_per_epoch,
                   "tuner": self.chosen_tuner, "objective": self.objective}  # fmt: skip
-        return limits | search | settings_io.flat(self.settings)
+        return limits | search | loading.flat(self.settings)
 
 
 def check_same(begun, now, plan):
@@ -126,7 +125,7 @@ def check_same(begun, now, plan):
     Raises:
         SettingsError: something differs; the first is named.
     """
-    defaults = settings_io.flat(Settings())  # of settings that are newer than the search
+    defaults = loading.flat(Settings())  # of settings that are newer than the search
     begun = {key: defaults[key] for key in now if key in defaults} | begun
     changed = [key for key in begun | now if begun.get(key) != now.get(key)]
     if plan.extend:

@@ -7,7 +7,8 @@ from functools import partial
 
 import numpy as np
 
-from .. import atomic, evaluation, figures, settings_io
+from .. import atomic, evaluation, figures
+from ..config import loading
 from ..runs import load_run
 from . import pictures, record
 
@@ -78,7 +79,7 @@ def best_yaml(search, trial):
         f"# Trial {trial.number} of {search.plan.folder.name}:"
         f" {search.plan.objective} {outcome.value:.6g} in epoch {outcome.best_epoch}\n"
         f"#\n#   kmixer train {name} --config {search.plan.folder / 'best.yaml'}\n"
-        + settings_io.dump(settings)
+        + loading.dump(settings)
     )
 
 

@@ -5,7 +5,8 @@ from contextlib import nullcontext
 
 import keras
 
-from .. import atomic, checkpoint, distribution, settings_io, training
+from .. import atomic, checkpoint, distribution, training
+from ..config import loading
 from ..datasets import load_splits
 from ..errors import InterruptedRunError, RunError, SettingsError, describe
 from ..lock import only_one
@@ -66,7 +67,7 @@ class Search:
         if settings.schedule.name == "cosine":
             share = trial.epochs / settings.training.epochs
             layer["schedule"] = {"warmup_epochs": settings.schedule.warmup_epochs * share}
-        return settings_io.build(settings.model_dump(mode="json"), layer)
+        return loading.build(settings.model_dump(mode="json"), layer)
 
     def data_of(self, settings):
         """Return the `Dataset` of settings, loaded anew where they name other images."""

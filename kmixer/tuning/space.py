@@ -3,8 +3,7 @@
 import random
 from importlib import resources
 
-from .. import schema, settings_io
-from ..config import MixerSettings
+from ..config import MixerSettings, loading, schema, yaml_files
 from ..errors import SettingsError, nearest
 from .parameter import read
 
@@ -99,8 +98,8 @@ class Space:
         """
         layer = {"search": None}
         for path, value in values.items():
-            layer = settings_io.merge(layer, settings_io.nested(path, value))
-        return settings_io.build(base.model_dump(mode="json"), layer)
+            layer = loading.merge(layer, loading.nested(path, value))
+        return loading.build(base.model_dump(mode="json"), layer)
 
     def check(self, base):
         """Refuse a space without a valid point, and a choice that no valid point holds.
@@ -178,7 +177,7 @@ def with_default(settings):
 
     A Mixer keeps what is not searched, but for widths that narrow; another model is replaced.
     """
-    section = settings_io.parse_yaml(default_text(), "space.yaml")["search"]
+    section = yaml_files.parse_yaml(default_text(), "space.yaml")["search"]
     model = settings.model if settings.model.name == "mixer" else MixerSettings()
     model = model.model_copy(update={"block_dims": None, "skip_connections": True})
     changed = {"search": section, "model": model, "plateau": None}

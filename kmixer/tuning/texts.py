@@ -1,6 +1,6 @@
 """The search space as one types it on the command line."""
 
-from .. import settings_io
+from ..config import loading, yaml_files
 from ..errors import SettingsError
 
 
@@ -11,7 +11,7 @@ def parse_search(texts):
         SettingsError: a text is none of those, or a path comes twice.
     """
     section = {}
-    for path, values in settings_io.parse_lists(texts, "--search").items():
+    for path, values in loading.parse_lists(texts, "--search").items():
         source = f"--search {path}"
         is_range = ".." in values and not values.startswith(("[", "{"))
         section[path] = _range(values, source) if is_range else _values(values, source)
@@ -22,7 +22,7 @@ def _range(text, source):
     bounds, _, more = text.partition(":")
     low, _, high = bounds.partition("..")
     read = {"min": low, "max": high} | ({} if more in ("", "log") else {"step": more})
-    values = {key: settings_io.parse_yaml(value, source) for key, value in read.items()}
+    values = {key: yaml_files.parse_yaml(value, source) for key, value in read.items()}
     for value in values.values():
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise SettingsError(
@@ -33,5 +33,5 @@ def _range(text, source):
 
 def _values(text, source):
     if text.startswith("{"):
-        return settings_io.parse_yaml(text, source)
-    return settings_io.parse_yaml(f"[{text}]", source)
+        return yaml_files.parse_yaml(text, source)
+    return yaml_files.parse_yaml(f"[{text}]", source)

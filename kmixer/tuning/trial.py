@@ -13,7 +13,8 @@ import time
 import traceback
 from pathlib import Path
 
-from .. import backend, settings_io
+from .. import backend
+from ..config import loading
 from ..errors import InterruptedRunError, KmixerError, SettingsError, describe
 
 WARMUP_STEPS, LEAST_SECONDS = 3, 5.0
@@ -43,7 +44,7 @@ def _say(**message):
 
 
 def _train(job, folder):
-    settings = settings_io.build(job["settings"])
+    settings = loading.build(job["settings"])
     backend.select(settings.training.backend)
     from .. import checkpoint, training
     from ..runs import load_run

@@ -20,7 +20,8 @@ import halves  # noqa: E402
 import keras  # noqa: E402
 import numpy as np  # noqa: E402
 
-from kmixer import runs, settings_io, training  # noqa: E402
+from kmixer import runs, training  # noqa: E402
+from kmixer.config import loading  # noqa: E402
 from kmixer.datasets import image_folder  # noqa: E402
 from kmixer.errors import InterruptedRunError  # noqa: E402
 
@@ -37,7 +38,7 @@ class StopInTheSecondEpoch(keras.callbacks.Callback):
 
 def train(name, **options):
     """Train on the `halves` of the working folder."""
-    settings = settings_io.build(
+    settings = loading.build(
         {"data": {"name": "halves", "batch_size": 16, "validation_size": 20},
          "model": {"patch_size": 4, "blocks": 1, "hidden_dim": 8, "tokens_mlp_dim": 4,
                    "channels_mlp_dim": 8, "dropout": 0.1},

@@ -4,8 +4,8 @@ from typing import get_args, get_origin
 
 from pydantic import BaseModel
 
-from .config import Settings
-from .errors import nearest
+from ..errors import nearest
+from . import Settings
 
 
 def paths(section=Settings, above=""):
