@@ -46,7 +46,8 @@ def show(terminal, runs, csv=None, markdown=None, out=None):
         markdown: a path, or None.
         out: the folder of the pictures; default `comparison` beside the runs.
     """
-    from kmixer import atomic, comparison
+    from kmixer import comparison
+    from kmixer.files import atomic
 
     rows = comparison.table(runs)
     header, cells = _cells(rows)

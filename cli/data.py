@@ -123,8 +123,9 @@ def show(
 
     Example: kmixer data show fmnist --out augmentation.png
     """
-    from kmixer import atomic, datasets
+    from kmixer import datasets
     from kmixer.backend import choose
+    from kmixer.files import atomic
 
     from .train import load_settings, start
 

@@ -30,7 +30,7 @@ def evaluate(
     """
     from kmixer.datasets import check_name
     from kmixer.errors import SettingsError, nearest
-    from kmixer.model_file import check_run
+    from kmixer.files.keras_archive import check_run
     from kmixer.runs import load_run
 
     names = ("train", "validation", "test")

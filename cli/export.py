@@ -60,7 +60,7 @@ def export(
     for name in formats:
         find_format(name, quantize)
     from kmixer.datasets import check_name
-    from kmixer.model_file import check_run
+    from kmixer.files.keras_archive import check_run
     from kmixer.runs import load_run
 
     opened = load_run(run)

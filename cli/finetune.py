@@ -40,7 +40,7 @@ def finetune(
 
     Example: kmixer finetune saved_models/photos-1 ./flowers --freeze stem --layer-decay 0.75
     """
-    from kmixer.model_file import check_run
+    from kmixer.files.keras_archive import check_run
     from kmixer.runs import load_run
 
     from .train import load_settings, train_and_show

@@ -24,7 +24,7 @@ def models(
 
     Example: kmixer models b16 --image-size 224 --classes 1000
     """
-    from kmixer import atomic
+    from kmixer.files import atomic
 
     from .train import start
 

@@ -32,9 +32,9 @@ def predict(
 
     Example: kmixer predict saved_models/fmnist-1 photo.png
     """
-    from kmixer import atomic
     from kmixer.backend import choose
-    from kmixer.model_file import check_run
+    from kmixer.files import atomic
+    from kmixer.files.keras_archive import check_run
     from kmixer.prediction import answers, find_images
     from kmixer.runs import load_run
 
@@ -75,7 +75,7 @@ def _model(run):
 
 def _tell(terminal, said, class_names, top, csv):
     """Print the table, write the CSV file, list the files that could not be read."""
-    from kmixer import atomic
+    from kmixer.files import atomic
 
     good, bad = [a for a in said if not a.error], [a for a in said if a.error]
     tops = [answer.top(class_names, top) for answer in good]

@@ -24,8 +24,8 @@ def report(
 
     Example: kmixer report saved_models/fmnist-1 --out report.html
     """
-    from kmixer import atomic
     from kmixer.comparison import common_folder, find_runs
+    from kmixer.files import atomic
 
     from .train import start
 

@@ -112,7 +112,7 @@ def resume(
     from contextlib import nullcontext
 
     from kmixer.begun import check_unfinished
-    from kmixer.lock import only_one
+    from kmixer.files.lock import only_one
     from kmixer.runs import load_run
 
     opened = load_run(run)

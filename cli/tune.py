@@ -109,7 +109,7 @@ def tune(
     )  # fmt: skip
     found = _run(plan, terminal)
     if role != "worker":
-        from kmixer.lock import only_one
+        from kmixer.files.lock import only_one
 
         from .tune_results import show_results
 

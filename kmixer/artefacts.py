@@ -11,8 +11,8 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, PositiveInt, ValidationError
 
-from .atomic import checksum
 from .errors import RunError
+from .files.checksums import checksum
 from .graph_file import check_graph
 
 MANIFEST = "manifest.json"

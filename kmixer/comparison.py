@@ -5,9 +5,10 @@ import io
 import os
 from pathlib import Path
 
-from . import atomic, figures
+from . import figures
 from .config import loading
 from .errors import KmixerError, RunError
+from .files import atomic
 from .runs import load_run
 
 COLUMNS = (

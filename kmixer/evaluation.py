@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import atomic, figures
+from . import figures
 from .datasets import load_splits
 from .errors import DataError
+from .files import atomic
 from .prediction import probabilities
 
 CALIBRATION_BINS = 15

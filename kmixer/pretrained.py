@@ -7,11 +7,12 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from . import atomic, provenance
+from . import provenance
 from .architecture import build_model
 from .card import run_card
 from .config import loading
 from .errors import DataError
+from .files import atomic
 from .published import Published, few, read_published
 from .runs import create_run
 from .sizes import SIZES, mixer_size, size_key

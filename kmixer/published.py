@@ -6,8 +6,8 @@ from pathlib import Path
 
 import ml_dtypes  # NumPy knows bfloat16 only after it
 
-from .arrays import read_arrays
 from .errors import DataError
+from .files.npz import read_arrays
 from .layouts import LAYOUTS, Layout
 
 MOST_NAMED = 3  # arrays of a kind in an error

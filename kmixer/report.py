@@ -6,10 +6,11 @@ from importlib import resources
 import keras
 import numpy as np
 
-from . import atomic, comparison, evaluation, figures
+from . import comparison, evaluation, figures
 from .architecture import token_grid
 from .config import loading
 from .errors import KmixerError
+from .files import atomic
 from .layers import MixerBlock
 
 TEMPLATE = "report.html"

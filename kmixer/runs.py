@@ -20,12 +20,12 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from . import atomic
 from .config import Settings, loading, yaml_files
 from .errors import RunError, SettingsError
+from .files import atomic
+from .files.keras_archive import read_weights
 from .folders import create
 from .metrics import read_metrics
-from .model_file import read_weights
 from .prediction import as_pixels, probabilities
 
 FORMAT, READABLE = 2, (1, 2)  # 2: checkpoints within an epoch

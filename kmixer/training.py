@@ -5,14 +5,15 @@ from functools import partial
 
 import keras
 
-from . import atomic, backend, checkpoint, distribution, evaluation, figures, finetuning, provenance
+from . import backend, checkpoint, distribution, evaluation, figures, finetuning, provenance
 from .architecture import build_model
 from .begun import begun_run, check_unfinished
 from .card import run_card
 from .datasets import load_splits
 from .errors import RunError, SettingsError
+from .files import atomic
+from .files.lock import only_one
 from .fitting import Fitting
-from .lock import only_one
 from .models import count_flops
 from .resolving import resolve
 from .runs import create_run

@@ -14,11 +14,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kmixer import artefacts, atomic, evaluation, exporting, runs
+from kmixer import artefacts, evaluation, exporting, runs
 from kmixer.artefacts import load_artefact
 from kmixer.errors import RunError, SettingsError
 from kmixer.exporting import formats, verdict
 from kmixer.exporting.evidence import Evidence
+from kmixer.files import atomic
 from kmixer.prediction import read_images
 
 tensorflow_only = pytest.mark.skipif(

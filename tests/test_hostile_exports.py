@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from hostile_files import Touch
 
-from kmixer import atomic
 from kmixer.artefacts import load_artefact
 from kmixer.errors import RunError
+from kmixer.files import checksums
 
 if keras.backend.backend() != "tensorflow":
     pytest.skip("a server has no Keras backend", allow_module_level=True)
@@ -27,7 +27,7 @@ def here(tmp_path, monkeypatch):
 
 def as_export(folder, form, file, like):
     """Write a manifest around a hostile file, its checksums right."""
-    manifest = like.manifest | {"format": form, "file": file, "files": atomic.checksums(folder)}
+    manifest = like.manifest | {"format": form, "file": file, "files": checksums.checksums(folder)}
     (folder / "manifest.json").write_text(json.dumps(manifest))
     return load_artefact(folder)
 

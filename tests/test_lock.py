@@ -10,7 +10,7 @@ import pytest
 from test_resume import HARD, Signal, build, cut
 
 from kmixer.errors import RunError
-from kmixer.lock import NAME, only_one
+from kmixer.files.lock import NAME, only_one
 
 pytest.importorskip("fcntl", reason="the system has no such locks")
 
@@ -22,7 +22,7 @@ def begun(tiny, tmp_path):
 
 
 def test_a_lock_is_held_by_one_and_named(tmp_path):
-    script = f"from kmixer.lock import only_one\nwith only_one({str(tmp_path)!r}): pass"
+    script = f"from kmixer.files.lock import only_one\nwith only_one({str(tmp_path)!r}): pass"
     with only_one(tmp_path), only_one(tmp_path):  # who holds it has it
         done = subprocess.run(
             [sys.executable, "-c", script], capture_output=True, text=True, check=False

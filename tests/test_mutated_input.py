@@ -12,13 +12,15 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kmixer import arrays, model_file, runs
+from kmixer import runs
 from kmixer.artefacts import load_artefact
 from kmixer.config import loading, yaml_files
 from kmixer.datasets import image_folder
 from kmixer.datasets.decode import decode
 from kmixer.datasets.idx import read_idx
 from kmixer.errors import DataError, KmixerError, RunError, SettingsError, describe
+from kmixer.files import keras_archive
+from kmixer.files.npz import read_arrays
 from kmixer.metrics import read_metrics
 from kmixer.serving import wire
 from kmixer.sweep import parse_grid
@@ -122,7 +124,7 @@ def test_idx_files(content):
 @given(mutated(npz()))
 def test_npz_files(tmp_path, content):
     (tmp_path / "w.npz").write_bytes(content)
-    refused((ValueError, OSError), arrays.read_arrays, tmp_path / "w.npz")
+    refused((ValueError, OSError), read_arrays, tmp_path / "w.npz")
 
 
 @quickly
@@ -151,7 +153,7 @@ def test_run_folders(trained_run, tmp_path, data):
     run = refused(KmixerError, runs.load_run, tmp_path)
     if run is not None:
         refused(RunError, lambda: (run.history, run.metrics, run.class_names))
-        refused(RunError, model_file.check_run, run)
+        refused(RunError, keras_archive.check_run, run)
 
 
 @quickly
@@ -170,7 +172,7 @@ def test_model_files(trained_run, tmp_path, data):
         with zipfile.ZipFile(path, "w") as archive:
             for member, each in members.items():
                 archive.writestr(member, each)
-    refused(RunError, model_file.read_weights, path, trained_run.build_model())
+    refused(RunError, keras_archive.read_weights, path, trained_run.build_model())
 
 
 @quickly

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import yaml
 
-from kmixer import atomic, runs
+from kmixer import runs
 from kmixer.config import loading
 from kmixer.errors import RunError
+from kmixer.files import atomic
 
 
 @pytest.fixture

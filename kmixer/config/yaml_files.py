@@ -95,6 +95,11 @@ def read_file(path, keep_run=False):
 
 
 def mapping(values, source):
+    """Return parsed YAML as a dict; nothing at all is an empty one.
+
+    Raises:
+        SettingsError: it is a list or a single value.
+    """
     if values is None:
         return {}
     if not isinstance(values, dict):

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import atomic
-from ..arrays import read_arrays
 from ..errors import DataError
+from ..files import atomic
+from ..files.npz import read_arrays
 from .dataset import Dataset, Split, data_folder
 from .preparing import alone
 

@@ -3,7 +3,7 @@
 import math
 import sys
 
-from ..lock import only_one
+from ..files.lock import only_one
 
 
 def alone(name, folder):

@@ -12,9 +12,10 @@ from urllib.request import getproxies
 
 import numpy as np
 
-from .. import atomic
 from ..backend import tame_tensorflow
 from ..errors import DataError, nearest
+from ..files import atomic
+from ..files.checksums import checksums
 from .dataset import Dataset, Split, data_folder
 from .preparing import alone
 
@@ -108,7 +109,7 @@ def _prepare(builder, name, folder):
     except Exception as error:
         raise DataError(f"tfds:{name}: preparing it in {folder} failed: {_line(error)}") from None
     prepared = Path(builder.data_dir)
-    atomic.write_text(prepared / SEAL, json.dumps(atomic.checksums(prepared), indent=2))
+    atomic.write_text(prepared / SEAL, json.dumps(checksums(prepared), indent=2))
 
 
 def _check_sealed(name, folder):
@@ -123,7 +124,7 @@ def _check_sealed(name, folder):
         sealed = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         sealed = {}
-    found = atomic.checksums(folder)
+    found = checksums(folder)
     del found[SEAL]
     differing = [file for file in found | sealed if found.get(file) != sealed.get(file)]
     if differing:

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import atomic, fresh, provenance
+from .. import fresh, provenance
 from ..artefacts import MANIFEST, load_artefact
 from ..card import export_card
 from ..errors import SettingsError
+from ..files import atomic
+from ..files.checksums import checksum, checksums
 from . import verdict
 from .formats import FORMATS, QUANTIZATIONS, find_format
 
@@ -136,7 +138,7 @@ def _describe(staged, form, quantize, evidence, proof):
         "versions": provenance.versions(),
         "proof": proof,
     }  # fmt: skip
-    manifest["files"] = atomic.checksums(staged)
+    manifest["files"] = checksums(staged)
     atomic.write_text(staged / "README.md", export_card(run, manifest))
-    manifest["files"]["README.md"] = atomic.checksum(staged / "README.md")
+    manifest["files"]["README.md"] = checksum(staged / "README.md")
     atomic.write_text(staged / MANIFEST, json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")

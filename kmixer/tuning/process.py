@@ -8,8 +8,9 @@ import sys
 import threading
 import time
 
-from .. import atomic, checkpoint, fresh
+from .. import checkpoint, fresh
 from ..errors import KmixerError
+from ..files import atomic
 from ..runs import load_run
 from . import record
 

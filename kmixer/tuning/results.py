@@ -7,8 +7,9 @@ from functools import partial
 
 import numpy as np
 
-from .. import atomic, evaluation, figures
+from .. import evaluation, figures
 from ..config import loading
+from ..files import atomic
 from ..runs import load_run
 from . import pictures, record
 

@@ -5,11 +5,12 @@ from contextlib import nullcontext
 
 import keras
 
-from .. import atomic, checkpoint, distribution, training
+from .. import checkpoint, distribution, training
 from ..config import loading
 from ..datasets import load_splits
 from ..errors import InterruptedRunError, RunError, SettingsError, describe
-from ..lock import only_one
+from ..files import atomic
+from ..files.lock import only_one
 from ..resolving import resolve
 from ..signals import stop_requests
 from . import record

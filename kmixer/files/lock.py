@@ -6,8 +6,8 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
+from ..errors import RunError
 from . import atomic
-from .errors import RunError
 
 NAME = ".lock"
 NAMING_SECONDS = 0.5  # between taking a lock and writing down by whom

@@ -1,0 +1,1 @@
+"""Files that survive an interruption, and files that are not trusted."""
