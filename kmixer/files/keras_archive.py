@@ -16,7 +16,7 @@ LONGEST_SIDE = 8_000  # of images
 BYTES_PER_BYTE = 20  # that a file may unpack to, where the model is not known yet
 # What compiling adds to a model's description.
 COMPILED = (
-    "keras.losses", "keras.metrics", "keras.optimizers", "keras.src.backend", "kmixer.optim",
+    "keras.losses", "keras.metrics", "keras.optimizers", "keras.src.backend", "kmixer>Warmup",
     "builtins",
 )  # fmt: skip
 
@@ -121,23 +121,32 @@ def _check_description(path, described, model):
     """Refuse a file that describes another kind of model, though the description is not used."""
     from keras.saving import serialize_keras_object
 
-    expected = _classes(serialize_keras_object(model))
-    foreign = {
-        name for name in _classes(described) - expected if not str(name[0]).startswith(COMPILED)
-    }
+    expected = _class_names(serialize_keras_object(model))
+    foreign = {n for n in _class_names(described) - expected if not n.startswith(COMPILED)}
     if foreign:
-        told = sorted(f"{module}.{name}" for module, name in foreign)[:3]
-        raise RunError(f"{path}: holds {', '.join(told)}, which the run's model has not")
+        shown = ", ".join(sorted(foreign)[:3])
+        raise RunError(f"{path}: holds {shown}, which the run's model has not")
 
 
-def _classes(value):
-    """Return (module, name) of each object that is described anywhere in nested dicts and lists."""
+def _class_names(value):
+    """Return the name of each class that is described anywhere in nested dicts and lists."""
     if isinstance(value, list | tuple):
-        return set().union(*map(_classes, value))
+        return set().union(*map(_class_names, value))
     if not isinstance(value, dict):
         return set()
-    found = {(value.get("module"), value["class_name"])} if "class_name" in value else set()
-    return found.union(*map(_classes, value.values()))
+    found = {_class_name(value)} if "class_name" in value else set()
+    return found.union(*map(_class_names, value.values()))
+
+
+def _class_name(described):
+    """Return the registered name of a class of kmixer, module and class of any other.
+
+    A registered name stays when the module that holds the class is moved or renamed.
+    """
+    registered = str(described.get("registered_name"))
+    if registered.startswith("kmixer>"):
+        return registered
+    return f"{described.get('module')}.{described['class_name']}"
 
 
 def _check_finite(path, model):
