@@ -18,7 +18,7 @@ def list_(as_json: Json = False):
 
     Example: kmixer data list
     """
-    from kmixer.datasets import SHORT_NAMES
+    from kmixer.data import SHORT_NAMES
 
     terminal = Terminal(as_json=as_json)
     for name, description in SHORT_NAMES.items():
@@ -41,12 +41,12 @@ def info(
 
     Example: kmixer data info fmnist
     """
-    from kmixer import datasets
-    from kmixer.datasets.duplicates import find_duplicates
+    from kmixer.data import load
+    from kmixer.data.duplicates import find_duplicates
 
     terminal = Terminal(quiet, as_json)
     with terminal.bar("reading") as progress:
-        dataset = datasets.load(name, data_dir, image_size, progress)
+        dataset = load(name, data_dir, image_size, progress)
     found = None
     if duplicates:
         with terminal.bar("comparing") as progress:
@@ -91,7 +91,7 @@ def import_(
 
     Example: kmixer data import cifar10 cifar-10-python.tar.gz
     """
-    from kmixer.datasets import cifar
+    from kmixer.data.sources import cifar10
     from kmixer.errors import SettingsError
 
     if name != "cifar10":
@@ -100,7 +100,7 @@ def import_(
         )
     terminal = Terminal(quiet, as_json)
     with terminal.bar("reading") as progress:
-        file = cifar.import_archive(path, data_dir, progress)
+        file = cifar10.import_archive(path, data_dir, progress)
     terminal.say(f"{file}: 50,000 training and 10,000 test images; now: kmixer train cifar10")
     terminal.result({"file": str(file)})
 
@@ -123,8 +123,8 @@ def show(
 
     Example: kmixer data show fmnist --out augmentation.png
     """
-    from kmixer import datasets
     from kmixer.backend import choose
+    from kmixer.data import load
     from kmixer.files import atomic
 
     from .train import load_settings, start
@@ -136,14 +136,17 @@ def show(
     terminal = Terminal(quiet, as_json)
     with terminal.bar("reading") as progress:
         data = settings.data
-        dataset = datasets.load(name, data_dir, data.image_size, progress, data.resize_size)
+        dataset = load(name, data_dir, data.image_size, progress, data.resize_size)
     start()
-    from kmixer import showcase
+    from kmixer import figures
+    from kmixer.data import preview
     from kmixer.models.ends import resize_crop
 
     asked = any(word.strip().startswith("augment") for word in assignments or ())
-    chosen = settings.augment if preset or asked else showcase.VISIBLE
+    chosen = settings.augment if preset or asked else preview.VISIBLE
     crop = resize_crop(dataset.image_shape, data.resize_size, data.crop_size)
-    rows = showcase.save_augmentations(dataset.train, chosen, out, count, seed, crop)
+    rows = preview.augmented_rows(dataset.train, chosen, count, seed, crop)
+    pictures = [picture for row in rows.values() for picture in row]
+    figures.save(figures.images(pictures, [], len(rows["original"]), list(rows)), out)
     terminal.say(f"{out}: {count} images, rows: {', '.join(rows)}")
-    terminal.result({"file": str(out), "rows": rows})
+    terminal.result({"file": str(out), "rows": list(rows)})

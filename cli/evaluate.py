@@ -28,7 +28,7 @@ def evaluate(
 
     Example: kmixer evaluate saved_models/fmnist-1
     """
-    from kmixer.datasets import check_name
+    from kmixer.data import check_name
     from kmixer.errors import SettingsError, nearest
     from kmixer.files.keras_archive import check_run
     from kmixer.runs import load_run

@@ -59,7 +59,7 @@ def export(
         raise SettingsError("received no RUN or no --format; what there is: kmixer export --list")
     for name in formats:
         find_format(name, quantize)
-    from kmixer.datasets import check_name
+    from kmixer.data import check_name
     from kmixer.files.keras_archive import check_run
     from kmixer.runs import load_run
 

@@ -33,9 +33,10 @@ def predict(
     Example: kmixer predict saved_models/fmnist-1 photo.png
     """
     from kmixer.backend import choose
+    from kmixer.data.image_files import find_images
     from kmixer.files import atomic
     from kmixer.files.keras_archive import check_run
-    from kmixer.prediction import answers, find_images
+    from kmixer.prediction import answers
     from kmixer.runs import load_run
 
     opened = load_run(run)

@@ -154,7 +154,7 @@ def read_data(settings):
     Where several processes may train together they have to meet first; then it is None.
     """
     from kmixer.backend import choose
-    from kmixer.datasets import load_splits
+    from kmixer.data import load_splits
 
     choose(settings.training.backend)
     return load_splits(settings.data) if settings.training.distribute == "none" else None
@@ -191,7 +191,7 @@ def load_settings(dataset, preset, config, flags, assignments, base=None):
         (the preset's name or None, `Settings`).
     """
     from kmixer.config import loading, presets, yaml_files
-    from kmixer.datasets import check_name
+    from kmixer.data import check_name
 
     if preset is None and config is None and dataset in presets.preset_names():
         preset = dataset

@@ -10,9 +10,10 @@ from statistics import median
 import keras
 import numpy as np
 
-from . import feed, optim, pipeline, provenance, training
+from . import feed, optim, provenance, training
 from .augment import AugmentationPipeline, RandAugment, augmentation
-from .datasets import load, load_splits
+from .data import load, load_splits
+from .data.batches import repeated, training_batches
 from .errors import SettingsError, nearest
 from .models import count_flops
 from .timing import RAND_AUGMENT_MAGNITUDE, fit_rate, seconds, stream_rate
@@ -171,9 +172,7 @@ def _step_rate(bench, jit):
     split = bench.dataset.train
     images = split.images[: bench.batch_size]
     labels = np.eye(bench.classes, dtype=np.float32)[split.labels[: bench.batch_size]]
-    return fit_rate(
-        bench.model(jit), pipeline.repeated((images, labels)), bench.steps, bench.batch_size
-    )
+    return fit_rate(bench.model(jit), repeated((images, labels)), bench.steps, bench.batch_size)
 
 
 class _EpochClock(keras.callbacks.Callback):
@@ -222,7 +221,7 @@ def _rand_augment(bench):
 
 
 def _host_rate(bench, augment):
-    stream = pipeline.training_batches(
+    stream = training_batches(
         bench.dataset.train, bench.classes, bench.batch_size, 0, augment=augment
     )
     return stream_rate(stream, 10 * bench.steps, bench.batch_size)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import figures
-from .datasets import load_splits
+from .data import load_splits
 from .errors import DataError
 from .files import atomic
 from .prediction import probabilities

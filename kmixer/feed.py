@@ -7,9 +7,10 @@ their indices and the augmentation's draws travel. Both give the same images for
 
 import numpy as np
 
-from . import pipeline, provenance
+from . import provenance
 from .architecture import put_before
 from .augment import augmentation
+from .data.batches import evaluation_batches, training_batches
 from .distribution import ALONE
 
 RESIDENT_BYTES = 4e9  # small beside any accelerator that trains
@@ -44,7 +45,7 @@ def streams(settings, dataset, steps, first_epoch=0, first_step=0, devices=ALONE
     """
     resident, classes = settings.augment.on == "accelerator", len(dataset.class_names)
     augment = augmentation(settings.augment)
-    batches = pipeline.training_batches(
+    batches = training_batches(
         dataset.train,
         classes,
         settings.data.batch_size,
@@ -59,4 +60,4 @@ def streams(settings, dataset, steps, first_epoch=0, first_step=0, devices=ALONE
     )
     held_out = {"resident_from": len(dataset.train), "draws": augment.draws} if resident else {}
     held_out |= {"devices": devices.count, "own": devices.own}
-    return batches, pipeline.evaluation_batches(dataset.validation, classes, **held_out)
+    return batches, evaluation_batches(dataset.validation, classes, **held_out)

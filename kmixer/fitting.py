@@ -2,7 +2,8 @@
 
 from functools import partial
 
-from . import STARTED, callbacks, checkpoint, distribution, feed, figures, pipeline, recording
+from . import STARTED, callbacks, checkpoint, distribution, feed, figures, recording
+from .data.batches import close
 from .optim import compile_model
 
 
@@ -77,7 +78,7 @@ class Fitting:
                 callbacks=listening, verbose=0,
             )  # fmt: skip
         finally:  # an interrupted or diverged run has its picture too
-            pipeline.close(batches)
+            close(batches)
             self.place = checkpoint.Place(write.rows)
             self.first_step = self.first_step or write.first_step
             if write.rows:

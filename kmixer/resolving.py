@@ -7,7 +7,7 @@ import numpy as np
 
 from . import backend, feed, finetuning
 from .architecture import with_patch_size
-from .datasets import SHORT_NAMES
+from .data import SHORT_NAMES
 from .errors import SettingsError
 
 

@@ -21,12 +21,13 @@ from functools import cached_property
 from pathlib import Path
 
 from .config import Settings, loading, yaml_files
+from .data.image_files import as_pixels
 from .errors import RunError, SettingsError
 from .files import atomic
 from .files.keras_archive import read_weights
 from .folders import create
 from .metrics import read_metrics
-from .prediction import as_pixels, probabilities
+from .prediction import probabilities
 
 FORMAT, READABLE = 2, (1, 2)  # 2: checkpoints within an epoch
 COLUMNS = (

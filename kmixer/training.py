@@ -9,7 +9,7 @@ from . import backend, checkpoint, distribution, evaluation, figures, finetuning
 from .architecture import build_model
 from .begun import begun_run, check_unfinished
 from .card import run_card
-from .datasets import load_splits
+from .data import load_splits
 from .errors import RunError, SettingsError
 from .files import atomic
 from .files.lock import only_one

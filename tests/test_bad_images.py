@@ -11,7 +11,7 @@ import pytest
 from child import kmixer
 from PIL import Image
 
-from kmixer import datasets
+from kmixer.data import load
 
 if keras.backend.backend() != "tensorflow":
     pytest.skip("images are read before Keras", allow_module_level=True)
@@ -82,7 +82,7 @@ def skipped(notes):
 
 def test_bad_images_are_skipped_counted_and_left_alone(bad):
     before = fingerprint(bad)
-    loaded = datasets.load(str(bad))
+    loaded = load(str(bad))
     assert len(loaded.train) + len(loaded.test) == 20
     assert skipped(loaded.notes) == CUTS + 3
     assert fingerprint(bad) == before
@@ -112,7 +112,7 @@ def test_a_pixel_that_is_no_number_is_skipped_and_counted(good, tmp_path, saw):
         spoilt = pixels.copy()
         spoilt[3, 5] = value
         Image.fromarray(spoilt).save(folder / "b" / name)
-    loaded = datasets.load(str(folder))
+    loaded = load(str(folder))
     assert len(loaded.train) + len(loaded.test) == 21
     assert "2 images skipped (truncated, damaged, or with NaN pixels)" in loaded.notes
     done = kmixer(["data", "info", str(folder)], tmp_path)

@@ -9,7 +9,7 @@ import pytest
 from kmixer import training
 from kmixer.architecture import build_model
 from kmixer.config import loading, presets
-from kmixer.datasets import load_splits
+from kmixer.data import load_splits
 from kmixer.errors import SettingsError
 from kmixer.layers import initializer
 from kmixer.models import Cnn, Mlp, MlpMixer, count_flops

@@ -8,11 +8,11 @@ from hashlib import sha256
 import numpy as np
 import pytest
 
-from kmixer import datasets
-from kmixer.datasets import cifar
+from kmixer.data import load
+from kmixer.data.sources import cifar10
 from kmixer.errors import DataError, SettingsError
 
-NAMES = [*cifar.BATCHES["train"], *cifar.BATCHES["test"]]
+NAMES = [*cifar10.BATCHES["train"], *cifar10.BATCHES["test"]]
 FORMATS = ["binary", "python"]
 
 
@@ -31,12 +31,12 @@ class PythonTwo(pickle._Pickler):
 
 def batch(number):
     """Return pixels (image, channel, row, column) and labels; a pixel tells all but the row."""
-    index = np.arange(cifar.IN_BATCH)[:, None, None, None]
+    index = np.arange(cifar10.IN_BATCH)[:, None, None, None]
     channel, column = np.arange(3)[:, None, None], np.arange(32)
     pixels = (index % 7 * 10 + channel * 80 + column + number) % 256
-    pixels = np.broadcast_to(pixels, (cifar.IN_BATCH, 3, 32, 32))
-    return pixels.astype(np.uint8).reshape(cifar.IN_BATCH, -1), (
-        np.arange(cifar.IN_BATCH) + number
+    pixels = np.broadcast_to(pixels, (cifar10.IN_BATCH, 3, 32, 32))
+    return pixels.astype(np.uint8).reshape(cifar10.IN_BATCH, -1), (
+        np.arange(cifar10.IN_BATCH) + number
     ) % 10
 
 
@@ -55,8 +55,8 @@ def write(path, layout, members, monkeypatch):
             member = tarfile.TarInfo(f"cifar-10/{name}{'.bin' if layout == 'binary' else ''}")
             member.size = len(data)
             archive.addfile(member, io.BytesIO(data))
-    reader = {"binary": cifar._from_binary, "python": cifar._from_python}[layout]
-    monkeypatch.setitem(cifar.ARCHIVES, sha256(path.read_bytes()).hexdigest(), reader)
+    reader = {"binary": cifar10._from_binary, "python": cifar10._from_python}[layout]
+    monkeypatch.setitem(cifar10.ARCHIVES, sha256(path.read_bytes()).hexdigest(), reader)
     return path
 
 
@@ -66,47 +66,47 @@ def test_an_imported_archive_loads_under_its_name(layout, tmp_path, monkeypatch)
     members = {name: content(number, layout) for number, name in enumerate(NAMES)}
     archive = write(tmp_path / "any.tar.gz", layout, members, monkeypatch)
     seen = []
-    cifar.import_archive(archive, tmp_path, lambda *done: seen.append(done))
+    cifar10.import_archive(archive, tmp_path, lambda *done: seen.append(done))
     assert seen[-1] == (6, 6)
-    dataset = datasets.load("cifar10", tmp_path)
+    dataset = load("cifar10", tmp_path)
     assert dataset.train.images.shape == (50_000, 32, 32, 3) and len(dataset.test) == 10_000
     # image 1 of the second batch: 10 + 80 · channel + column + 1
     assert dataset.train.images[10_001, 0, :2].tolist() == [[11, 91, 171], [12, 92, 172]]
     assert dataset.train.labels[[10_001, 49_999]].tolist() == [2, 3]
     assert dataset.test.labels[0] == 5 and dataset.class_names[5] == "dog"
     with pytest.raises(SettingsError, match=r"expected 32.*the setting data.resize_size=64"):
-        datasets.load("cifar10", tmp_path, image_size=64)
+        load("cifar10", tmp_path, image_size=64)
 
 
 def test_another_file_is_refused_by_its_checksum(tmp_path):
     (tmp_path / "a.tar.gz").write_bytes(b"no archive")
     with pytest.raises(DataError, match=r"received SHA-256 \w{12}…, expected that of cifar-10"):
-        cifar.import_archive(tmp_path / "a.tar.gz", tmp_path)
+        cifar10.import_archive(tmp_path / "a.tar.gz", tmp_path)
     with pytest.raises(DataError, match="cannot be read: No such file"):
-        cifar.import_archive(tmp_path / "absent", tmp_path)
-    assert not cifar.kept(tmp_path).exists()
+        cifar10.import_archive(tmp_path / "absent", tmp_path)
+    assert not cifar10.kept(tmp_path).exists()
 
 
 def test_a_pickle_of_anything_but_arrays_is_refused(tmp_path, monkeypatch):
     evil = b"cos\nsystem\n(S'true'\ntR."
     archive = write(tmp_path / "a.tar.gz", "python", dict.fromkeys(NAMES, evil), monkeypatch)
     with pytest.raises(DataError, match=r"holds os\.system, expected arrays only"):
-        cifar.import_archive(archive, tmp_path)
+        cifar10.import_archive(archive, tmp_path)
 
 
 def test_missing_and_short_batches_are_told(tmp_path, monkeypatch):
     archive = write(tmp_path / "a.tar.gz", "binary", {NAMES[0]: b"123"}, monkeypatch)
     with pytest.raises(DataError, match=r"data_batch_1\.bin has 3 bytes"):
-        cifar.import_archive(archive, tmp_path)
+        cifar10.import_archive(archive, tmp_path)
     archive = write(tmp_path / "b.tar.gz", "binary", {}, monkeypatch)
     with pytest.raises(DataError, match=r"no data_batch_1\.bin in it"):
-        cifar.import_archive(archive, tmp_path)
+        cifar10.import_archive(archive, tmp_path)
 
 
 def test_a_damaged_file_says_what_to_do(tmp_path):
-    cifar.kept(tmp_path).write_bytes(b"PK")
+    cifar10.kept(tmp_path).write_bytes(b"PK")
     with pytest.raises(DataError, match=r"damaged.*import the archive again"):
-        datasets.load("cifar10", tmp_path)
+        load("cifar10", tmp_path)
 
 
 def test_the_command(kmixer_cli, tmp_path):

@@ -12,8 +12,9 @@ import keras
 import pytest
 from test_cifar import NAMES, content, write
 
-from kmixer import datasets, runs
-from kmixer.datasets import cifar, tfds
+from kmixer import runs
+from kmixer.data import load
+from kmixer.data.sources import cifar10, tfds
 from kmixer.errors import DataError
 
 TESTS = Path(__file__).parent
@@ -47,7 +48,7 @@ IMPORT = """
 import sys
 import io, time
 import numpy as np
-from kmixer.datasets import cifar
+from kmixer.data import cifar
 
 class Stalls(io.FileIO):
     def write(self, content):
@@ -153,7 +154,7 @@ def test_a_killed_preparation_is_not_taken_for_a_whole_one(tmp_path, monkeypatch
     whole = (folder / "halves_slowly" / "1.0.0").exists()
     assert not whole or moment == 1.0
     monkeypatch.setenv("HALVES_LOG", str(tmp_path / "again"))
-    loaded = datasets.load(NAME, folder)
+    loaded = load(NAME, folder)
     assert (tmp_path / "again").exists() != whole  # prepared anew, from the first image on
     assert {"train": len(loaded.train), "test": len(loaded.test)} == halves_tfds.COUNTS
     assert sorted(loaded.train.images[:, 0, 0, 0]) == list(range(60))
@@ -163,14 +164,14 @@ def test_a_prepared_data_set_that_was_damaged_says_so(tmp_path, monkeypatch):
     import halves_tfds  # noqa: F401
 
     monkeypatch.setenv("HALVES_LOG", str(tmp_path / "log"))
-    datasets.load(NAME, tmp_path)
+    load(NAME, tmp_path)
     (records,) = (tmp_path / "halves_slowly").rglob("*train.tfrecord*")
     os.truncate(records, records.stat().st_size // 2)
     with pytest.raises(DataError, match="is not what was prepared; remove the folder") as caught:
-        datasets.load(NAME, tmp_path)
+        load(NAME, tmp_path)
     assert "\n" not in str(caught.value)
     shutil.rmtree(tmp_path / "halves_slowly")
-    assert len(datasets.load(NAME, tmp_path).train) == 60
+    assert len(load(NAME, tmp_path).train) == 60
 
 
 @pytest.mark.parametrize("before", [False, True])
@@ -179,16 +180,16 @@ def test_a_killed_import_leaves_what_was_there_before(tmp_path, monkeypatch, bef
     archive = write(tmp_path / "a.tar.gz", "binary", members, monkeypatch)
     folder = tmp_path / "data"
     if before:
-        cifar.import_archive(archive, folder)
+        cifar10.import_archive(archive, folder)
     digest = sha256(archive.read_bytes()).hexdigest()
     command = [sys.executable, "-c", IMPORT, "data", "import", "cifar10", archive, "--data-dir",
                folder, digest]  # fmt: skip
     monkeypatch.setattr(tfds, "_reachable_in_time", lambda host: False)
     killed(command, lambda: any(p.stat().st_size > 4e7 for p in folder.glob(".*.tmp.npz")))
-    assert cifar.kept(folder).exists() == before
+    assert cifar10.kept(folder).exists() == before
     if not before:
         with pytest.raises(DataError, match="not prepared"):
-            datasets.load("cifar10", folder)
-        cifar.import_archive(archive, folder)  # waits for no dead process
+            load("cifar10", folder)
+        cifar10.import_archive(archive, folder)  # waits for no dead process
         assert not list(folder.glob(".*.tmp.npz"))  # and sweeps up after it
-    assert len(datasets.load("cifar10", folder).train) == 50_000
+    assert len(load("cifar10", folder).train) == 50_000

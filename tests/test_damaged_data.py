@@ -8,8 +8,8 @@ import keras
 import numpy as np
 import pytest
 
-from kmixer import datasets
-from kmixer.datasets import cifar, fashion_mnist, tfds
+from kmixer.data import load
+from kmixer.data.sources import cifar10, fashion_mnist, tfds
 from kmixer.errors import DataError
 
 if keras.backend.backend() != "tensorflow":
@@ -60,24 +60,24 @@ def flips_of_a_shipped_file(name, folder, count):
 @pytest.fixture
 def prepared_cifar(tmp_path, monkeypatch):
     """CIFAR-10 as `kmixer data import` keeps it, of few images."""
-    monkeypatch.setattr(cifar, "IN_BATCH", CIFAR_IN_BATCH)
+    monkeypatch.setattr(cifar10, "IN_BATCH", CIFAR_IN_BATCH)
     generator, arrays = np.random.default_rng(0), {}
-    for split, batches in cifar.BATCHES.items():
+    for split, batches in cifar10.BATCHES.items():
         count = CIFAR_IN_BATCH * len(batches)
         arrays[f"{split}_images"] = generator.integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
         arrays[f"{split}_labels"] = (np.arange(count) % 10).astype(np.int32)
-    np.savez(cifar.kept(tmp_path), **arrays)
+    np.savez(cifar10.kept(tmp_path), **arrays)
     return tmp_path
 
 
 def flips_of_cifar(folder, count):
-    path = cifar.kept(folder)
-    whole, content, found = cifar.load(folder).fingerprint(), path.read_bytes(), []
+    path = cifar10.kept(folder)
+    whole, content, found = cifar10.load(folder).fingerprint(), path.read_bytes(), []
     for position in positions(len(content), count):
         path.write_bytes(content)
         flip(path, position)
         found.append(
-            noticed(lambda: cifar.load(folder), lambda loaded: loaded.fingerprint() == whole)
+            noticed(lambda: cifar10.load(folder), lambda loaded: loaded.fingerprint() == whole)
         )
     return len(found), sum(found)
 
@@ -109,13 +109,13 @@ def prepared_by_tfds(tmp_path_factory):
 
 def flips_of_tfds(whole, folder, count):
     """Flip bytes of every file of a prepared data set, one at a time."""
-    fingerprint, found = datasets.load("tfds:fashion_mnist", whole).fingerprint(), []
+    fingerprint, found = load("tfds:fashion_mnist", whole).fingerprint(), []
     shutil.copytree(whole, folder)
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         content = path.read_bytes()
         for position in positions(len(content), count):
             flip(path, position)
-            found.append(noticed(lambda: datasets.load("tfds:fashion_mnist", folder),
+            found.append(noticed(lambda: load("tfds:fashion_mnist", folder),
                                  lambda loaded: loaded.fingerprint() == fingerprint))  # fmt: skip
             path.write_bytes(content)
     return len(found), sum(found)
@@ -143,7 +143,7 @@ def test_a_flipped_record_is_noticed_without_kmixers_checksums_too(prepared_by_t
     record = next(folder.rglob("*train*tfrecord*"))
     flip(record, record.stat().st_size // 2)
     with pytest.raises(DataError, match=r"tfds:fashion_mnist: damaged in .*; remove that folder"):
-        datasets.load("tfds:fashion_mnist", folder)
+        load("tfds:fashion_mnist", folder)
 
 
 def test_training_does_not_begin_on_damaged_data(tmp_path, monkeypatch, capsys):
@@ -162,23 +162,23 @@ def test_training_does_not_begin_on_damaged_data(tmp_path, monkeypatch, capsys):
 
 def test_an_import_that_is_interrupted_leaves_nothing(tmp_path, prepared_cifar, monkeypatch):
     """What was there stays; what a killed import left beside it is not taken for it."""
-    whole = cifar.kept(prepared_cifar).read_bytes()
+    whole = cifar10.kept(prepared_cifar).read_bytes()
 
     def killed(temporary, **arrays):
         Path(temporary).write_bytes(whole[: len(whole) // 2])
         raise KeyboardInterrupt
 
     monkeypatch.setattr(
-        cifar,
+        cifar10,
         "_reader",
         lambda path: lambda *each: (np.zeros((20, 3072), np.uint8), np.zeros(20, np.uint8)),
     )
-    monkeypatch.setattr(cifar.np, "savez", killed)
-    monkeypatch.setattr(cifar.tarfile, "open", lambda *given: _Empty())
+    monkeypatch.setattr(cifar10.np, "savez", killed)
+    monkeypatch.setattr(cifar10.tarfile, "open", lambda *given: _Empty())
     with pytest.raises(KeyboardInterrupt):
-        cifar.import_archive(tmp_path / "archive.tar.gz", tmp_path)
+        cifar10.import_archive(tmp_path / "archive.tar.gz", tmp_path)
     assert os.listdir(tmp_path) == ["kmixer-cifar10.npz"]
-    assert cifar.kept(tmp_path).read_bytes() == whole
+    assert cifar10.kept(tmp_path).read_bytes() == whole
 
 
 class _Empty:
@@ -203,7 +203,7 @@ def test_a_preparation_that_was_interrupted_is_not_taken_for_a_whole_one(
         folder = shutil.copytree(prepared_by_tfds, tmp_path / str(number))
         change(next(folder.rglob("dataset_info.json")).parent)
         with pytest.raises(DataError, match="tfds:fashion_mnist: "):
-            datasets.load("tfds:fashion_mnist", folder)
+            load("tfds:fashion_mnist", folder)
 
 
 def _unfinished(folder):

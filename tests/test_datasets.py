@@ -7,22 +7,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kmixer import datasets
 from kmixer.config.data import DataSettings
-from kmixer.datasets import fashion_mnist
-from kmixer.datasets.duplicates import find_duplicates
-from kmixer.datasets.idx import read_idx
+from kmixer.data import load, load_splits
+from kmixer.data.duplicates import find_duplicates
+from kmixer.data.sources import fashion_mnist
+from kmixer.data.sources.idx import read_idx
 from kmixer.errors import DataError, SettingsError
 
 
 @pytest.fixture(scope="module")
 def fmnist():
-    return datasets.load("fmnist")
+    return load("fmnist")
 
 
 def test_fashion_mnist_is_whole_and_quick():
     began = time.perf_counter()
-    loaded = datasets.load("fmnist")
+    loaded = load("fmnist")
     assert time.perf_counter() - began < 2
     assert loaded.train.images.shape == (60_000, 28, 28, 1)
     assert loaded.test.images.shape == (10_000, 28, 28, 1)
@@ -44,14 +44,14 @@ def test_validation_is_stratified_seeded_and_cut_from_training(fmnist):
 
 @pytest.mark.parametrize("size", [10, 0.25])
 def test_validation_size_is_a_number_or_a_share(image_folder, size):
-    split = datasets.load(str(image_folder)).with_validation(size)
+    split = load(str(image_folder)).with_validation(size)
     assert len(split.validation) == (10 if size == 10 else 30)
 
 
 @pytest.mark.parametrize("size", [1, 119, 10_000])
 def test_a_validation_split_that_cannot_hold_every_class_is_refused(image_folder, size):
     with pytest.raises(SettingsError, match=r"data\.validation_size"):
-        datasets.load(str(image_folder)).with_validation(size)
+        load(str(image_folder)).with_validation(size)
 
 
 def _idx(path, content):
@@ -100,7 +100,7 @@ def test_damaged_or_foreign_fashion_mnist_is_refused(tmp_path):
 
 def test_unknown_names_are_answered_with_the_nearest():
     with pytest.raises(SettingsError, match="nearest: 'fmnist'"):
-        datasets.load("fmist")
+        load("fmist")
 
 
 def test_duplicates_are_counted():
@@ -129,7 +129,7 @@ def test_tfds_without_a_network_says_so_at_once(tmp_path, monkeypatch, connect):
     monkeypatch.setattr(socket, "create_connection", connect)
     began = time.perf_counter()
     with pytest.raises(DataError) as caught:
-        datasets.load("mnist", folder=tmp_path)
+        load("mnist", folder=tmp_path)
     assert time.perf_counter() - began < 15
     message = str(caught.value)
     assert "tfds:mnist" in message and str(tmp_path) in message and "--data-dir" in message
@@ -138,7 +138,7 @@ def test_tfds_without_a_network_says_so_at_once(tmp_path, monkeypatch, connect):
 
 def test_tfds_unknown_name(tmp_path):
     with pytest.raises(DataError, match=r"tfds:mnits: no such data set \(nearest: .*'mnist'"):
-        datasets.load("tfds:mnits", folder=tmp_path)
+        load("tfds:mnits", folder=tmp_path)
 
 
 def test_tfds_prepared_data_are_read(tmp_path):
@@ -165,7 +165,7 @@ def test_tfds_prepared_data_are_read(tmp_path):
                 yield index, {"image": image[..., None], "label": int(label)}
 
     Prepared(data_dir=tmp_path).download_and_prepare()
-    loaded = datasets.load("tfds:fashion_mnist", folder=tmp_path)
+    loaded = load("tfds:fashion_mnist", folder=tmp_path)
     assert loaded.train.images.shape == (300, 28, 28, 1)
     assert loaded.class_names == fashion_mnist.CLASS_NAMES
     assert np.array_equal(np.unique(loaded.train.labels), np.arange(10))
@@ -177,16 +177,16 @@ def test_tfds_images_that_differ_are_cropped_not_squashed(tmp_path):
 
     Oblong(data_dir=tmp_path).download_and_prepare()
     with pytest.raises(DataError, match="differ in size; give one with --image-size"):
-        datasets.load("tfds:oblong", tmp_path)
+        load("tfds:oblong", tmp_path)
     for size in ({"image_size": 8}, {"resize_size": 8}):
-        images = datasets.load("tfds:oblong", tmp_path, **size).train.images
+        images = load("tfds:oblong", tmp_path, **size).train.images
         assert images.shape == (20, 8, 8, 3) and (images[:, :, 1:-1] == 255).all()
     wanted = DataSettings(name="tfds:oblong", dir=str(tmp_path), resize_size=12)
-    assert datasets.load_splits(wanted).image_shape == (12, 12, 3)
+    assert load_splits(wanted).image_shape == (12, 12, 3)
 
 
 def test_some_classes_only_in_the_order_given():
-    whole = datasets.load("fmnist")
+    whole = load("fmnist")
     few = whole.with_classes(["Bag", "Trouser"])
     assert few.class_names == ("Bag", "Trouser")
     assert len(few.train) == 12_000 and len(few.test) == 2_000
@@ -195,13 +195,13 @@ def test_some_classes_only_in_the_order_given():
 
 
 def test_some_training_images_of_each_class():
-    whole = datasets.load("fmnist").with_classes(["Bag", "Trouser", "Coat"]).with_validation()
+    whole = load("fmnist").with_classes(["Bag", "Trouser", "Coat"]).with_validation()
     few = whole.with_train_per_class(50, seed=3)
     assert np.bincount(few.train.labels).tolist() == [50] * 3
     assert len(few.validation) == len(whole.validation)
     chosen = {"classes": ["Bag", "Trouser", "Coat"], "train_per_class": 50, "split_seed": 3}
-    loaded = datasets.load_splits(DataSettings(name="fmnist", **chosen))
-    cut = datasets.load("fmnist").with_classes(chosen["classes"]).with_validation(None, 3)
+    loaded = load_splits(DataSettings(name="fmnist", **chosen))
+    cut = load("fmnist").with_classes(chosen["classes"]).with_validation(None, 3)
     assert np.array_equal(loaded.train.images, cut.with_train_per_class(50, 3).train.images)
     again, other = (whole.with_train_per_class(50, seed=seed) for seed in (3, 4))
     assert np.array_equal(few.train.images, again.train.images)
@@ -219,4 +219,4 @@ def test_some_training_images_of_each_class():
 )  # fmt: skip
 def test_classes_and_images_that_are_not_there(change, message):
     with pytest.raises(SettingsError, match=message):
-        change(datasets.load("fmnist"))
+        change(load("fmnist"))

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from kmixer.datasets import Split
+from kmixer.data import Split
 from kmixer.evaluation import Predictions, predict
 
 

@@ -16,11 +16,11 @@ from PIL import Image
 
 from kmixer import artefacts, evaluation, exporting, runs
 from kmixer.artefacts import load_artefact
+from kmixer.data.image_files import read_images
 from kmixer.errors import RunError, SettingsError
 from kmixer.exporting import formats, verdict
 from kmixer.exporting.evidence import Evidence
 from kmixer.files import atomic
-from kmixer.prediction import read_images
 
 tensorflow_only = pytest.mark.skipif(
     keras.backend.backend() != "tensorflow", reason="the conversions run in processes of their own"

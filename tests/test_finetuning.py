@@ -9,7 +9,7 @@ import pytest
 
 from kmixer import finetuning, runs, training
 from kmixer.config import loading
-from kmixer.datasets import load_splits
+from kmixer.data import load_splits
 from kmixer.errors import InterruptedRunError, SettingsError
 from kmixer.models import MlpMixer
 from kmixer.optim import build_optimizer

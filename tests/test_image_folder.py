@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kmixer import datasets
+from kmixer.data import load
 from kmixer.errors import DataError
 
 
 def test_image_folder(image_folder):
-    loaded = datasets.load(str(image_folder))
+    loaded = load(str(image_folder))
     assert loaded.class_names == ("above", "below")
     assert loaded.train.images.shape == (120, 8, 8, 1)
     assert len(loaded.test) == 40
@@ -32,7 +32,7 @@ def _flat(root, count=10):
 
 def test_flat_folder_is_split_by_a_stratified_seeded_rule(tmp_path):
     _flat(tmp_path, 20)
-    first, second = datasets.load(str(tmp_path)), datasets.load(str(tmp_path))
+    first, second = load(str(tmp_path)), load(str(tmp_path))
     assert len(first.test) == 6 and np.bincount(first.test.labels).tolist() == [3, 3]
     assert np.array_equal(first.test.images, second.test.images)
     assert "drawn as test set" in " ".join(first.notes)
@@ -41,7 +41,7 @@ def test_flat_folder_is_split_by_a_stratified_seeded_rule(tmp_path):
 @pytest.mark.parametrize(("resize_size", "side"), [(None, 8), (8, 8), (6, 6), (12, 8)])
 def test_larger_images_are_brought_to_what_the_model_resizes_to(tmp_path, resize_size, side):
     _flat(tmp_path)
-    loaded = datasets.load(str(tmp_path), resize_size=resize_size)
+    loaded = load(str(tmp_path), resize_size=resize_size)
     assert loaded.image_shape == (side, side, 3)
 
 
@@ -50,7 +50,7 @@ def test_images_that_differ_are_brought_to_their_median_or_it(tmp_path, resize_s
     for index, large in enumerate([300, 301, 302, 299, 298]):
         for label in "ab":
             _save(tmp_path / label / f"{index}.png", size=(large, 310))
-    loaded = datasets.load(str(tmp_path), resize_size=resize_size)
+    loaded = load(str(tmp_path), resize_size=resize_size)
     assert loaded.image_shape == (side, side, 3)
 
 
@@ -61,14 +61,14 @@ def test_other_kinds_of_images_are_converted(tmp_path):
     _save(tmp_path / "a" / "sixteen.png", np.full((8, 8), 65_535, np.uint16))
     frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
     frames[0].save(tmp_path / "a" / "moving.gif", save_all=True, append_images=frames[1:])
-    loaded = datasets.load(str(tmp_path))
+    loaded = load(str(tmp_path))
     assert loaded.image_shape == (8, 8, 3)
     assert len(loaded.train) + len(loaded.test) == 24
     assert "1 animated images, first frame used" in " ".join(loaded.notes)
 
 
 def test_sixteen_bit_and_transparent_pixels(tmp_path):
-    from kmixer.datasets.decode import decode
+    from kmixer.data.decode import decode
 
     _save(tmp_path / "sixteen.png", np.full((4, 4), 0x8080, np.uint16))
     assert (decode(tmp_path / "sixteen.png", (4, 4), grey=True) == 0x80).all()
@@ -77,7 +77,7 @@ def test_sixteen_bit_and_transparent_pixels(tmp_path):
 
 
 def test_exif_orientation_is_applied(tmp_path):
-    from kmixer.datasets.decode import decode
+    from kmixer.data.decode import decode
 
     pixels = np.zeros((4, 4), np.uint8)
     pixels[0] = 255
@@ -94,7 +94,7 @@ def test_bad_files_are_skipped_counted_and_left_alone(tmp_path):
     (tmp_path / "a" / "words.png").write_text("no image")
     (tmp_path / "a" / "notes.txt").write_text("no image either")
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
-    loaded = datasets.load(str(tmp_path))
+    loaded = load(str(tmp_path))
     notes = " ".join(loaded.notes)
     assert len(loaded.train) + len(loaded.test) == 20
     assert "1 files skipped (no image suffix)" in notes
@@ -114,7 +114,7 @@ def test_bad_files_are_skipped_counted_and_left_alone(tmp_path):
 def test_a_folder_nobody_can_learn_from_is_refused(tmp_path, build, message):
     build(tmp_path)
     with pytest.raises(DataError, match=message):
-        datasets.load(str(tmp_path))
+        load(str(tmp_path))
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may read everything")
@@ -122,26 +122,26 @@ def test_unreadable_folder_is_refused(tmp_path):
     _flat(tmp_path)
     (tmp_path / "a").chmod(0)
     with pytest.raises(DataError, match="cannot be read"):
-        datasets.load(str(tmp_path))
+        load(str(tmp_path))
 
 
 def test_images_of_different_sizes_are_brought_to_the_median(tmp_path):
     _flat(tmp_path)
     _save(tmp_path / "a" / "wide.png", size=(40, 20))
-    assert datasets.load(str(tmp_path)).image_shape == (8, 8, 3)
-    assert datasets.load(str(tmp_path), image_size=12).image_shape == (12, 12, 3)
+    assert load(str(tmp_path)).image_shape == (8, 8, 3)
+    assert load(str(tmp_path), image_size=12).image_shape == (12, 12, 3)
 
 
 def test_train_and_val_folders_are_training_and_test(tmp_path):
     _flat(tmp_path / "train")
     _flat(tmp_path / "val", 5)
-    loaded = datasets.load(str(tmp_path))
+    loaded = load(str(tmp_path))
     assert loaded.class_names == ("a", "b") and len(loaded.train) == 20 and len(loaded.test) == 10
     assert "val/ is the test set" in " ".join(loaded.notes)
 
 
 def test_sixteen_bit_and_float_images_are_scaled_to_eight_bits(tmp_path):
-    from kmixer.datasets.decode import decode
+    from kmixer.data.decode import decode
 
     for name, pixels, expected in (
         ("a.tif", np.full((4, 4), 0.7, np.float32), 178),

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from kmixer import runs
 from kmixer.artefacts import load_artefact
 from kmixer.config import loading, yaml_files
-from kmixer.datasets import image_folder
-from kmixer.datasets.decode import decode
-from kmixer.datasets.idx import read_idx
+from kmixer.data.decode import decode
+from kmixer.data.sources import image_folder
+from kmixer.data.sources.idx import read_idx
 from kmixer.errors import DataError, KmixerError, RunError, SettingsError, describe
 from kmixer.files import keras_archive
 from kmixer.files.npz import read_arrays

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from kmixer import runs
-from kmixer.datasets import image_folder
+from kmixer.data.sources import image_folder
 from kmixer.errors import KmixerError
 
 RUNS = Path(__file__).parent / "runs"

@@ -9,14 +9,19 @@ import keras
 import numpy as np
 import pytest
 
-from kmixer import pipeline
 from kmixer.architecture import put_before
 from kmixer.augment import AugmentationPipeline, RandomHorizontalFlip, RandomResizedCrop
 from kmixer.backend import BACKENDS
-from kmixer.datasets import Split
-from kmixer.pipeline import threads
-from kmixer.pipeline.plan import TrainingPlan
-from kmixer.sampling import epoch_plan
+from kmixer.data import Split
+from kmixer.data.batches import (
+    as_arrays,
+    evaluation_batches,
+    even_batch_size,
+    threads,
+    training_batches,
+)
+from kmixer.data.batches.plan import TrainingPlan
+from kmixer.data.order import epoch_plan
 
 pytestmark = pytest.mark.backends
 
@@ -31,7 +36,7 @@ def split():
 
 def batches(split, count, **options):
     options = {"batch_size": 16, "seed": 3} | options
-    return pipeline.as_arrays(pipeline.training_batches(split, 5, **options), count)
+    return as_arrays(training_batches(split, 5, **options), count)
 
 
 def test_every_image_comes_at_most_once_an_epoch_with_its_label(split):
@@ -120,16 +125,16 @@ def test_label_smoothing_spreads_a_share_over_all_classes(split):
 
 
 def test_evaluation_batches_are_one_pass_in_order_that_can_be_repeated(split):
-    stream = pipeline.evaluation_batches(split, 5)
+    stream = evaluation_batches(split, 5)
     for _ in range(2):
-        passed = pipeline.as_arrays(stream, None)
+        passed = as_arrays(stream, None)
         assert np.array_equal(np.concatenate([images for images, _ in passed]), split.images)
         labels = np.concatenate([labels for _, labels in passed]).argmax(axis=1)
         assert np.array_equal(labels, split.labels)
 
 
 def test_resident_evaluation_batches_count_from_the_first_image_of_their_split(split):
-    passed = pipeline.as_arrays(pipeline.evaluation_batches(split, 5, resident_from=7, draws=4), 9)
+    passed = as_arrays(evaluation_batches(split, 5, resident_from=7, draws=4), 9)
     indices = np.concatenate([indices for (indices, _), _ in passed])
     assert np.array_equal(indices, np.arange(7, 57))
     assert all(draws.shape == (len(indices), 4) for (indices, draws), _ in passed)
@@ -146,7 +151,7 @@ def test_threads_stop_with_the_training_that_they_feed(split):
 
 def test_an_epoch_without_batches_is_refused(split):
     with pytest.raises(ValueError, match="received 0 images an epoch, expected 1 to 50"):
-        pipeline.training_batches(split, 5, 51, 3)
+        training_batches(split, 5, 51, 3)
 
 
 def test_a_fault_in_a_thread_reaches_the_training(split):
@@ -163,4 +168,4 @@ def test_a_fault_in_a_thread_reaches_the_training(split):
     ("count", "size"), [(5000, 1000), (10_000, 1000), (1009, 1009), (7919, 1024)]
 )
 def test_evaluation_batches_are_even_where_that_is_possible(count, size):
-    assert pipeline.even_batch_size(count) == size
+    assert even_batch_size(count) == size

@@ -11,6 +11,7 @@ from PIL import Image
 
 import kmixer
 from kmixer import prediction
+from kmixer.data.image_files import find_images, read_images
 from kmixer.errors import DataError, RunError
 
 
@@ -30,16 +31,16 @@ def photos(tmp_path):
 
 
 def test_files_folders_and_patterns_are_found_once_and_in_order(photos):
-    names = [path.name for path in prediction.find_images([photos / "below.jpg", photos])]
+    names = [path.name for path in find_images([photos / "below.jpg", photos])]
     assert names == ["below.jpg", "above.png", "damaged.png", "printed.tif"]
-    matched = prediction.find_images([f"{photos}/**/*.ti?", f"{photos}/mor*"])
+    matched = find_images([f"{photos}/**/*.ti?", f"{photos}/mor*"])
     assert [path.name for path in matched] == ["printed.tif"]
     with pytest.raises(DataError, match=r"\*\.gif: no image file"):
-        prediction.find_images([f"{photos}/*.gif"])
+        find_images([f"{photos}/*.gif"])
 
 
 def test_answers_come_in_order_and_tell_which_file_is_bad(photos):
-    files = prediction.find_images([photos])
+    files = find_images([photos])
 
     def mean_pixel(pixels):
         return pixels.reshape(len(pixels), -1)[:, :2] / 255
@@ -67,7 +68,7 @@ def test_many_files_are_answered_in_batches_without_losing_one(photos, monkeypat
 
 def test_inverting_swaps_black_and_white(photos):
     (pixels,), (swapped,) = (
-        prediction.read_images([photos / "above.png"], (8, 8, 1), invert)
+        read_images([photos / "above.png"], (8, 8, 1), invert)
         for invert in (False, True)
     )
     assert (pixels.astype(int) + swapped == 255).all() and pixels[0, 0, 0] == 200
@@ -135,7 +136,7 @@ def test_arrays_of_different_sizes_are_refused_in_one_line(trained_run):
 
 def test_names_and_files_that_no_image_has_are_told_and_the_rest_goes_on(photos):
     os.mkfifo(photos / "pipe.png")
-    files = prediction.find_images([photos / "pipe.png", "x" * 300, photos / "above.png"])
+    files = find_images([photos / "pipe.png", "x" * 300, photos / "above.png"])
     said = list(prediction.answers(lambda pixels: pixels[:, 0, 0], files, (8, 8, 1)))
     assert "not a file" in said[0].error and "cannot be read" in said[1].error
     assert said[2].error is None

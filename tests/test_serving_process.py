@@ -250,7 +250,7 @@ def test_one_pastes_or_drops_an_image(browser, server, image_file, event):
 def test_the_page_reads_a_test_image_of_fashion_mnist(browser, kmixer_cli, tmp_path):
     from selenium.webdriver.common.by import By
 
-    from kmixer.datasets import load
+    from kmixer.data import load
 
     done = kmixer_cli("train", "fmnist", "--epochs", 2, "--out", tmp_path / "run", timeout=600)
     assert done.returncode == 0, done.stderr

@@ -11,8 +11,8 @@ import pytest
 from kmixer import checkpoint, optim, provenance, runs, training
 from kmixer.callbacks import build_callbacks
 from kmixer.config import Settings, loading, yaml_files
+from kmixer.data.batches import threads
 from kmixer.errors import DivergedError, InterruptedRunError, RunError, SettingsError
-from kmixer.pipeline import threads
 
 pytestmark = pytest.mark.backends
 

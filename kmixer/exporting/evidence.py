@@ -5,7 +5,7 @@ from statistics import median
 
 import numpy as np
 
-from ..datasets import load
+from ..data import load
 from ..evaluation import predict
 from ..prediction import probabilities
 from ..timing import seconds

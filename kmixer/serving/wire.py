@@ -7,7 +7,7 @@ import json
 
 import numpy as np
 
-from ..datasets.decode import decode
+from ..data.decode import decode
 from ..errors import DataError
 
 INPUT = "images"

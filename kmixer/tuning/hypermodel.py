@@ -4,8 +4,9 @@ import keras
 import keras_tuner
 
 from .. import callbacks as own_callbacks
-from .. import feed, optim, pipeline, training
-from ..datasets import load_splits
+from .. import feed, optim, training
+from ..data import load_splits
+from ..data.batches import close
 from ..resolving import resolve
 from .keras_tuner_space import hyperparameters
 from .space import Space, with_default
@@ -60,7 +61,7 @@ class MixerHyperModel(keras_tuner.HyperModel):
                 callbacks=[*own_callbacks.of_keras(settings), *callbacks], **options,
             )  # fmt: skip
         finally:
-            pipeline.close(batches)
+            close(batches)
 
     def _settings(self, hp):
         values = self.space.draw(lambda each: each.parameter.decode(hp.values[each.name]))

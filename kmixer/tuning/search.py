@@ -7,7 +7,7 @@ import keras
 
 from .. import checkpoint, distribution, training
 from ..config import loading
-from ..datasets import load_splits
+from ..data import load_splits
 from ..errors import InterruptedRunError, RunError, SettingsError, describe
 from ..files import atomic
 from ..files.lock import only_one

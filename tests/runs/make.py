@@ -22,7 +22,7 @@ import numpy as np  # noqa: E402
 
 from kmixer import runs, training  # noqa: E402
 from kmixer.config import loading  # noqa: E402
-from kmixer.datasets import image_folder  # noqa: E402
+from kmixer.data.sources import image_folder  # noqa: E402
 from kmixer.errors import InterruptedRunError  # noqa: E402
 
 LARGE = ("*.png", "tensorboard")  # nothing reads the pictures back

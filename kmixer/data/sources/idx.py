@@ -8,7 +8,7 @@ from hashlib import sha256
 
 import numpy as np
 
-from ..errors import DataError
+from ...errors import DataError
 
 
 def read_idx(path, checksum=None):

@@ -7,7 +7,7 @@ from importlib import resources
 
 import numpy as np
 
-from ..dataset import Dataset, Split
+from ...dataset import Dataset, Split
 from ..idx import read_idx
 
 CLASS_NAMES = (

@@ -12,12 +12,12 @@ from urllib.request import getproxies
 
 import numpy as np
 
-from ..backend import tame_tensorflow
-from ..errors import DataError, nearest
-from ..files import atomic
-from ..files.checksums import checksums
-from .dataset import Dataset, Split, data_folder
-from .preparing import alone
+from ...backend import tame_tensorflow
+from ...errors import DataError, nearest
+from ...files import atomic
+from ...files.checksums import checksums
+from ..dataset import Dataset, Split, data_folder
+from ..preparing import alone
 
 PROBE_SECONDS = 5
 SEAL = "kmixer-checksums.json"  # of the files of a data set, taken when it was prepared

@@ -6,9 +6,9 @@ from functools import partial
 
 import numpy as np
 
-from ..augment import AugmentationPipeline, ImageAugmentation
-from ..datasets import Split
-from ..sampling import epoch_plan
+from ...augment import AugmentationPipeline, ImageAugmentation
+from .. import Split
+from ..order import epoch_plan
 
 EVALUATION_BATCH = 1024
 

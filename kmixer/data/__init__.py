@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from ..errors import SettingsError, nearest
-from . import cifar, fashion_mnist, image_folder, tfds
 from .dataset import Dataset, Split
+from .sources import cifar10, fashion_mnist, image_folder, tfds
 
 __all__ = ["SHORT_NAMES", "Dataset", "Split", "check_name", "load", "load_splits"]
 
@@ -37,8 +37,8 @@ def load(name, folder=None, image_size=None, progress=None, resize_size=None):
     check_name(name)
     if name == "fmnist":
         return _check_size(fashion_mnist.load(), image_size)
-    if name == "cifar10" and cifar.kept(folder).is_file():
-        return _check_size(cifar.load(folder), image_size)
+    if name == "cifar10" and cifar10.kept(folder).is_file():
+        return _check_size(cifar10.load(folder), image_size)
     if name in SHORT_NAMES:  # small ones, which stay as they are
         return tfds.load(name, folder, image_size)
     if name.startswith("tfds:"):

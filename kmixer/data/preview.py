@@ -3,9 +3,8 @@
 import keras
 import numpy as np
 
-from . import figures
-from .augment import augmentation
-from .config import (
+from ..augment import augmentation
+from ..config import (
     AugmentSettings,
     CutMixSettings,
     MixUpSettings,
@@ -13,7 +12,7 @@ from .config import (
     RandomErasingSettings,
     RandomResizedCropSettings,
 )
-from .sampling import epoch_plan
+from .order import epoch_plan
 
 # Strong enough to see, for a picture of what there is.
 VISIBLE = AugmentSettings(
@@ -27,19 +26,18 @@ VISIBLE = AugmentSettings(
 )
 
 
-def save_augmentations(split, settings, path, count, seed, crop=None):
-    """Write a grid: a row of images as they are, a row per augmentation, a row of all together.
+def augmented_rows(split, settings, count, seed, crop=None):
+    """Return images as they are, after each augmentation, and after all of them together.
 
     Args:
         split: the `Split` to take images from.
         settings: `AugmentSettings`.
-        path: of the PNG.
         count: images in a row.
         seed: of the draws.
         crop: what `models.ends.resize_crop` returns, for a last row of what the model is given.
 
     Returns:
-        The names of the rows.
+        A dict by row of `count` uint8 images `(height, width, channels)`.
     """
     order, _ = epoch_plan(seed, 0, len(split), 0)
     images = split.images[order[:count]]
@@ -53,10 +51,7 @@ def save_augmentations(split, settings, path, count, seed, crop=None):
     if crop:
         cropped = keras.ops.convert_to_numpy(crop(augmented))
         rows["resized and cropped"] = cropped.round().astype(np.uint8)
-    pictures = [picture for row in rows.values() for picture in row]
-    grid = figures.images(pictures, [], len(images), list(rows))
-    figures.save(grid, path)
-    return list(rows)
+    return rows
 
 
 def _leaves(layer):

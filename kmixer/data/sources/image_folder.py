@@ -9,9 +9,9 @@ from statistics import median
 
 import numpy as np
 
-from ..errors import DataError
-from .dataset import Dataset, Split, stratified
-from .decode import decode, describe, is_image
+from ...errors import DataError
+from ..dataset import Dataset, Split, stratified
+from ..decode import decode, describe, is_image
 
 TEST_SHARE = 0.15  # of a flat tree; drawn with seed 0, so that every run sees the same test set
 TEST_NAMES = ("test", "val", "valid", "validation")

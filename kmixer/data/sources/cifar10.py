@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import DataError
-from ..files import atomic
-from ..files.npz import read_arrays
-from .dataset import Dataset, Split, data_folder
-from .preparing import alone
+from ...errors import DataError
+from ...files import atomic
+from ...files.npz import read_arrays
+from ..dataset import Dataset, Split, data_folder
+from ..preparing import alone
 
 CLASS_NAMES = (
     "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
