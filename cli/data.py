@@ -140,7 +140,7 @@ def show(
     start()
     from kmixer import figures
     from kmixer.data import preview
-    from kmixer.models.ends import resize_crop
+    from kmixer.models.input_and_head import resize_crop
 
     asked = any(word.strip().startswith("augment") for word in assignments or ())
     chosen = settings.augment if preset or asked else preview.VISIBLE

@@ -37,8 +37,8 @@ def import_weights(
     Example: kmixer import-weights Mixer-B_16.npz --size b16
     """
     from kmixer.backend import choose
-    from kmixer.published import read_published
-    from kmixer.sizes import size_key
+    from kmixer.models.published_weights import read_published
+    from kmixer.models.variants import size_key
 
     from .train import start
 

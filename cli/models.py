@@ -74,7 +74,7 @@ def _times(sides):
 
 def _show(terminal, architecture, out):
     from kmixer import figures
-    from kmixer.diagram import diagram
+    from kmixer.models.diagram import diagram
 
     facts = architecture.describe()
     _, grid, _, parameters, flops = _cells(facts)

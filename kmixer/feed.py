@@ -8,10 +8,10 @@ their indices and the augmentation's draws travel. Both give the same images for
 import numpy as np
 
 from . import provenance
-from .architecture import put_before
 from .augment import augmentation
 from .data.batches import evaluation_batches, training_batches
 from .distribution import ALONE
+from .models.factory import put_before
 
 RESIDENT_BYTES = 4e9  # small beside any accelerator that trains
 

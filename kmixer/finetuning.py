@@ -6,9 +6,9 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from .architecture import token_grid
 from .errors import SettingsError
 from .layers import MixerBlock, ShiftBlock, resize_weights
+from .models.factory import token_grid
 from .runs import load_run
 
 BLOCKS = MixerBlock | ShiftBlock

@@ -7,11 +7,11 @@ import keras
 import numpy as np
 
 from . import comparison, evaluation, figures
-from .architecture import token_grid
 from .config import loading
 from .errors import KmixerError
 from .files import atomic
 from .layers import MixerBlock
+from .models.factory import token_grid
 
 TEMPLATE = "report.html"
 MOST_CONFUSED = 8

@@ -6,9 +6,9 @@ import keras
 import numpy as np
 
 from . import backend, feed, finetuning
-from .architecture import with_patch_size
 from .data import SHORT_NAMES
 from .errors import SettingsError
+from .models.factory import with_patch_size
 
 
 def resolve(settings, dataset):

@@ -134,7 +134,7 @@ class Run:
 
     def build_model(self):
         """Build the run's model from its settings, with fresh weights."""
-        from .architecture import build_model
+        from .models.factory import build_model
 
         return build_model(self.settings, tuple(self.info["input_shape"]), len(self.class_names))
 

@@ -6,7 +6,6 @@ from functools import partial
 import keras
 
 from . import backend, checkpoint, distribution, evaluation, figures, finetuning, provenance
-from .architecture import build_model
 from .begun import begun_run, check_unfinished
 from .card import run_card
 from .data import load_splits
@@ -15,6 +14,7 @@ from .files import atomic
 from .files.lock import only_one
 from .fitting import Fitting
 from .models import count_flops
+from .models.factory import build_model
 from .resolving import resolve
 from .runs import create_run
 from .signals import stop_requests

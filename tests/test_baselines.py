@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from kmixer import training
-from kmixer.architecture import build_model
 from kmixer.config import loading, presets
 from kmixer.data import load_splits
 from kmixer.errors import SettingsError
 from kmixer.layers import initializer
 from kmixer.models import Cnn, Mlp, MlpMixer, count_flops
+from kmixer.models.factory import build_model
 
 pytestmark = pytest.mark.backends
 

@@ -5,11 +5,11 @@ import json
 import pytest
 
 from kmixer import catalogue, figures
-from kmixer.architecture import build_model
 from kmixer.config import loading, presets
-from kmixer.diagram import diagram
 from kmixer.errors import SettingsError
 from kmixer.models import mixer_size
+from kmixer.models.diagram import diagram
+from kmixer.models.factory import build_model
 
 pytestmark = pytest.mark.backends
 

@@ -4,8 +4,8 @@ import keras
 import pytest
 
 from kmixer import training
-from kmixer.architecture import build_model
 from kmixer.config import loading
+from kmixer.models.factory import build_model
 from kmixer.optim import build_optimizer
 
 pytestmark = pytest.mark.backends

@@ -9,7 +9,6 @@ import keras
 import numpy as np
 import pytest
 
-from kmixer.architecture import put_before
 from kmixer.augment import AugmentationPipeline, RandomHorizontalFlip, RandomResizedCrop
 from kmixer.backend import BACKENDS
 from kmixer.data import Split
@@ -22,6 +21,7 @@ from kmixer.data.batches import (
 )
 from kmixer.data.batches.plan import TrainingPlan
 from kmixer.data.order import epoch_plan
+from kmixer.models.factory import put_before
 
 pytestmark = pytest.mark.backends
 

@@ -68,8 +68,7 @@ def test_many_files_are_answered_in_batches_without_losing_one(photos, monkeypat
 
 def test_inverting_swaps_black_and_white(photos):
     (pixels,), (swapped,) = (
-        read_images([photos / "above.png"], (8, 8, 1), invert)
-        for invert in (False, True)
+        read_images([photos / "above.png"], (8, 8, 1), invert) for invert in (False, True)
     )
     assert (pixels.astype(int) + swapped == 255).all() and pixels[0, 0, 0] == 200
 

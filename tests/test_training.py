@@ -217,8 +217,8 @@ def test_a_signal_while_weights_are_read_is_no_damage(trained_run, monkeypatch):
 
 
 def test_mixed_float16_scales_the_loss_on_host_and_accelerator(tiny):
-    from kmixer.architecture import build_model, put_before
     from kmixer.augment import RandomHorizontalFlip
+    from kmixer.models.factory import build_model, put_before
 
     resolved = build(tiny, "training.precision=mixed_float16", "data.mean=[0.5]", "data.std=[0.5]")
     model = build_model(resolved, (8, 8, 1), 2)

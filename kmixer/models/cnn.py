@@ -5,7 +5,7 @@ import keras
 from ..errors import SettingsError
 from ..layers import activation as resolve_activation
 from ..layers import initializer
-from .ends import images_in, patches_as_pixels, perceptron_out
+from .input_and_head import images_in, patches_as_pixels, perceptron_out
 
 
 def Cnn(input_shape, classes, *, stages, hidden_dims=(), activation="relu", dropout=0.0,

@@ -3,7 +3,7 @@
 import keras
 
 from ..layers import Dropout, MixerBlock, Patches, initializer, patch_grid
-from .ends import images_in, logits_out
+from .input_and_head import images_in, logits_out
 
 
 def MlpMixer(input_shape, classes, *, patch_size, blocks, hidden_dim, tokens_mlp_dim,

@@ -2,7 +2,7 @@
 
 import keras
 
-from .ends import images_in, patches_as_pixels, perceptron_out
+from .input_and_head import images_in, patches_as_pixels, perceptron_out
 
 
 def Mlp(input_shape, classes, *, hidden_dims, activation="relu", dropout=0.0, patch_size=None,

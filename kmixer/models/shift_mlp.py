@@ -3,7 +3,7 @@
 import keras
 
 from ..layers import Dropout, ShiftBlock, initializer, patch_grid
-from .ends import images_in, logits_out
+from .input_and_head import images_in, logits_out
 
 
 def ShiftMlp(input_shape, classes, *, stages, activation="gelu_tanh", head_dropout=0.0,

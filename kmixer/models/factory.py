@@ -4,8 +4,8 @@ from contextlib import contextmanager
 
 import keras
 
-from .layers import ResidentImages, patch_grid
-from .models import Cnn, Mlp, MlpMixer, ShiftMlp, default_patch_size
+from ..layers import ResidentImages, patch_grid
+from . import Cnn, Mlp, MlpMixer, ShiftMlp, default_patch_size
 
 PIXELS = ("mean", "std", "resize_size", "crop_size")
 BUILDERS = {"mixer": MlpMixer, "mlp": Mlp, "cnn": Cnn, "shift_mlp": ShiftMlp}

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import ml_dtypes  # NumPy knows bfloat16 only after it
 
-from .errors import DataError
-from .files.npz import read_arrays
-from .layouts import LAYOUTS, Layout
+from ..errors import DataError
+from ..files.npz import read_arrays
+from .weight_names import LAYOUTS, Layout
 
 MOST_NAMED = 3  # arrays of a kind in an error
 

@@ -1,6 +1,6 @@
 """The paper's sizes of Mixers, and the patch size for other images; imports no Keras."""
 
-from .errors import SettingsError, nearest
+from ..errors import SettingsError, nearest
 
 # Table 1 of the paper.
 SIZES = {

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
-from .layers import MixerBlock, ShiftBlock
+from ..layers import MixerBlock, ShiftBlock
 
 WIDTH, LINE, GAP = 8.0, 0.24, 0.3  # inches
 
