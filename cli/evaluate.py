@@ -31,7 +31,7 @@ def evaluate(
     from kmixer.data import check_name
     from kmixer.errors import SettingsError, nearest
     from kmixer.files.keras_archive import check_run
-    from kmixer.runs import load_run
+    from kmixer.runs.run import load_run
 
     names = ("train", "validation", "test")
     if split not in names:

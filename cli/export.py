@@ -61,7 +61,7 @@ def export(
         find_format(name, quantize)
     from kmixer.data import check_name
     from kmixer.files.keras_archive import check_run
-    from kmixer.runs import load_run
+    from kmixer.runs.run import load_run
 
     opened = load_run(run)
     opened.check_finished()

@@ -41,7 +41,7 @@ def finetune(
     Example: kmixer finetune saved_models/photos-1 ./flowers --freeze stem --layer-decay 0.75
     """
     from kmixer.files.keras_archive import check_run
-    from kmixer.runs import load_run
+    from kmixer.runs.run import load_run
 
     from .train import load_settings, train_and_show
 

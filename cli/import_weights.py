@@ -46,10 +46,10 @@ def import_weights(
     size_key(size)
     published = read_published(file)  # before anything slow is imported
     start()
-    from kmixer import pretrained
+    from kmixer.runs.import_weights import import_weights
 
     terminal = Terminal(quiet, as_json)
-    run = pretrained.import_weights(
+    run = import_weights(
         published, size, labels=labels, mean=mean, std=std, out=out,
         command=_command(file, size, labels, mean, std),
     )  # fmt: skip

@@ -79,7 +79,7 @@ def main(arguments=None):
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
     from kmixer.errors import InterruptedRunError
-    from kmixer.signals import terminations_as_errors
+    from kmixer.runs.signals import terminations_as_errors
 
     try:
         with terminations_as_errors():

@@ -36,8 +36,8 @@ def predict(
     from kmixer.data.image_files import find_images
     from kmixer.files import atomic
     from kmixer.files.keras_archive import check_run
-    from kmixer.prediction import answers
-    from kmixer.runs import load_run
+    from kmixer.runs.inference import answers
+    from kmixer.runs.run import load_run
 
     opened = load_run(run)
     opened.check_finished()
@@ -62,7 +62,7 @@ def _model(run):
     """Return the run's model as a function of pixels; Keras is imported when there are some."""
     from functools import cache
 
-    from kmixer.prediction import probabilities
+    from kmixer.runs.inference import probabilities
 
     from .train import start
 

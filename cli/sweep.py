@@ -108,7 +108,7 @@ def run_kmixer(words, folder, environment=None):
     import subprocess
 
     from kmixer.errors import InterruptedRunError
-    from kmixer.signals import stop_requests
+    from kmixer.runs.signals import stop_requests
 
     with stop_requests() as request:
         process = subprocess.Popen(

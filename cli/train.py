@@ -111,9 +111,9 @@ def resume(
     """
     from contextlib import nullcontext
 
-    from kmixer.begun import check_unfinished
     from kmixer.files.lock import only_one
-    from kmixer.runs import load_run
+    from kmixer.runs.resumable import check_unfinished
+    from kmixer.runs.run import load_run
 
     opened = load_run(run)
     check_unfinished(opened)

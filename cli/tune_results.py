@@ -80,7 +80,7 @@ def _table(terminal, best, objective):
 def _retrain(terminal, search, trial):
     """Train the best settings on train + validation and return the test figures of that run."""
     from kmixer.errors import RunError
-    from kmixer.runs import load_run
+    from kmixer.runs.run import load_run
     from kmixer.sweep import clear, state
 
     from .sweep import run_kmixer

@@ -1,27 +1,33 @@
 """kmixer: train, compare, tune and ship small all-MLP image classifiers on any Keras backend."""
 
 import time
+from importlib import import_module
 
 STARTED = time.perf_counter()  # as near to the command's start as the library can know
 
 __version__ = "0.1.0"
-__all__ = ["Settings", "build_settings", "import_weights", "load_run", "resume", "train"]
 
-_HOMES = {
-    "Settings": ("config", "Settings"),
-    "build_settings": ("config.loading", "build"),
-    "import_weights": ("pretrained", "import_weights"),
-    "load_run": ("runs", "load_run"),
-    "train": ("training", "train"),
-    "resume": ("training", "resume"),
+_MODULES = {
+    "Settings": "config",
+    "build_settings": "config.loading",
+    "import_weights": "runs.import_weights",
+    "load_run": "runs.run",
+    "train": "training",
+    "resume": "training",
 }
+_NAMES = {"build_settings": "build"}  # where they have another one there
+_PACKAGES = ("augment", "layers", "models", "tuning")
+__all__ = ["Settings", "build_settings", "import_weights", "load_run", "resume", "train"]
 
 
 def __getattr__(name):
     """Import what is asked for, and only then: `import kmixer` loads neither Keras nor pydantic."""
-    if name not in _HOMES:
+    if name in _PACKAGES:
+        return import_module(f".{name}", __name__)
+    if name not in _MODULES:
         raise AttributeError(f"module 'kmixer' has no attribute {name!r}")
-    from importlib import import_module
+    return getattr(import_module(f".{_MODULES[name]}", __name__), _NAMES.get(name, name))
 
-    home, attribute = _HOMES[name]
-    return getattr(import_module(f".{home}", __name__), attribute)
+
+def __dir__():
+    return sorted([*__all__, *_PACKAGES, "__version__"])

@@ -10,12 +10,13 @@ from statistics import median
 import keras
 import numpy as np
 
-from . import feed, optim, provenance, training
+from . import feed, optim, training
 from .augment import AugmentationPipeline, RandAugment, augmentation
 from .data import load, load_splits
 from .data.batches import repeated, training_batches
 from .errors import SettingsError, nearest
 from .models import count_flops
+from .runs import provenance
 from .timing import RAND_AUGMENT_MAGNITUDE, fit_rate, seconds, stream_rate
 
 MATMUL_SIDE = 2048

@@ -9,7 +9,7 @@ from . import figures
 from .config import loading
 from .errors import KmixerError, RunError
 from .files import atomic
-from .runs import load_run
+from .runs.run import load_run
 
 COLUMNS = (
     "run", "dataset", "preset", "backend", "seed", "epochs", "best_epoch",

@@ -9,7 +9,7 @@ from . import figures
 from .data import load_splits
 from .errors import DataError
 from .files import atomic
-from .prediction import probabilities
+from .runs.inference import probabilities
 
 CALIBRATION_BINS = 15
 MOST_MISTAKES = 40

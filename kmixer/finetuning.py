@@ -9,7 +9,7 @@ import numpy as np
 from .errors import SettingsError
 from .layers import MixerBlock, ShiftBlock, resize_weights
 from .models.factory import token_grid
-from .runs import load_run
+from .runs.run import load_run
 
 BLOCKS = MixerBlock | ShiftBlock
 

@@ -5,9 +5,7 @@ from functools import partial
 
 import keras
 
-from . import backend, checkpoint, distribution, evaluation, figures, finetuning, provenance
-from .begun import begun_run, check_unfinished
-from .card import run_card
+from . import backend, checkpoint, distribution, evaluation, figures, finetuning
 from .data import load_splits
 from .errors import RunError, SettingsError
 from .files import atomic
@@ -16,8 +14,11 @@ from .fitting import Fitting
 from .models import count_flops
 from .models.factory import build_model
 from .resolving import resolve
-from .runs import create_run
-from .signals import stop_requests
+from .runs import provenance
+from .runs.card import run_card
+from .runs.resumable import begun_run, check_unfinished
+from .runs.run import create_run
+from .runs.signals import stop_requests
 
 
 def train(settings, *, dataset=None, preset=None, command="kmixer.train(...)", root="saved_models",

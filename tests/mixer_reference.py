@@ -6,8 +6,8 @@ import numpy as np
 from safetensors.numpy import save_file
 from scipy.special import erf
 
-from kmixer import pretrained
 from kmixer.models import mixer_size
+from kmixer.runs.import_weights import import_weights
 
 TO_TIMM = {
     r"MixerBlock_(\d+)/": r"blocks.\1.", "LayerNorm_0": "norm1", "LayerNorm_1": "norm2",
@@ -136,4 +136,4 @@ def pictures(side, count=2):
 
 def imported(tmp_path, arrays=None, name="w.npz", **options):
     path = write(tmp_path / name, official("tiny") if arrays is None else arrays)
-    return pretrained.import_weights(path, "tiny", root=tmp_path / "runs", **options)
+    return import_weights(path, "tiny", root=tmp_path / "runs", **options)

@@ -7,9 +7,10 @@ import shutil
 
 import pytest
 
-from kmixer import comparison, figures, runs, training
+from kmixer import comparison, figures, training
 from kmixer.config import loading
 from kmixer.errors import RunError
+from kmixer.runs.run import Run
 
 TINY = {
     "data": {"batch_size": 16, "validation_size": 20},
@@ -145,7 +146,7 @@ def test_only_settings_that_all_have_and_that_differ_are_told(root):
 
 def test_a_section_that_only_one_run_has_switched_on_is_told():
     def run(changes):
-        return runs.Run(None, loading.build({"schedule": {"name": "constant"}}, changes), {})
+        return Run(None, loading.build({"schedule": {"name": "constant"}}, changes), {})
 
     differing = comparison.differences([run({}), run({"plateau": {"patience": 3}})])
     assert differing["plateau.patience"] == [None, 3] and "plateau" not in differing

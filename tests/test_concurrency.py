@@ -12,10 +12,10 @@ import keras
 import pytest
 from test_cifar import NAMES, content, write
 
-from kmixer import runs
 from kmixer.data import load
 from kmixer.data.sources import cifar10, tfds
 from kmixer.errors import DataError
+from kmixer.runs.run import load_run
 
 TESTS = Path(__file__).parent
 NAME = "tfds:halves_slowly"
@@ -119,7 +119,7 @@ def test_ten_trainings_at_once_get_ten_whole_runs(image_folder, tmp_path, saw):
     assert [process.returncode for process in started] == [0] * 10, said
     folders = sorted((tmp_path / "saved_models").iterdir())
     assert {path.name for path in folders} == {f"halves-{n}" for n in range(1, 11)}
-    losses = {runs.load_run(folder).metrics["best"]["test"]["loss"] for folder in folders}
+    losses = {load_run(folder).metrics["best"]["test"]["loss"] for folder in folders}
     assert len(losses) == 1  # one seed, undisturbed
     saw("concurrency", "10 trainings, 10 whole runs; 3 preparing at once: one preparation, "
         "3 equal copies read; killed preparations and imports: none taken for whole")  # fmt: skip

@@ -12,7 +12,7 @@ import pytest
 
 from kmixer.distribution import ALONE, Devices, check_fit
 from kmixer.errors import SettingsError
-from kmixer.runs import load_run
+from kmixer.runs.run import load_run
 
 pytestmark = pytest.mark.backends
 BACKEND = keras.backend.backend()

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from kmixer import runs, training
+from kmixer import training
 from kmixer.config import loading
 from kmixer.errors import DivergedError
+from kmixer.runs.run import load_run
 
 OPTIMIZERS = ["adam", "adamw", "sgd", "rmsprop", "lion", "muon"]
 
@@ -29,7 +30,7 @@ def diverge(tiny, folder, optimizer):
     with pytest.raises(DivergedError, match="kept: the weights of epoch 1") as caught:
         training.train(settings, out=folder / optimizer, watchers=[faster])
     assert caught.value.exit_code == 3
-    run = runs.load_run(folder / optimizer)
+    run = load_run(folder / optimizer)
     assert len(run.history) == 1 and (run.folder / "curves.png").is_file()
     assert all(np.isfinite(weight).all() for weight in run.load_model().get_weights())
     return faster.step

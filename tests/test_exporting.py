@@ -14,13 +14,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kmixer import artefacts, evaluation, exporting, runs
+from kmixer import artefacts, evaluation, exporting
 from kmixer.artefacts import load_artefact
 from kmixer.data.image_files import read_images
 from kmixer.errors import RunError, SettingsError
 from kmixer.exporting import formats, verdict
 from kmixer.exporting.evidence import Evidence
 from kmixer.files import atomic
+from kmixer.runs.run import load_run
 
 tensorflow_only = pytest.mark.skipif(
     keras.backend.backend() != "tensorflow", reason="the conversions run in processes of their own"
@@ -260,4 +261,4 @@ def test_an_old_export_survives_a_swap_that_fails(tmp_path, monkeypatch):
 
 def test_a_run_still_opens_after_its_exports(exported, trained_run):
     exported("tflite")
-    assert runs.load_run(trained_run.folder).finished
+    assert load_run(trained_run.folder).finished

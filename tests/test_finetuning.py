@@ -7,12 +7,13 @@ import keras
 import numpy as np
 import pytest
 
-from kmixer import finetuning, runs, training
+from kmixer import finetuning, training
 from kmixer.config import loading
 from kmixer.data import load_splits
 from kmixer.errors import InterruptedRunError, SettingsError
 from kmixer.models import MlpMixer
 from kmixer.optim import build_optimizer
+from kmixer.runs.run import RunError, load_run
 
 pytestmark = pytest.mark.backends
 
@@ -240,13 +241,13 @@ def test_a_fine_tuning_is_resumed_without_the_run_it_started_from(source, tmp_pa
             if epoch == 1:
                 signal.raise_signal(signal.SIGTERM)
 
-    copied = runs.load_run(shutil.copytree(source.folder, tmp_path / "copied"))
+    copied = load_run(shutil.copytree(source.folder, tmp_path / "copied"))
     settings = start(copied, "finetune.freeze=[stem]", "training.epochs=2", "optimizer.name=sgd")
     whole = training.train(settings, root=tmp_path, name="whole")
     with pytest.raises(InterruptedRunError):
         training.train(settings, root=tmp_path, name="cut", watchers=[StopInTheSecondEpoch()])
     shutil.rmtree(copied.folder)
-    resumed = training.resume(runs.load_run(tmp_path / "cut"))
+    resumed = training.resume(load_run(tmp_path / "cut"))
     ours, theirs = values(resumed.load_model()), values(whole.load_model())
     assert all(np.array_equal(ours[path], theirs[path]) for path in theirs)
 
@@ -266,6 +267,6 @@ def test_a_fine_tuning_is_resumed_without_the_run_it_started_from(source, tmp_pa
     ],
 )  # fmt: skip
 def test_what_does_not_fit_writes_nothing(source, tmp_path, assignment, message):
-    with pytest.raises((SettingsError, runs.RunError), match=message):
+    with pytest.raises((SettingsError, RunError), match=message):
         training.train(start(source, assignment), root=tmp_path)
     assert not list(tmp_path.iterdir())

@@ -12,7 +12,6 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kmixer import runs
 from kmixer.artefacts import load_artefact
 from kmixer.config import loading, yaml_files
 from kmixer.data.decode import decode
@@ -21,7 +20,8 @@ from kmixer.data.sources.idx import read_idx
 from kmixer.errors import DataError, KmixerError, RunError, SettingsError, describe
 from kmixer.files import keras_archive
 from kmixer.files.npz import read_arrays
-from kmixer.metrics import read_metrics
+from kmixer.runs.metrics import read_metrics
+from kmixer.runs.run import load_run
 from kmixer.serving import wire
 from kmixer.sweep import parse_grid
 from kmixer.tuning.texts import parse_search
@@ -150,7 +150,7 @@ def test_run_folders(trained_run, tmp_path, data):
     for whole in ("config.yaml", "history.csv", "metrics.json", "labels.txt"):
         (tmp_path / whole).write_bytes((trained_run.folder / whole).read_bytes())
     (tmp_path / name).write_bytes(data.draw(mutated((trained_run.folder / name).read_bytes())))
-    run = refused(KmixerError, runs.load_run, tmp_path)
+    run = refused(KmixerError, load_run, tmp_path)
     if run is not None:
         refused(RunError, lambda: (run.history, run.metrics, run.class_names))
         refused(RunError, keras_archive.check_run, run)

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import yaml
 
-from kmixer import runs
 from kmixer.data.sources import image_folder
 from kmixer.errors import KmixerError
+from kmixer.runs.run import FORMAT, load_run
 
 RUNS = Path(__file__).parent / "runs"
 FINISHED = sorted(path.name for path in RUNS.glob("format-*") if path.name.count("-") == 1)
@@ -37,7 +37,7 @@ def place(tmp_path, monkeypatch):
 
 
 def test_each_format_has_a_run_here_and_none_holds_a_path_of_its_maker():
-    now = f"format-{runs.FORMAT}"
+    now = f"format-{FORMAT}"
     assert now in FINISHED and f"{now}-unfinished" in UNFINISHED, "run: python tests/runs/make.py"
     for name in (*FINISHED, *UNFINISHED):
         for file in (RUNS / name).rglob("*"):
@@ -47,7 +47,7 @@ def test_each_format_has_a_run_here_and_none_holds_a_path_of_its_maker():
 @pytest.mark.parametrize("name", FINISHED)
 def test_a_finished_run_says_what_it_said_then(place, name, saw):
     folder, expected = place(name)
-    run = runs.load_run(folder)
+    run = load_run(folder)
     assert run.finished and run.class_names == ("above", "below")
     assert run.history == expected["history"] and run.metrics == expected["metrics"]
     images = image_folder.load("halves").test.images[::10]
@@ -77,11 +77,11 @@ def test_the_commands_take_a_finished_run(place, name, kmixer_cli):
 @pytest.mark.parametrize("name", UNFINISHED)
 def test_an_unfinished_run_goes_on_as_it_would_have_gone_on_then(place, name, kmixer_cli):
     folder, expected = place(name)
-    begun = runs.load_run(folder).history
+    begun = load_run(folder).history
     assert len(begun) < len(expected["history"])
     done = kmixer_cli("resume", folder)
     assert done.returncode == 0, done.stderr
-    run = runs.load_run(folder)
+    run = load_run(folder)
     assert run.finished and run.history[: len(begun)] == begun
     for key in ("epoch", "learning_rate", "loss", "accuracy", "val_loss", "val_accuracy"):
         ended, then = ([row[key] for row in rows] for rows in (run.history, expected["history"]))
@@ -115,5 +115,5 @@ def test_a_run_of_a_later_version_is_refused_in_one_line(place, name, change, me
     change(values)
     (folder / "config.yaml").write_text(yaml.safe_dump(values))
     with pytest.raises(KmixerError, match=message) as caught:
-        runs.load_run(folder)
+        load_run(folder)
     assert "\n" not in str(caught.value)

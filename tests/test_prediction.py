@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 import kmixer
-from kmixer import prediction
 from kmixer.data.image_files import find_images, read_images
 from kmixer.errors import DataError, RunError
+from kmixer.runs.run import inference
 
 
 @pytest.fixture
@@ -45,15 +45,15 @@ def test_answers_come_in_order_and_tell_which_file_is_bad(photos):
     def mean_pixel(pixels):
         return pixels.reshape(len(pixels), -1)[:, :2] / 255
 
-    said = list(prediction.answers(mean_pixel, files, (8, 8, 1)))
+    said = list(inference.answers(mean_pixel, files, (8, 8, 1)))
     assert [answer.error is None for answer in said] == [True, True, False, True]
     assert said[0].top(("a", "b"), 1) == [("a", pytest.approx(200 / 255, abs=0.01))]
     with pytest.raises(DataError, match="damaged"):  # and no model is asked
-        list(prediction.answers(pytest.fail, files, (8, 8, 1), strict=True))
+        list(inference.answers(pytest.fail, files, (8, 8, 1), strict=True))
 
 
 def test_many_files_are_answered_in_batches_without_losing_one(photos, monkeypatch):
-    monkeypatch.setattr(prediction, "BATCH", 2)
+    monkeypatch.setattr(inference, "BATCH", 2)
     files = [photos / "above.png", photos / "damaged.png", photos / "below.jpg"] * 3
     sizes = []
 
@@ -61,7 +61,7 @@ def test_many_files_are_answered_in_batches_without_losing_one(photos, monkeypat
         sizes.append(len(pixels))
         return pixels[:, 0, 0, :]
 
-    said = list(prediction.answers(model, files, (8, 8, 1)))
+    said = list(inference.answers(model, files, (8, 8, 1)))
     assert [answer.path for answer in said] == files and sum(sizes) == 6 and max(sizes) <= 2
     assert [a.probabilities[0] > 100 for a in said if not a.error] == [True, False] * 3
 
@@ -136,7 +136,7 @@ def test_arrays_of_different_sizes_are_refused_in_one_line(trained_run):
 def test_names_and_files_that_no_image_has_are_told_and_the_rest_goes_on(photos):
     os.mkfifo(photos / "pipe.png")
     files = find_images([photos / "pipe.png", "x" * 300, photos / "above.png"])
-    said = list(prediction.answers(lambda pixels: pixels[:, 0, 0], files, (8, 8, 1)))
+    said = list(inference.answers(lambda pixels: pixels[:, 0, 0], files, (8, 8, 1)))
     assert "not a file" in said[0].error and "cannot be read" in said[1].error
     assert said[2].error is None
 

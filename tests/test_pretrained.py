@@ -16,9 +16,11 @@ from mixer_reference import (
     write,
 )
 
-from kmixer import comparison, evaluation, pretrained, runs, training
+from kmixer import comparison, evaluation, training
 from kmixer.errors import DataError, RunError, SettingsError
 from kmixer.models import mixer_size
+from kmixer.runs.import_weights import import_weights
+from kmixer.runs.run import load_run
 
 pytestmark = [pytest.mark.backends, pytest.mark.usefixtures("tiny_size")]
 
@@ -40,7 +42,7 @@ def test_logits_are_the_originals(tmp_path, size, layout):
     tokens = (side // mixer_size(size)["patch_size"]) ** 2
     arrays = arrange(official(size, tokens, classes=1000))
     images = pictures(side)
-    run = pretrained.import_weights(write(tmp_path / name, arrays), size, root=tmp_path)
+    run = import_weights(write(tmp_path / name, arrays), size, root=tmp_path)
     expected = logits(arrays, images)
     found = run.load_model().predict(images, verbose=0)
     print(f"{size} {layout}: {np.abs(found - expected).max():.1e} of {np.abs(expected).max():.1f}")
@@ -84,7 +86,7 @@ def test_other_pixels(tmp_path):
 
 
 def test_the_run_says_where_it_comes_from(tmp_path):
-    run = runs.load_run(imported(tmp_path).folder)
+    run = load_run(imported(tmp_path).folder)
     assert run.folder.name == "mixer-tiny-1" and run.imported and not run.finished
     assert sorted(p.name for p in run.folder.iterdir()) == [
         "README.md",

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from mixer_reference import as_timm, imported, official, write
 
-from kmixer import pretrained
 from kmixer.errors import DataError, RunError, SettingsError
+from kmixer.runs.import_weights import import_weights
 
 pytestmark = [pytest.mark.backends, pytest.mark.usefixtures("tiny_size")]
 
@@ -70,9 +70,9 @@ def test_timms_arrays_are_named_as_timm_does(tmp_path):
 def test_another_size_that_fits_is_told(tmp_path):
     path = write(tmp_path / "w.npz", official("tiny"))
     with pytest.raises(DataError, match=r"missing: .*misshapen: .*; they fit --size tiny$"):
-        pretrained.import_weights(path, "S/32", root=tmp_path)
+        import_weights(path, "S/32", root=tmp_path)
     with pytest.raises(SettingsError, match=r"mixer size: received 'b17' \(nearest: 'b16'"):
-        pretrained.import_weights(path, "b17", root=tmp_path)
+        import_weights(path, "b17", root=tmp_path)
 
 
 def truncate(path):
@@ -116,7 +116,7 @@ WRONG_FILES = {
 def test_damaged_files_are_refused_in_one_line(tmp_path, name, change, message):
     change(write(tmp_path / name, official("tiny")))
     with pytest.raises(DataError, match=message) as caught:
-        pretrained.import_weights(tmp_path / name, "tiny", root=tmp_path / "runs")
+        import_weights(tmp_path / name, "tiny", root=tmp_path / "runs")
     assert "\n" not in str(caught.value) and str(caught.value).startswith(f"{tmp_path}/{name}: ")
     assert not (tmp_path / "runs").exists()
 
@@ -124,7 +124,7 @@ def test_damaged_files_are_refused_in_one_line(tmp_path, name, change, message):
 def test_torchs_own_files_are_refused(tmp_path):
     (tmp_path / "w.pth").write_bytes(pickle.dumps({}))
     with pytest.raises(DataError, match=r"received '\.pth', expected one of \.npz, \.safetensors$"):
-        pretrained.import_weights(tmp_path / "w.pth", "tiny")
+        import_weights(tmp_path / "w.pth", "tiny")
 
 
 @pytest.mark.parametrize(

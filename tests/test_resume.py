@@ -7,9 +7,10 @@ import keras
 import pytest
 from kill_and_resume import different
 
-from kmixer import checkpoint, runs, training
+from kmixer import checkpoint, training
 from kmixer.config import loading
 from kmixer.errors import DivergedError, InterruptedRunError, RunError
+from kmixer.runs.run import load_run
 
 pytestmark = [
     pytest.mark.backends,
@@ -72,7 +73,7 @@ def cut(settings, folder, watcher):
     with pytest.raises(InterruptedRunError, match=r"kmixer resume .*run") as caught:
         training.train(settings, out=folder / "run", watchers=[watcher], command="kmixer")
     assert caught.value.exit_code == 130
-    return runs.load_run(folder / "run")
+    return load_run(folder / "run")
 
 
 @pytest.mark.parametrize(
@@ -155,7 +156,7 @@ def test_a_second_ctrl_c_ends_at_once(tiny, tmp_path, whole):
     with pytest.raises(InterruptedRunError, match="at once") as caught:
         training.train(settings, out=tmp_path / "run", watchers=[Signal(1, 1, times=2)])
     assert caught.value.exit_code == 130
-    run = runs.load_run(tmp_path / "run")
+    run = load_run(tmp_path / "run")
     assert not list(run.folder.glob(".*.tmp*"))
     training.resume(run)
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import yaml
 
-from kmixer import runs
 from kmixer.config import loading
 from kmixer.errors import RunError
 from kmixer.files import atomic
+from kmixer.runs.run import create_run, load_run
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def copy(folder, tmp_path):
 
 
 def create(root, **options):
-    return runs.create_run(
+    return create_run(
         loading.build(),
         {"command": "kmixer"},
         ("a", "b"),
@@ -65,7 +65,7 @@ def test_a_file_where_the_runs_should_go_is_refused(tmp_path):
 
 
 def test_a_run_is_read_back(folder):
-    run = runs.load_run(folder)
+    run = load_run(folder)
     assert run.finished and run.class_names == ("above", "below")
     images = np.zeros((2, 8, 8, 1), np.uint8)
     assert run.load_model().predict(images, verbose=0).shape == (2, 2)
@@ -82,7 +82,7 @@ def test_a_run_is_read_back(folder):
 def test_what_is_no_run_folder_is_refused(copy, change, message):
     change(copy)
     with pytest.raises(RunError, match=message):
-        runs.load_run(copy)
+        load_run(copy)
 
 
 def _rewritten(folder, **members):
@@ -133,7 +133,7 @@ def _other_shape(folder):
 def test_bad_weights_are_refused_in_one_line(copy, change, message):
     change(copy)
     with pytest.raises(RunError, match=message) as caught:
-        runs.load_run(copy).load_model()
+        load_run(copy).load_model()
     assert "\n" not in str(caught.value)
 
 

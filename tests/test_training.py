@@ -8,11 +8,12 @@ import keras
 import numpy as np
 import pytest
 
-from kmixer import checkpoint, optim, provenance, runs, training
+from kmixer import checkpoint, optim, training
 from kmixer.callbacks import build_callbacks
 from kmixer.config import Settings, loading, yaml_files
 from kmixer.data.batches import threads
 from kmixer.errors import DivergedError, InterruptedRunError, RunError, SettingsError
+from kmixer.runs.run import Run, load_run, provenance
 
 pytestmark = pytest.mark.backends
 
@@ -74,7 +75,7 @@ def test_measuring_is_watched_and_not_done_twice(tiny, tmp_path, best_is_last):
 
 
 def test_config_is_resolved_and_says_where_it_came_from(trained):
-    run = runs.load_run(trained.folder)
+    run = load_run(trained.folder)
     data, model, train = run.settings.data, run.settings.model, run.settings.training
     assert data.image_size == 8 and len(data.mean) == len(data.std) == 1
     assert 0.2 < data.mean[0] < 0.6
@@ -116,7 +117,7 @@ def test_divergence_stops_with_code_3_and_keeps_the_last_good_weights(tiny, tmp_
     ) as caught:
         training.train(build(tiny), root=tmp_path, name="run", watchers=[Spoil()])
     assert caught.value.exit_code == 3
-    run = runs.load_run(tmp_path / "run")
+    run = load_run(tmp_path / "run")
     assert len(run.history) == 1 and (run.folder / "curves.png").is_file()
     assert all(np.isfinite(w).all() for w in weights(run))
     assert not any(thread.name.startswith(threads.NAME) for thread in threading.enumerate())
@@ -176,7 +177,7 @@ def test_a_checkpoint_holds_no_images(tiny, tmp_path):
 def test_images_lie_on_the_host_where_there_is_no_accelerator(tiny, tmp_path):
     run = training.train(build(tiny, "training.epochs=1"), root=tmp_path)
     there = "accelerator" if provenance.accelerators() else "host"
-    assert runs.load_run(run.folder).settings.augment.on == there
+    assert load_run(run.folder).settings.augment.on == there
 
 
 def test_resume_after_early_stopping_does_not_train_on(tiny, tmp_path):
@@ -190,7 +191,7 @@ def test_resume_after_early_stopping_does_not_train_on(tiny, tmp_path):
 
 def test_resume_refuses_other_data(trained, tmp_path):
     (trained.folder / "metrics.json").unlink()
-    other = runs.Run(trained.folder, trained.settings, trained.info | {"data_sha256": "0"})
+    other = Run(trained.folder, trained.settings, trained.info | {"data_sha256": "0"})
     with pytest.raises(RunError, match="other images"):
         training.resume(other)
 
@@ -204,7 +205,7 @@ def test_a_signal_between_the_steps_is_heeded(tiny, tmp_path):
     with pytest.raises(InterruptedRunError, match="all epochs are saved") as caught:
         training.train(build(tiny), root=tmp_path, name="run", watchers=[StopAtTheEnd()])
     assert caught.value.exit_code == 143
-    assert training.resume(runs.load_run(tmp_path / "run")).metrics["epochs"] == 2
+    assert training.resume(load_run(tmp_path / "run")).metrics["epochs"] == 2
 
 
 def test_a_signal_while_weights_are_read_is_no_damage(trained_run, monkeypatch):
@@ -242,7 +243,7 @@ def test_early_stopping_stops(tiny, tmp_path):
 
 def test_callbacks_stand_in_the_order_they_need(tiny, tmp_path):
     settings = build(tiny, "optimizer.ema=0.9", "schedule.name=constant", "plateau.patience=1")
-    run = runs.Run(tmp_path, settings, {})
+    run = Run(tmp_path, settings, {})
     chosen, write = build_callbacks(run, None, checkpoint.Place(), None, lambda **given: given)
     names = [type(c).__name__ for c in chosen]
     assert names.index("SwapEMAWeights") < names.index("ReduceLROnPlateau") < chosen.index(write)

@@ -14,7 +14,7 @@ import pytest
 from tuning_search import tiny_search
 
 from kmixer.config import yaml_files
-from kmixer.runs import load_run
+from kmixer.runs.run import load_run
 
 if keras.backend.backend() != "tensorflow":
     pytest.skip("trials have a process and a backend of their own", allow_module_level=True)

@@ -15,7 +15,7 @@ from settings_page import settings_page
 from tuning_page import tuning_page
 
 from kmixer import figures
-from kmixer.runs import load_run
+from kmixer.runs.run import load_run
 
 DOCS = Path(__file__).parent.parent
 RUNS = DOCS / "runs"

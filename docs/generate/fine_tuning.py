@@ -3,7 +3,7 @@
 from itertools import groupby
 from statistics import median
 
-from kmixer.runs import load_run
+from kmixer.runs.run import load_run
 
 HEAD = (
     "data set", "classes", "training images of each", "model", "side", "start", "seeds",

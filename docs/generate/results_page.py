@@ -7,7 +7,7 @@ from statistics import mean, median, stdev
 from benchmarks import benchmarks
 from fine_tuning import fine_tuning
 
-from kmixer.runs import load_run
+from kmixer.runs.run import load_run
 
 # What the reports say, in per cent: test accuracy at the best and the last epoch, train accuracy, and
 # train loss. Where a report gives one test figure it counts for both; None: not reported.

@@ -16,8 +16,8 @@ import sys
 import time
 from pathlib import Path
 
-from kmixer.provenance import processor
-from kmixer.runs import load_run
+from kmixer.runs.provenance import processor
+from kmixer.runs.run import load_run
 
 OUT = Path(__file__).parent.parent / "runs" / "tuning.json"
 EPOCHS, TRIALS, SEEDS = 3, 12, (1, 2, 3)

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import fresh, provenance
+from .. import fresh
 from ..artefacts import MANIFEST, load_artefact
-from ..card import export_card
 from ..errors import SettingsError
 from ..files import atomic
 from ..files.checksums import checksum, checksums
+from ..runs import provenance
+from ..runs.card import export_card
 from . import verdict
 from .formats import FORMATS, QUANTIZATIONS, find_format
 

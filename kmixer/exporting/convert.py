@@ -23,7 +23,7 @@ def convert(job):
     """
     form = FORMATS[job["format"]]
     backend.select(form.backend)
-    from ..runs import load_run
+    from ..runs.run import load_run
 
     run = load_run(job["run"]).in_float32()
     model = run.load_model()

@@ -7,7 +7,7 @@ import numpy as np
 
 from ..data import load
 from ..evaluation import predict
-from ..prediction import probabilities
+from ..runs.inference import probabilities
 from ..timing import seconds
 
 IMAGES = 256

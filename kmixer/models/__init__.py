@@ -1,20 +1,23 @@
 """Models: builders that return a `keras.Model`; they know neither settings nor TensorFlow."""
 
-from .cnn import Cnn
-from .flops import count_flops
-from .mixer import MlpMixer
-from .mlp import Mlp
-from .shift_mlp import ShiftMlp
-from .variants import SIZES, default_patch_size, mixer_size, size_key
+from importlib import import_module
 
-__all__ = [
-    "SIZES",
-    "Cnn",
-    "Mlp",
-    "MlpMixer",
-    "ShiftMlp",
-    "count_flops",
-    "default_patch_size",
-    "mixer_size",
-    "size_key",
-]
+_MODULES = {
+    "SIZES": "variants",
+    "Cnn": "cnn",
+    "Mlp": "mlp",
+    "MlpMixer": "mixer",
+    "ShiftMlp": "shift_mlp",
+    "count_flops": "flops",
+    "default_patch_size": "variants",
+    "mixer_size": "variants",
+    "size_key": "variants",
+}
+__all__ = list(_MODULES)
+
+
+def __getattr__(name):
+    """Import what is asked for, and only then: the names of the sizes need no Keras."""
+    if name not in _MODULES:
+        raise AttributeError(f"module 'kmixer.models' has no attribute {name!r}")
+    return getattr(import_module(f".{_MODULES[name]}", __name__), name)

@@ -11,7 +11,7 @@ from ..artefacts import MANIFEST, load_artefact
 from ..errors import RunError, SettingsError
 from ..exporting.formats import FORMATS, QUANTIZATIONS, missing_modules
 from ..files.keras_archive import check_run
-from ..runs import load_run
+from ..runs.run import load_run
 
 __all__ = ["build_app", "check_name", "find_artefact", "listening", "run", "served_name"]
 

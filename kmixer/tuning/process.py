@@ -11,7 +11,7 @@ import time
 from .. import checkpoint, fresh
 from ..errors import KmixerError
 from ..files import atomic
-from ..runs import load_run
+from ..runs.run import load_run
 from . import record
 
 GRACE_SECONDS = 120  # a step of a large model takes a while

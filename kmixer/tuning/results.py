@@ -10,7 +10,7 @@ import numpy as np
 from .. import evaluation, figures
 from ..config import loading
 from ..files import atomic
-from ..runs import load_run
+from ..runs.run import load_run
 from . import pictures, record
 
 COST = ("trainable_parameters", "flops", "examples_per_second")

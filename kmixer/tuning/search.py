@@ -12,7 +12,7 @@ from ..errors import InterruptedRunError, RunError, SettingsError, describe
 from ..files import atomic
 from ..files.lock import only_one
 from ..resolving import resolve
-from ..signals import stop_requests
+from ..runs.signals import stop_requests
 from . import record
 from .journal import FILE, Journal
 from .loop import Loop

@@ -47,7 +47,7 @@ def _train(job, folder):
     settings = loading.build(job["settings"])
     backend.select(settings.training.backend)
     from .. import checkpoint, training
-    from ..runs import load_run
+    from ..runs.run import load_run
 
     watcher = _watcher(job)
     told = {"watchers": [watcher], "announce": watcher.announce, "read_test": False}

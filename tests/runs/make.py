@@ -20,10 +20,11 @@ import halves  # noqa: E402
 import keras  # noqa: E402
 import numpy as np  # noqa: E402
 
-from kmixer import runs, training  # noqa: E402
+from kmixer import training  # noqa: E402
 from kmixer.config import loading  # noqa: E402
 from kmixer.data.sources import image_folder  # noqa: E402
 from kmixer.errors import InterruptedRunError  # noqa: E402
+from kmixer.runs.run import FORMAT  # noqa: E402
 
 LARGE = ("*.png", "tensorboard")  # nothing reads the pictures back
 
@@ -62,7 +63,7 @@ def keep(folder, expected):
 
 def main():
     """Write both runs and what they say."""
-    name = f"format-{runs.FORMAT}"
+    name = f"format-{FORMAT}"
     finished, whole = train(name), train("whole")
     images = image_folder.load("halves").test.images[::10]
     probabilities = np.round(finished.predict(images), 7).tolist()

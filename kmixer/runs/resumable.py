@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from .config import loading
-from .errors import RunError
-from .folders import numbered
-from .runs import load_run
+from ..config import loading
+from ..errors import RunError
+from .naming import numbered
+from .run import load_run
 
 
 def begun_run(settings, *, root, stem, name=None, out=None):

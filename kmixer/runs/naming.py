@@ -9,8 +9,8 @@ import secrets
 import shutil
 from pathlib import Path
 
-from .errors import RunError
-from .files import atomic
+from ..errors import RunError
+from ..files import atomic
 
 TAKEN = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR)
 

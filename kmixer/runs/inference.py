@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .data.image_files import raise_if_error, read_images
-from .errors import DataError
+from ..data.image_files import raise_if_error, read_images
+from ..errors import DataError
 
 BATCH = 256  # files that are decoded and answered together
 
@@ -71,7 +71,7 @@ def probabilities(model, images, watchers=()):
     Returns:
         float64 `(n, classes)`; each row sums to 1.
     """
-    from .data.batches import even_batch_size
+    from ..data.batches import even_batch_size
 
     batch_size = even_batch_size(len(images))
     logits = model.predict(images, batch_size=batch_size, verbose=0, callbacks=list(watchers))

@@ -20,14 +20,14 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from .config import Settings, loading, yaml_files
-from .data.image_files import as_pixels
-from .errors import RunError, SettingsError
-from .files import atomic
-from .files.keras_archive import read_weights
-from .folders import create
+from ..config import Settings, loading, yaml_files
+from ..data.image_files import as_pixels
+from ..errors import RunError, SettingsError
+from ..files import atomic
+from ..files.keras_archive import read_weights
+from .inference import probabilities
 from .metrics import read_metrics
-from .prediction import probabilities
+from .naming import create
 
 FORMAT, READABLE = 2, (1, 2)  # 2: checkpoints within an epoch
 COLUMNS = (
@@ -75,7 +75,7 @@ class Run:
 
     @property
     def metrics(self):
-        """The content of metrics.json: a dict as `kmixer.metrics.Metrics` describes it."""
+        """The content of metrics.json: a dict as `kmixer.runs.metrics.Metrics` describes it."""
         return read_metrics(self._read("metrics.json"), self.folder)
 
     @property
@@ -134,7 +134,7 @@ class Run:
 
     def build_model(self):
         """Build the run's model from its settings, with fresh weights."""
-        from .models.factory import build_model
+        from ..models.factory import build_model
 
         return build_model(self.settings, tuple(self.info["input_shape"]), len(self.class_names))
 

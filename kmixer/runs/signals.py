@@ -4,7 +4,7 @@ import signal
 import threading
 from contextlib import contextmanager
 
-from .errors import InterruptedRunError
+from ..errors import InterruptedRunError
 
 
 class StopRequest:

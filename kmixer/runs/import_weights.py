@@ -7,15 +7,15 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from ..config import loading
+from ..errors import DataError
+from ..files import atomic
+from ..models.factory import build_model
+from ..models.published_weights import Published, few, read_published
+from ..models.variants import SIZES, mixer_size, size_key
 from . import provenance
 from .card import run_card
-from .config import loading
-from .errors import DataError
-from .files import atomic
-from .models.factory import build_model
-from .models.published_weights import Published, few, read_published
-from .models.variants import SIZES, mixer_size, size_key
-from .runs import create_run
+from .run import create_run
 
 FLOATS = ("float16", "bfloat16", "float32", "float64")
 PAPER_SIDE, PAPER_CLASSES = 224, 1000

@@ -4,7 +4,7 @@ import json
 
 from pydantic import BaseModel, FiniteFloat, ValidationError
 
-from .errors import RunError
+from ..errors import RunError
 
 
 class Figures(BaseModel):

@@ -1,0 +1,1 @@
+"""The run folder, from its first moment to its model card."""
