@@ -30,7 +30,7 @@ def compare(
 
     Example: kmixer compare 'saved_models/fmnist-*' --markdown comparison.md
     """
-    from kmixer.comparison import find_runs
+    from kmixer.evaluation.comparison import find_runs
 
     terminal = Terminal(quiet, as_json)
     show(terminal, find_runs(runs, skipped=terminal.say), csv, markdown, out)
@@ -46,7 +46,7 @@ def show(terminal, runs, csv=None, markdown=None, out=None):
         markdown: a path, or None.
         out: the folder of the pictures; default `comparison` beside the runs.
     """
-    from kmixer import comparison
+    from kmixer.evaluation.evaluate import comparison
     from kmixer.files import atomic
 
     rows = comparison.table(runs)
@@ -100,7 +100,7 @@ def _hundredths(share):
 
 
 def _print_differences(terminal, runs):
-    from kmixer import comparison
+    from kmixer.evaluation.evaluate import comparison
 
     differing = comparison.differences(runs)
     if not 0 < len(differing) <= MOST_DIFFERENCES:

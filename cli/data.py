@@ -138,8 +138,8 @@ def show(
         data = settings.data
         dataset = load(name, data_dir, data.image_size, progress, data.resize_size)
     start()
-    from kmixer import figures
     from kmixer.data import preview
+    from kmixer.evaluation.evaluate import figures
     from kmixer.models.input_and_head import resize_crop
 
     asked = any(word.strip().startswith("augment") for word in assignments or ())

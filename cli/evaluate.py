@@ -43,14 +43,14 @@ def evaluate(
     from .train import start
 
     start(backend or opened.settings.training.backend)
-    from kmixer import evaluation
+    from kmixer.evaluation.evaluate import evaluate, load_data
 
     from .progress import MeasuringProgress
 
-    loaded = evaluation.load_data(opened, dataset, data_dir)
+    loaded = load_data(opened, dataset, data_dir)
     terminal = Terminal(quiet, as_json)
     with closing(MeasuringProgress(terminal)) as watcher:
-        metrics, folder = evaluation.evaluate(opened, loaded, split, flip_averaging, [watcher])
+        metrics, folder = evaluate(opened, loaded, split, flip_averaging, [watcher])
     _print(terminal, metrics, folder)
     terminal.result({"folder": str(folder)} | metrics)
 

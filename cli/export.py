@@ -84,13 +84,13 @@ def export(
 
 
 def _evidence(run, data, data_dir):
-    from kmixer import evaluation
+    from kmixer.evaluation.evaluate import check_same_kind, load_data
     from kmixer.exporting.evidence import Evidence
 
     if data is None and run.settings.data.name is None:
         return Evidence(run)  # imported weights: there may be no images of theirs
-    dataset = evaluation.load_data(run, data, data_dir)
-    evaluation.check_same_kind(run, dataset)
+    dataset = load_data(run, data, data_dir)
+    check_same_kind(run, dataset)
     return Evidence(run, dataset)
 
 

@@ -31,16 +31,16 @@ def models(
     if name is not None and out is not None:
         atomic.check_writable(out)  # before anything slow is imported
     start()
-    from kmixer import catalogue
+    from kmixer.evaluation.evaluate import model_table
 
     terminal = Terminal(quiet, as_json)
     if name is not None:
-        _show(terminal, catalogue.architecture(name, image_size, classes), out)
+        _show(terminal, model_table.architecture(name, image_size, classes), out)
         return
     found = []
     with terminal.bar("building") as progress:
-        for done, each in enumerate(names := catalogue.names(), 1):
-            found.append(_describe(catalogue, each, image_size, classes))
+        for done, each in enumerate(names := model_table.names(), 1):
+            found.append(_describe(model_table, each, image_size, classes))
             progress(done, len(names))
     columns = ["architecture", "input", "patch grid", "classes", "parameters", "MFLOPs"]
     terminal.table(None, columns, [[row["name"], *_cells(row)] for row in found])
@@ -73,7 +73,7 @@ def _times(sides):
 
 
 def _show(terminal, architecture, out):
-    from kmixer import figures
+    from kmixer.evaluation.evaluate import figures
     from kmixer.models.diagram import diagram
 
     facts = architecture.describe()

@@ -24,7 +24,7 @@ def report(
 
     Example: kmixer report saved_models/fmnist-1 --out report.html
     """
-    from kmixer.comparison import common_folder, find_runs
+    from kmixer.evaluation.comparison import common_folder, find_runs
     from kmixer.files import atomic
 
     from .train import start
@@ -34,7 +34,7 @@ def report(
     path = out or (found[0].folder if len(found) == 1 else common_folder(found)) / "report.html"
     atomic.check_writable(path)  # before anything slow is imported
     start(backend or found[0].settings.training.backend)
-    from kmixer.report import write_report
+    from kmixer.evaluation.report import write_report
 
     with terminal.bar("measuring") as progress:
         write_report(found, path, progress)

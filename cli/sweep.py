@@ -133,8 +133,8 @@ def run_kmixer(words, folder, environment=None):
 
 
 def _close(terminal, folder, finished, failed):
-    from kmixer.comparison import find_runs
     from kmixer.errors import RunError
+    from kmixer.evaluation.comparison import find_runs
 
     from .compare import show
 

@@ -2,8 +2,9 @@
 
 from functools import partial
 
-from . import STARTED, callbacks, checkpoint, distribution, feed, figures, recording
+from . import STARTED, callbacks, checkpoint, distribution, feed, recording
 from .data.batches import close
+from .evaluation import figures
 from .optim import compile_model
 
 

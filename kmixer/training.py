@@ -5,9 +5,11 @@ from functools import partial
 
 import keras
 
-from . import backend, checkpoint, distribution, evaluation, figures, finetuning
+from . import backend, checkpoint, distribution, finetuning
 from .data import load_splits
 from .errors import RunError, SettingsError
+from .evaluation import figures
+from .evaluation.evaluate import measure_splits
 from .files import atomic
 from .files.lock import only_one
 from .fitting import Fitting
@@ -165,7 +167,7 @@ def _start_from(settings, model, run=None):
 def _finish(run, model, dataset, fitting, read_test, watchers):
     """Read the test set, for the first and only time, if at all, and write the figures."""
     splits = ("validation", "test") if read_test else ("validation",)
-    measure = partial(evaluation.measure_splits, dataset=dataset, splits=splits, watchers=watchers)
+    measure = partial(measure_splits, dataset=dataset, splits=splits, watchers=watchers)
     rows, first_step = fitting.rows, fitting.first_step
     seen = run.settings.data.train_on_validation  # which then cannot choose the epoch
     best_row = rows[-1] if seen else max(rows, key=lambda row: row["val_accuracy"])

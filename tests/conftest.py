@@ -69,10 +69,11 @@ def trained_run(image_folder, tmp_path_factory):
 @pytest.fixture(scope="session")
 def tflite_export(trained_run, tmp_path_factory):
     """What `kmixer export --format tflite` wrote of `trained_run`."""
-    from kmixer import evaluation, exporting
+    from kmixer import exporting
+    from kmixer.evaluation.evaluate import load_data
     from kmixer.exporting.evidence import Evidence
 
-    evidence = Evidence(trained_run, evaluation.load_data(trained_run))
+    evidence = Evidence(trained_run, load_data(trained_run))
     return exporting.export(evidence, "tflite", out=tmp_path_factory.mktemp("tflite"))
 
 

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from kmixer import catalogue, figures
 from kmixer.config import loading, presets
 from kmixer.errors import SettingsError
+from kmixer.evaluation.evaluate import figures, model_table
 from kmixer.models import mixer_size
 from kmixer.models.diagram import diagram
 from kmixer.models.factory import build_model
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.backends
     [("B/32", 60_293_428), ("b16", 59_880_472), ("L/16", 208_196_168), ("fmnist-mlp4", 583_010)],
 )
 def test_parameters_are_the_published_ones(name, parameters):
-    assert catalogue.architecture(name).describe()["parameters"] == parameters
+    assert model_table.architecture(name).describe()["parameters"] == parameters
 
 
 @pytest.mark.parametrize("size", ["s32", "s16", "b32", "b16"])
@@ -29,17 +29,17 @@ def test_the_papers_presets_have_the_papers_sizes(size):
 
 
 def test_nano_is_small():
-    assert catalogue.architecture("cifar10-nano").describe()["parameters"] <= 700_000
+    assert model_table.architecture("cifar10-nano").describe()["parameters"] <= 700_000
 
 
 def test_the_largest_takes_no_memory_for_its_weights():
-    model = catalogue.architecture("h14").model
+    model = model_table.architecture("h14").model
     assert model.count_params() > 4e8 and all(w._value is None for w in model.weights)
 
 
-@pytest.mark.parametrize("name", catalogue.names())
+@pytest.mark.parametrize("name", model_table.names())
 def test_every_architecture_is_described_and_drawn(name, tmp_path):
-    found = catalogue.architecture(name)
+    found = model_table.architecture(name)
     facts = found.describe()
     assert facts["parameters"] > 0 and facts["flops"] > 0
     figures.save(diagram(found.model, name), tmp_path / "diagram.png")
@@ -51,30 +51,30 @@ def test_every_architecture_is_described_and_drawn(name, tmp_path):
 
 
 def test_grids_and_boxes_by_hand():
-    found = catalogue.architecture("fmnist-best", classes=3)
+    found = model_table.architecture("fmnist-best", classes=3)
     assert found.describe()["patch_grids"] == [[13, 13], [6, 6]]
     assert found.describe()["classes"] == 3
     texts = [text.get_text() for text in diagram(found.model, "title").axes[0].texts]
     assert "ShiftBlock (shift_block) × 3" in texts
     assert "norm → dense 144 → 432 → gelu_tanh → shift → dense 432 → 144 → + skip" in texts
-    assert catalogue.architecture("b16", 448).describe()["patch_grids"] == [[28, 28]]
+    assert model_table.architecture("b16", 448).describe()["patch_grids"] == [[28, 28]]
     mixed = 12 * (196 * 384 * 768 + 768 * 3072 * 196) * 2  # multiply-adds of both MLPs of 12 blocks
     stem_and_head = 196 * 16 * 16 * 3 * 768 + 768 * 1000
-    assert catalogue.architecture("b16").describe()["flops"] == 2 * (mixed + stem_and_head)
+    assert model_table.architecture("b16").describe()["flops"] == 2 * (mixed + stem_and_head)
 
 
 def test_unknown_names_and_images_that_do_not_fit():
     with pytest.raises(SettingsError, match=r"model: received 'b17'.*nearest: 'b16'"):
-        catalogue.architecture("b17")
+        model_table.architecture("b17")
     with pytest.raises(SettingsError, match="16 does not fit an image side of 100"):
-        catalogue.architecture("b16", 100)
+        model_table.architecture("b16", 100)
 
 
 def test_the_command(kmixer_cli, tmp_path):
     done = kmixer_cli("models", "--image-size", "100", "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     rows = {row["name"]: row for row in json.loads(done.stdout)["models"]}
-    assert set(rows) == set(catalogue.names())
+    assert set(rows) == set(model_table.names())
     assert "does not fit" in rows["b16"]["misfit"]
     assert rows["fmnist"]["input_shape"] == [100, 100, 1]
     done = kmixer_cli("models", "fmnist", cwd=tmp_path)

@@ -7,9 +7,10 @@ import shutil
 
 import pytest
 
-from kmixer import comparison, figures, training
+from kmixer import training
 from kmixer.config import loading
 from kmixer.errors import RunError
+from kmixer.evaluation.evaluate import comparison, figures
 from kmixer.runs.run import Run
 
 TINY = {

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from kmixer.data import Split
-from kmixer.evaluation import Predictions, predict
+from kmixer.evaluation.evaluate import predict
+from kmixer.evaluation.predictions import Predictions
 
 
 @pytest.fixture

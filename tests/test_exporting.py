@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kmixer import artefacts, evaluation, exporting
+from kmixer import artefacts, exporting
 from kmixer.artefacts import load_artefact
 from kmixer.data.image_files import read_images
 from kmixer.errors import RunError, SettingsError
+from kmixer.evaluation.evaluate import load_data
 from kmixer.exporting import formats, verdict
 from kmixer.exporting.evidence import Evidence
 from kmixer.files import atomic
@@ -43,7 +44,7 @@ FLOAT = [cell for cell in CELLS if cell.values[1] == "none"]
 
 @pytest.fixture(scope="module")
 def evidence(trained_run):
-    return Evidence(trained_run, evaluation.load_data(trained_run))
+    return Evidence(trained_run, load_data(trained_run))
 
 
 @pytest.fixture(scope="module")

@@ -16,8 +16,9 @@ from mixer_reference import (
     write,
 )
 
-from kmixer import comparison, evaluation, training
+from kmixer import training
 from kmixer.errors import DataError, RunError, SettingsError
+from kmixer.evaluation.evaluate import comparison, evaluate, load_data
 from kmixer.models import mixer_size
 from kmixer.runs.import_weights import import_weights
 from kmixer.runs.run import load_run
@@ -129,9 +130,9 @@ def test_it_is_evaluated_on_the_data_that_are_named(tmp_path):
     (tmp_path / "labels.txt").write_text("cat\ndog\n")
     run = imported(tmp_path, official("tiny", classes=2), labels=tmp_path / "labels.txt")
     with pytest.raises(DataError, match=r"without a data set; .* kmixer evaluate .*tiny-1 DATASET"):
-        evaluation.load_data(run)
-    dataset = evaluation.load_data(run, str(tmp_path / "images"))
-    metrics, _ = evaluation.evaluate(run, dataset)
+        load_data(run)
+    dataset = load_data(run, str(tmp_path / "images"))
+    metrics, _ = evaluate(run, dataset)
     logits = official_logits(official("tiny", classes=2), dataset.test.images)
     assert metrics["accuracy"] == (logits.argmax(1) == dataset.test.labels).mean()
 

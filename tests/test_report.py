@@ -7,9 +7,10 @@ import shutil
 import numpy as np
 import pytest
 
-from kmixer import comparison, figures, report, training
+from kmixer import training
 from kmixer.config import loading
 from kmixer.errors import RunError
+from kmixer.evaluation.evaluate import comparison, figures, report
 
 PARTS = ("Curves", "Per class, on the test set", "Confusion matrix", "Worst mistakes",
          "Token mixing")  # fmt: skip

@@ -6,7 +6,7 @@ from statistics import median
 import numpy as np
 
 from ..data import load
-from ..evaluation import predict
+from ..evaluation.evaluate import predict
 from ..runs.inference import probabilities
 from ..timing import seconds
 

@@ -7,8 +7,9 @@ from functools import partial
 
 import numpy as np
 
-from .. import evaluation, figures
 from ..config import loading
+from ..evaluation import figures
+from ..evaluation.evaluate import predict
 from ..files import atomic
 from ..runs.run import load_run
 from . import pictures, record
@@ -104,7 +105,7 @@ def read_test(search, trial):
     if not (folder / "model.keras").is_file():
         return None
     run = load_run(folder)
-    said = evaluation.predict(run.load_model(), search.data_of(run.settings).test)
+    said = predict(run.load_model(), search.data_of(run.settings).test)
     measured = {"trial": trial.number, "accuracy": said.accuracy, "loss": said.loss}
     search.engine.write(TEST, measured)
     return measured

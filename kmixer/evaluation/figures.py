@@ -6,8 +6,8 @@ import io
 import numpy as np
 from matplotlib.figure import Figure
 
-from .errors import SettingsError
-from .files import atomic
+from ..errors import SettingsError
+from ..files import atomic
 
 STYLES = ("-", "--", ":", "-.")  # of each ten runs in one picture
 MOST_UNITS = 64  # of a kernel

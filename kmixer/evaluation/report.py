@@ -6,12 +6,14 @@ from importlib import resources
 import keras
 import numpy as np
 
-from . import comparison, evaluation, figures
-from .config import loading
-from .errors import KmixerError
-from .files import atomic
-from .layers import MixerBlock
-from .models.factory import token_grid
+from ..config import loading
+from ..errors import KmixerError
+from ..files import atomic
+from ..layers import MixerBlock
+from ..models.factory import token_grid
+from . import comparison, figures
+from .evaluate import check_same_kind, load_data, predict
+from .predictions import mistakes
 
 TEMPLATE = "report.html"
 MOST_CONFUSED = 8
@@ -78,7 +80,7 @@ def _section(name, run, datasets):
         return section | {"problem": "it is a search's trial, and the test set is not read"}
     try:
         dataset = _dataset(run, datasets)
-        evaluation.check_same_kind(run, dataset)
+        check_same_kind(run, dataset)
         model = run.load_model()
     except KmixerError as error:
         return section | {"problem": str(error)}
@@ -96,14 +98,14 @@ def _dataset(run, datasets):
     data = run.settings.data
     key = (data.name, data.dir, data.image_size, data.validation_size, data.split_seed)
     if key not in datasets:
-        datasets[key] = evaluation.load_data(run)
+        datasets[key] = load_data(run)
     return datasets[key]
 
 
 def _measured(model, dataset):
-    predictions = evaluation.predict(model, dataset.test)
+    predictions = predict(model, dataset.test)
     matrix, classes = predictions.confusion_matrix, dataset.class_names
-    wrong = evaluation.mistakes(predictions, classes)
+    wrong = mistakes(predictions, classes)
     return {
         "calibration_error": predictions.calibration_error,
         "per_class": predictions.per_class(classes),

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import keras
 
-from .config import loading, presets
-from .errors import SettingsError, nearest
-from .layers import Patches, patch_grid
-from .models import SIZES, MlpMixer, count_flops, mixer_size
-from .models.factory import build_model, with_patch_size
+from ..config import loading, presets
+from ..errors import SettingsError, nearest
+from ..layers import Patches, patch_grid
+from ..models import SIZES, MlpMixer, count_flops, mixer_size
+from ..models.factory import build_model, with_patch_size
 
 # Side in pixels, channels, classes of the data sets that presets are for.
 IMAGES = {

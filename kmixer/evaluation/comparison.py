@@ -5,11 +5,11 @@ import io
 import os
 from pathlib import Path
 
+from ..config import loading
+from ..errors import KmixerError, RunError
+from ..files import atomic
+from ..runs.run import load_run
 from . import figures
-from .config import loading
-from .errors import KmixerError, RunError
-from .files import atomic
-from .runs.run import load_run
 
 COLUMNS = (
     "run", "dataset", "preset", "backend", "seed", "epochs", "best_epoch",
