@@ -33,7 +33,7 @@ def benchmark(
     flags = {"data.dir": data_dir, "training.backend": backend}
     _, settings = load_settings(dataset, preset, None, flags, assignments)
     start(settings.training.backend)
-    from kmixer.benchmark import benchmark as measure
+    from kmixer.training.benchmark import benchmark as measure
 
     terminal = Terminal(quiet, as_json)
     with terminal.bar("measuring") as progress:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from . import STARTED
 from .terminal import Backend, DataDir, Json, Quiet, Set, Terminal, folder_name
 
 # Which setting each flag sets.
@@ -123,12 +124,13 @@ def resume(
     with only_one(run) if alone else nullcontext():
         dataset = read_data(opened.settings)
         start(opened.settings.training.backend)
-        from kmixer import training
+        from kmixer.training.train import resume
 
         def fit(watcher):
-            return training.resume(
-                opened, dataset=dataset, watchers=[watcher], announce=watcher.announce
-            )
+            return resume(
+                opened, dataset=dataset, watchers=[watcher], announce=watcher.announce,
+                started=STARTED,
+            )  # fmt: skip
 
         show(fit, Terminal(quiet, as_json))
 
@@ -137,12 +139,12 @@ def train_and_show(preset, settings, name, out, terminal, go_on=False):
     """Train a new run with these settings, or go on with the one that was begun; see `show`."""
     dataset = read_data(settings)
     start(settings.training.backend)
-    from kmixer import training
+    from kmixer.training.train import train
 
     def fit(watcher):
-        return training.train(
+        return train(
             settings, dataset=dataset, preset=preset, command=command_line(), name=name, out=out,
-            go_on=go_on, watchers=[watcher], announce=watcher.announce,
+            go_on=go_on, watchers=[watcher], announce=watcher.announce, started=STARTED,
         )  # fmt: skip
 
     show(fit, terminal)

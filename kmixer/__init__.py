@@ -1,9 +1,6 @@
 """kmixer: train, compare, tune and ship small all-MLP image classifiers on any Keras backend."""
 
-import time
 from importlib import import_module
-
-STARTED = time.perf_counter()  # as near to the command's start as the library can know
 
 __version__ = "0.1.0"
 
@@ -12,8 +9,8 @@ _MODULES = {
     "build_settings": "config.loading",
     "import_weights": "runs.import_weights",
     "load_run": "runs.run",
-    "train": "training",
-    "resume": "training",
+    "train": "training.train",
+    "resume": "training.train",
 }
 _NAMES = {"build_settings": "build"}  # where they have another one there
 _PACKAGES = ("augment", "layers", "models", "tuning")

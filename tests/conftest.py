@@ -52,8 +52,8 @@ def tiny(image_folder):
 @pytest.fixture(scope="session")
 def trained_run(image_folder, tmp_path_factory):
     """A finished run that tells `above` from `below`: two Mixer blocks, trained in seconds."""
-    from kmixer import training
     from kmixer.config import loading
+    from kmixer.training.train import train
 
     settings = loading.build(
         {"data": {"name": str(image_folder), "batch_size": 16, "validation_size": 20},
@@ -61,7 +61,7 @@ def trained_run(image_folder, tmp_path_factory):
                    "channels_mlp_dim": 8},
          "optimizer": {"learning_rate": 0.02}, "training": {"epochs": 6, "jit": False}}
     )  # fmt: skip
-    run = training.train(settings, root=tmp_path_factory.mktemp("trained"))
+    run = train(settings, root=tmp_path_factory.mktemp("trained"))
     assert run.metrics["best"]["test"]["accuracy"] == 1.0  # or the tests that ask it mean nothing
     return run
 

@@ -160,6 +160,6 @@ def _die_writing(seconds, call):
 if __name__ == "__main__":
     import keras  # noqa: F401
 
-    import kmixer.training  # noqa: F401
+    import kmixer.training.train  # noqa: F401
 
     main(json.loads(Path(sys.argv[1]).read_text()))

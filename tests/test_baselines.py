@@ -6,13 +6,13 @@ import keras
 import numpy as np
 import pytest
 
-from kmixer import training
 from kmixer.config import loading, presets
 from kmixer.data import load_splits
 from kmixer.errors import SettingsError
 from kmixer.layers import initializer
 from kmixer.models import Cnn, Mlp, MlpMixer, count_flops
 from kmixer.models.factory import build_model
+from kmixer.training.train import resolve
 
 pytestmark = pytest.mark.backends
 
@@ -165,7 +165,6 @@ def test_xla_is_chosen_by_backend_and_kind_of_model(image_folder):
     data = {"data": {"name": str(image_folder), "validation_size": 20}}
     dataset = load_splits(loading.build(data).data)
     found = [
-        training.resolve(loading.build(data, {"model": model}), dataset).training.jit
-        for model in models
+        resolve(loading.build(data, {"model": model}), dataset).training.jit for model in models
     ]
     assert tuple(found) == expected

@@ -2,9 +2,9 @@
 
 import pytest
 
-from kmixer import benchmark
 from kmixer.config import loading
 from kmixer.errors import SettingsError
+from kmixer.training.train import benchmark
 
 # The names of what is reported without TensorFlow: what others' code does is measured with it.
 OWN = {

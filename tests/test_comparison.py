@@ -7,11 +7,11 @@ import shutil
 
 import pytest
 
-from kmixer import training
 from kmixer.config import loading
 from kmixer.errors import RunError
 from kmixer.evaluation.evaluate import comparison, figures
 from kmixer.runs.run import Run
+from kmixer.training.train import train
 
 TINY = {
     "data": {"batch_size": 16, "validation_size": 20},
@@ -30,7 +30,7 @@ def root(image_folder, tmp_path_factory):
         ("b", {"model": {"name": "mlp", "hidden_dims": [4]}}),
     ):
         data = {"data": {"name": str(image_folder)}}
-        training.train(loading.build(TINY if name == "a" else TINY | {"model": {}}, data,
+        train(loading.build(TINY if name == "a" else TINY | {"model": {}}, data,
                                          changes), root=root, name=name)  # fmt: skip
     return root
 

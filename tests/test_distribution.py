@@ -10,9 +10,10 @@ import time
 import keras
 import pytest
 
-from kmixer.distribution import ALONE, Devices, check_fit
 from kmixer.errors import SettingsError
 from kmixer.runs.run import load_run
+from kmixer.training.distribution import ALONE, Devices
+from kmixer.training.resolve import check_fit
 
 pytestmark = pytest.mark.backends
 BACKEND = keras.backend.backend()

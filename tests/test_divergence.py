@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from kmixer import training
 from kmixer.config import loading
 from kmixer.errors import DivergedError
 from kmixer.runs.run import load_run
+from kmixer.training.train import train
 
 OPTIMIZERS = ["adam", "adamw", "sgd", "rmsprop", "lion", "muon"]
 
@@ -28,7 +28,7 @@ def diverge(tiny, folder, optimizer):
         tiny, {"optimizer": {"name": optimizer}, "schedule": {"name": "constant"}}
     )
     with pytest.raises(DivergedError, match="kept: the weights of epoch 1") as caught:
-        training.train(settings, out=folder / optimizer, watchers=[faster])
+        train(settings, out=folder / optimizer, watchers=[faster])
     assert caught.value.exit_code == 3
     run = load_run(folder / optimizer)
     assert len(run.history) == 1 and (run.folder / "curves.png").is_file()

@@ -7,13 +7,13 @@ import keras
 import numpy as np
 import pytest
 
-from kmixer import finetuning, training
 from kmixer.config import loading
 from kmixer.data import load_splits
 from kmixer.errors import InterruptedRunError, SettingsError
 from kmixer.models import MlpMixer
-from kmixer.optim import build_optimizer
 from kmixer.runs.run import RunError, load_run
+from kmixer.training.optimizer import build_optimizer
+from kmixer.training.train import check_model, finetuning, resume, train
 
 pytestmark = pytest.mark.backends
 
@@ -33,7 +33,7 @@ def source(image_folder, tmp_path_factory):
         "model": MIXER,
         "training": {"epochs": 1, "jit": False},
     }
-    return training.train(build(values, []), root=tmp_path_factory.mktemp("runs"), name="source")
+    return train(build(values, []), root=tmp_path_factory.mktemp("runs"), name="source")
 
 
 def start(source, *assignments, image_size=None):
@@ -49,7 +49,7 @@ def values(model):
 
 
 def test_everything_starts_from_the_run_but_the_head_at_zero(source):
-    model = training.check_model(start(source), load_splits(start(source).data))
+    model = check_model(start(source), load_splits(start(source).data))
     old, new = values(source.load_model()), values(model)
     for path, value in new.items():
         assert np.array_equal(value, 0 * value if path.startswith("head/") else old[path]), path
@@ -107,7 +107,7 @@ def test_a_larger_image_of_one_colour_gives_the_same_answer(source):
     """Tokens that are all alike are mixed alike on every grid: nothing is lost in the resizing."""
     small = source.load_model()
     settings = start(source, "model.dropout=0", image_size=16)
-    large = training.check_model(settings, load_splits(settings.data))
+    large = check_model(settings, load_splits(settings.data))
     assert large.get_layer("mixer_block_0").input.shape[1] == 64
     for layer in ("stem", "pre_head_layer_norm"):
         for ours, theirs in zip(
@@ -138,7 +138,7 @@ def _constant_bias(model):
 
 def test_frozen_layers_stay_and_others_move(source, tmp_path):
     settings = start(source, "finetune.freeze=[stem,blocks.0-1]", "optimizer.learning_rate=0.1")
-    tuned = training.train(settings, root=tmp_path)
+    tuned = train(settings, root=tmp_path)
     old, new = values(source.load_model()), values(tuned.load_model())
     moved = {
         path.split("/")[0] for path, value in new.items() if not np.array_equal(value, old[path])
@@ -154,7 +154,7 @@ def test_a_decayed_layer_moves_less(source, tmp_path):
             source, f"finetune.layer_decay={decay}", "optimizer.name=sgd", "data.batch_size=50",
             "optimizer.momentum=0", "schedule.name=constant",
         )  # fmt: skip
-        tuned = training.train(settings, root=tmp_path)
+        tuned = train(settings, root=tmp_path)
         old, new = values(source.load_model()), values(tuned.load_model())
         moved.append({path: np.abs(new[path] - old[path]).sum() for path in old})
     shares = {"pre_head_layer_norm": 1, "mixer_block_2": 0.1, "mixer_block_1": 0.01, "stem": 0.001}
@@ -166,9 +166,9 @@ def test_a_decayed_layer_moves_less(source, tmp_path):
 def test_a_stem_norm_goes_to_a_larger_grid(image_folder, tmp_path):
     data = {"name": str(image_folder), "batch_size": 16, "validation_size": 20}
     given = {"data": data, "model": MIXER | {"stem_norm": "batch"}, "training": {"epochs": 1}}
-    run = training.train(build(given, []), root=tmp_path)
+    run = train(build(given, []), root=tmp_path)
     settings = start(run, image_size=16)
-    large = training.check_model(settings, load_splits(settings.data))
+    large = check_model(settings, load_splits(settings.data))
     few, many = (
         keras.ops.convert_to_numpy(model.get_layer("stem_norm").moving_mean)
         for model in (run.load_model(), large)
@@ -180,7 +180,7 @@ def test_a_stem_norm_goes_to_a_larger_grid(image_folder, tmp_path):
 def test_a_cropped_run_sees_other_images_as_it_saw_its_own(image_folder, tmp_path):
     data = {"name": str(image_folder), "batch_size": 16, "validation_size": 20, "crop_size": 6}
     given = {"data": data, "model": MIXER, "training": {"epochs": 1}}
-    run = training.train(build(given, []), root=tmp_path)
+    run = train(build(given, []), root=tmp_path)
     for side, expected in ((None, (8, 6)), (12, (12, 12))):
         taken = run.start_settings(side)["data"]
         assert (taken["resize_size"], taken["crop_size"]) == expected
@@ -197,9 +197,9 @@ def test_shares_of_the_learning_rate_by_hand():
 
 def test_a_decay_by_blocks_needs_blocks(source, tmp_path):
     mlp = start(source, "model={name: mlp}", "finetune=null")
-    run = training.train(mlp, root=tmp_path, name="mlp")
+    run = train(mlp, root=tmp_path, name="mlp")
     with pytest.raises(SettingsError, match=r"layer_decay: received 0.5, expected 1: .* no blocks"):
-        training.train(start(run, "finetune.layer_decay=0.5"), root=tmp_path)
+        train(start(run, "finetune.layer_decay=0.5"), root=tmp_path)
     assert [folder.name for folder in tmp_path.iterdir()] == ["mlp"]
 
 
@@ -243,11 +243,11 @@ def test_a_fine_tuning_is_resumed_without_the_run_it_started_from(source, tmp_pa
 
     copied = load_run(shutil.copytree(source.folder, tmp_path / "copied"))
     settings = start(copied, "finetune.freeze=[stem]", "training.epochs=2", "optimizer.name=sgd")
-    whole = training.train(settings, root=tmp_path, name="whole")
+    whole = train(settings, root=tmp_path, name="whole")
     with pytest.raises(InterruptedRunError):
-        training.train(settings, root=tmp_path, name="cut", watchers=[StopInTheSecondEpoch()])
+        train(settings, root=tmp_path, name="cut", watchers=[StopInTheSecondEpoch()])
     shutil.rmtree(copied.folder)
-    resumed = training.resume(load_run(tmp_path / "cut"))
+    resumed = resume(load_run(tmp_path / "cut"))
     ours, theirs = values(resumed.load_model()), values(whole.load_model())
     assert all(np.array_equal(ours[path], theirs[path]) for path in theirs)
 
@@ -268,5 +268,5 @@ def test_a_fine_tuning_is_resumed_without_the_run_it_started_from(source, tmp_pa
 )  # fmt: skip
 def test_what_does_not_fit_writes_nothing(source, tmp_path, assignment, message):
     with pytest.raises((SettingsError, RunError), match=message):
-        training.train(start(source, assignment), root=tmp_path)
+        train(start(source, assignment), root=tmp_path)
     assert not list(tmp_path.iterdir())

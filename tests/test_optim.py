@@ -3,10 +3,10 @@
 import keras
 import pytest
 
-from kmixer import training
 from kmixer.config import loading
 from kmixer.models.factory import build_model
-from kmixer.optim import build_optimizer
+from kmixer.training.optimizer import build_optimizer
+from kmixer.training.train import train
 
 pytestmark = pytest.mark.backends
 
@@ -27,7 +27,7 @@ def test_exponential_schedule_multiplies_by_gamma_each_epoch(tiny, tmp_path):
         tiny,
         {"schedule": {"name": "exponential", "gamma": 0.5}, "training": {"epochs": 3}},
     )
-    rates = [row["learning_rate"] for row in training.train(settings, root=tmp_path).history]
+    rates = [row["learning_rate"] for row in train(settings, root=tmp_path).history]
     assert rates == pytest.approx([0.01, 0.005, 0.0025])
 
 
@@ -42,7 +42,7 @@ def test_cosine_schedule_warms_up_and_ends_at_its_share():
 
 def test_muon_takes_the_blocks_matrices_and_adam_the_rest(tiny, tmp_path):
     settings = loading.build(tiny, {"optimizer": {"name": "muon", "weight_decay": 0.1}})
-    model = training.train(settings, root=tmp_path).load_model()
+    model = train(settings, root=tmp_path).load_model()
     optimizer = build_optimizer(settings, 1)
     muon = {v.path for v in model.trainable_variables if not optimizer._should_use_adamw(v)}
     assert len(muon) == 8 and all("mixing" in path and "kernel" in path for path in muon)

@@ -16,12 +16,12 @@ from mixer_reference import (
     write,
 )
 
-from kmixer import training
 from kmixer.errors import DataError, RunError, SettingsError
 from kmixer.evaluation.evaluate import comparison, evaluate, load_data
 from kmixer.models import mixer_size
 from kmixer.runs.import_weights import import_weights
 from kmixer.runs.run import load_run
+from kmixer.training.train import resume, train
 
 pytestmark = [pytest.mark.backends, pytest.mark.usefixtures("tiny_size")]
 
@@ -109,7 +109,7 @@ def test_the_run_says_where_it_comes_from(tmp_path):
 def test_what_has_no_training_is_neither_resumed_nor_compared(tmp_path):
     run = imported(tmp_path)
     with pytest.raises(RunError, match="weights were imported; there is no training to resume"):
-        training.resume(run)
+        resume(run)
     with pytest.raises(RunError, match="weights were imported; it has no training to show"):
         comparison.find_runs([str(run.folder)])
     skipped = []
@@ -117,7 +117,7 @@ def test_what_has_no_training_is_neither_resumed_nor_compared(tmp_path):
         comparison.find_runs([str(run.folder.parent)], skipped.append)
     assert "weights were imported" in skipped[0]
     with pytest.raises(SettingsError, match=r"data\.name: received null"):
-        training.train(run.settings, root=tmp_path)
+        train(run.settings, root=tmp_path)
 
 
 def test_it_is_evaluated_on_the_data_that_are_named(tmp_path):

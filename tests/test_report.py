@@ -7,10 +7,10 @@ import shutil
 import numpy as np
 import pytest
 
-from kmixer import training
 from kmixer.config import loading
 from kmixer.errors import RunError
 from kmixer.evaluation.evaluate import comparison, figures, report
+from kmixer.training.train import train
 
 PARTS = ("Curves", "Per class, on the test set", "Confusion matrix", "Worst mistakes",
          "Token mixing")  # fmt: skip
@@ -31,7 +31,7 @@ def runs(image_folder, tmp_path_factory):
                       "resize_size": 12, "crop_size": 12},  # nine patches, not four
              "model": model, "training": {"epochs": 2, "jit": False}}
         )  # fmt: skip
-        training.train(settings, root=root, name=name)
+        train(settings, root=root, name=name)
     return comparison.find_runs([root / "a", root / "<b>"])
 
 
@@ -123,7 +123,7 @@ def test_colour_images_that_are_not_square_and_many_classes(tmp_path):
                    "channels_mlp_dim": 4},
          "training": {"epochs": 1, "jit": False}}
     )  # fmt: skip
-    run = training.train(settings, root=tmp_path, name="run")
+    run = train(settings, root=tmp_path, name="run")
     report.write_report([run], tmp_path / "r.html")
     page = (tmp_path / "r.html").read_text()
     assert "Block 1: 64 of 70 units" in page and "class 11" in page and "Most frequent: " in page

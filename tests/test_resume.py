@@ -7,10 +7,10 @@ import keras
 import pytest
 from kill_and_resume import different
 
-from kmixer import checkpoint, training
 from kmixer.config import loading
 from kmixer.errors import DivergedError, InterruptedRunError, RunError
 from kmixer.runs.run import load_run
+from kmixer.training.train import checkpoint, resume, train
 
 pytestmark = [
     pytest.mark.backends,
@@ -62,7 +62,7 @@ def whole(image_folder, tmp_path_factory):
         key = settings.model_dump_json()
         if key not in trained:
             root = tmp_path_factory.mktemp("whole")
-            trained[key] = training.train(settings, root=root, name="run", command="kmixer")
+            trained[key] = train(settings, root=root, name="run", command="kmixer")
         return trained[key].folder
 
     return train
@@ -71,7 +71,7 @@ def whole(image_folder, tmp_path_factory):
 def cut(settings, folder, watcher):
     """Train until the watcher's signal ends it, and return the run."""
     with pytest.raises(InterruptedRunError, match=r"kmixer resume .*run") as caught:
-        training.train(settings, out=folder / "run", watchers=[watcher], command="kmixer")
+        train(settings, out=folder / "run", watchers=[watcher], command="kmixer")
     assert caught.value.exit_code == 130
     return load_run(folder / "run")
 
@@ -92,7 +92,7 @@ def test_what_is_gone_on_with_is_the_same(tiny, tmp_path, whole, epoch, place, f
     settings = build(tiny, *HARD, f"augment.on={feed}")
     run = cut(settings, tmp_path, Signal(epoch, place))
     assert not run.finished
-    training.resume(run)
+    resume(run)
     assert different(whole(settings), run.folder) == []
 
 
@@ -100,8 +100,8 @@ def test_an_epoch_cut_twice_is_the_same(tiny, tmp_path, whole):
     settings = build(tiny, *HARD)
     run = cut(settings, tmp_path, Signal(1, 1))
     with pytest.raises(InterruptedRunError):
-        training.resume(run, watchers=[Signal(1, 4)])
-    training.resume(run)
+        resume(run, watchers=[Signal(1, 4)])
+    resume(run)
     assert different(whole(settings), run.folder) == []
 
 
@@ -120,7 +120,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(tiny, tmp_path, whole
         newest.write_bytes(content)
     else:
         newest.unlink()
-    training.resume(run, announce=lambda run, dataset, model, place: notes.append(place.note))
+    resume(run, announce=lambda run, dataset, model, place: notes.append(place.note))
     if damage != "gone":
         assert "damaged" in notes[0] and "going on from checkpoint.previous.npz" in notes[0]
     assert different(whole(settings), run.folder) == []
@@ -131,7 +131,7 @@ def test_two_damaged_checkpoints_are_refused(tiny, tmp_path):
     for name in (checkpoint.NAME, checkpoint.PREVIOUS):
         os.truncate(run.folder / name, 500)
     with pytest.raises(RunError, match=r"checkpoint\.npz: damaged.*previous\.npz: damaged"):
-        training.resume(run)
+        resume(run)
 
 
 def test_sigusr1_saves_and_goes_on(tiny, tmp_path, whole):
@@ -145,7 +145,7 @@ def test_sigusr1_saves_and_goes_on(tiny, tmp_path, whole):
                 saved.append(path.is_file() and checkpoint.read_place(path).step)
 
     watchers = [Signal(1, 3, "SIGUSR1"), Look()]
-    run = training.train(settings, out=tmp_path / "run", watchers=watchers, command="kmixer")
+    run = train(settings, out=tmp_path / "run", watchers=watchers, command="kmixer")
     # In the first and third epoch the newest is that of the last epoch's end, if there was one.
     assert saved == [False, 4, 0] and run.finished
     assert different(whole(settings), run.folder) == []
@@ -154,11 +154,11 @@ def test_sigusr1_saves_and_goes_on(tiny, tmp_path, whole):
 def test_a_second_ctrl_c_ends_at_once(tiny, tmp_path, whole):
     settings = build(tiny, *HARD)
     with pytest.raises(InterruptedRunError, match="at once") as caught:
-        training.train(settings, out=tmp_path / "run", watchers=[Signal(1, 1, times=2)])
+        train(settings, out=tmp_path / "run", watchers=[Signal(1, 1, times=2)])
     assert caught.value.exit_code == 130
     run = load_run(tmp_path / "run")
     assert not list(run.folder.glob(".*.tmp*"))
-    training.resume(run)
+    resume(run)
 
 
 @pytest.mark.parametrize(("every", "places"), [(2, [2, 4, 6]), (4, [4, 6]), ("1s", [6])])
@@ -172,21 +172,21 @@ def test_checkpoints_come_as_often_as_asked(tiny, tmp_path, monkeypatch, every, 
 
     monkeypatch.setattr(checkpoint, "save", noted)
     settings = build(tiny, "training.epochs=1", f"training.checkpoint_every={every}")
-    training.train(settings, root=tmp_path)
+    train(settings, root=tmp_path)
     assert seen == [*places, 0] or (every == "1s" and set(places) <= set(seen))  # a slow machine
 
 
 def test_the_same_command_goes_on_or_is_done(tiny, tmp_path, whole):
     settings = build(tiny, *HARD)
     cut(settings, tmp_path, Signal(1, 1))
-    run = training.train(settings, out=tmp_path / "run", go_on=True, command="kmixer")
+    run = train(settings, out=tmp_path / "run", go_on=True, command="kmixer")
     assert different(whole(settings), run.folder) == []
     written = (run.folder / "metrics.json").stat().st_mtime_ns
-    training.train(settings, out=tmp_path / "run", go_on=True)
+    train(settings, out=tmp_path / "run", go_on=True)
     assert (run.folder / "metrics.json").stat().st_mtime_ns == written
     with pytest.raises(RunError, match=r"begun with training\.epochs 3, received 5; expected the"):
         other = build(tiny, *HARD, "training.epochs=5")
-        training.train(other, out=tmp_path / "run", go_on=True)
+        train(other, out=tmp_path / "run", go_on=True)
 
 
 def test_the_newest_run_of_the_same_settings_is_found(tiny, tmp_path):
@@ -194,10 +194,10 @@ def test_the_newest_run_of_the_same_settings_is_found(tiny, tmp_path):
         build(tiny, "training.epochs=1"),
         build(tiny, "training.epochs=1", "training.seed=1"),
     )
-    first = training.train(settings, root=tmp_path, go_on=True)
-    second = training.train(other, root=tmp_path, go_on=True)
+    first = train(settings, root=tmp_path, go_on=True)
+    second = train(other, root=tmp_path, go_on=True)
     assert (first.folder.name, second.folder.name) == ("halves-1", "halves-2")
-    assert training.train(settings, root=tmp_path, go_on=True).folder == first.folder
+    assert train(settings, root=tmp_path, go_on=True).folder == first.folder
 
 
 def test_weights_that_are_no_numbers_are_never_a_checkpoint(tiny, tmp_path):
@@ -214,6 +214,6 @@ def test_weights_that_are_no_numbers_are_never_a_checkpoint(tiny, tmp_path):
 
     settings = build(tiny, "training.checkpoint_every=1")
     with pytest.raises(DivergedError, match=r"is no finite number|the loss is nan"):
-        training.train(settings, out=tmp_path / "run", watchers=[Spoil()])
+        train(settings, out=tmp_path / "run", watchers=[Spoil()])
     place = checkpoint.read_place(tmp_path / "run" / checkpoint.NAME)
     assert place.step == 2

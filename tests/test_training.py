@@ -8,12 +8,13 @@ import keras
 import numpy as np
 import pytest
 
-from kmixer import checkpoint, optim, training
-from kmixer.callbacks import build_callbacks
 from kmixer.config import Settings, loading, yaml_files
 from kmixer.data.batches import threads
 from kmixer.errors import DivergedError, InterruptedRunError, RunError, SettingsError
 from kmixer.runs.run import Run, load_run, provenance
+from kmixer.training.callbacks import build_callbacks
+from kmixer.training.optimizer import compile_model
+from kmixer.training.train import checkpoint, resume, train
 
 pytestmark = pytest.mark.backends
 
@@ -33,7 +34,7 @@ def history(run):
 
 @pytest.fixture
 def trained(tiny, tmp_path):
-    return training.train(build(tiny, "training.epochs=3"), root=tmp_path, preset="tiny")
+    return train(build(tiny, "training.epochs=3"), root=tmp_path, preset="tiny")
 
 
 def test_the_run_folder_holds_what_it_says(trained):
@@ -67,7 +68,7 @@ def test_measuring_is_watched_and_not_done_twice(tiny, tmp_path, best_is_last):
     # Without a step that learns, the first epoch stays the best.
     rate = [] if best_is_last else ["optimizer.learning_rate=1e-12", "training.epochs=2"]
     watcher = Watcher()
-    run = training.train(build(tiny, "training.epochs=1", *rate), root=tmp_path, watchers=[watcher])
+    run = train(build(tiny, "training.epochs=1", *rate), root=tmp_path, watchers=[watcher])
     assert run.metrics["best_epoch"] == 1
     assert (run.metrics["best"] == run.metrics["last"]) or not best_is_last
     assert watcher.splits == (2 if best_is_last else 4)  # validation and test, of each of the two
@@ -88,7 +89,7 @@ def test_config_is_resolved_and_says_where_it_came_from(trained):
 
 def test_training_again_from_config_gives_the_same_run(trained, tmp_path):
     settings = loading.build(yaml_files.read_file(trained.folder / "config.yaml"))
-    again = training.train(settings, root=tmp_path)
+    again = train(settings, root=tmp_path)
     assert again.settings == trained.settings
     assert history(again) == history(trained)
     for ours, theirs in zip(weights(again), weights(trained), strict=True):
@@ -96,13 +97,13 @@ def test_training_again_from_config_gives_the_same_run(trained, tmp_path):
 
 
 def test_another_seed_gives_another_run(trained, tiny, tmp_path):
-    other = training.train(build(tiny, "training.epochs=3", "training.seed=1"), root=tmp_path)
+    other = train(build(tiny, "training.epochs=3", "training.seed=1"), root=tmp_path)
     assert history(other) != history(trained)
 
 
 def test_a_finished_run_is_not_resumed(trained):
     with pytest.raises(RunError, match="nothing to resume"):
-        training.resume(trained)
+        resume(trained)
 
 
 def test_divergence_stops_with_code_3_and_keeps_the_last_good_weights(tiny, tmp_path):
@@ -115,7 +116,7 @@ def test_divergence_stops_with_code_3_and_keeps_the_last_good_weights(tiny, tmp_
     with pytest.raises(
         DivergedError, match=r"epoch 2, step 1; kept: the weights of epoch 1"
     ) as caught:
-        training.train(build(tiny), root=tmp_path, name="run", watchers=[Spoil()])
+        train(build(tiny), root=tmp_path, name="run", watchers=[Spoil()])
     assert caught.value.exit_code == 3
     run = load_run(tmp_path / "run")
     assert len(run.history) == 1 and (run.folder / "curves.png").is_file()
@@ -144,7 +145,7 @@ def test_divergence_stops_with_code_3_and_keeps_the_last_good_weights(tiny, tmp_
     ids=lambda assignments: " ".join(a.rpartition(".")[2] for a in assignments),
 )  # fmt: skip
 def test_every_option_trains(tiny, tmp_path, assignments):
-    run = training.train(build(tiny, "training.epochs=1", *assignments), root=tmp_path)
+    run = train(build(tiny, "training.epochs=1", *assignments), root=tmp_path)
     assert np.isfinite(run.metrics["last"]["train"]["loss"])
 
 
@@ -152,22 +153,22 @@ def test_several_steps_at_once_train_or_are_refused(tiny, tmp_path):
     settings = build(tiny, "training.steps_per_execution=3")
     if keras.backend.backend() == "torch":
         with pytest.raises(SettingsError, match="expected 1: Keras has no more on torch"):
-            training.train(settings, root=tmp_path)
+            train(settings, root=tmp_path)
     else:
-        assert training.train(settings, root=tmp_path).metrics["epochs"] == 2
+        assert train(settings, root=tmp_path).metrics["epochs"] == 2
 
 
 def test_augmentation_on_the_accelerator_and_on_the_host_train_alike(tiny, tmp_path):
     crop = "augment.random_resized_crop.scale=[0.5,1]"
-    host = training.train(build(tiny, crop, "augment.on=host"), root=tmp_path)
-    device = training.train(build(tiny, crop, "augment.on=accelerator"), root=tmp_path)
+    host = train(build(tiny, crop, "augment.on=host"), root=tmp_path)
+    device = train(build(tiny, crop, "augment.on=accelerator"), root=tmp_path)
     for ours, theirs in zip(history(device), history(host), strict=True):
         assert ours == pytest.approx(theirs, abs=0.02)
 
 
 def test_a_checkpoint_holds_no_images(tiny, tmp_path):
     host, device = (
-        training.train(build(tiny, "training.epochs=1", f"augment.on={place}"), root=tmp_path)
+        train(build(tiny, "training.epochs=1", f"augment.on={place}"), root=tmp_path)
         for place in ("host", "accelerator")
     )
     sizes = [(run.folder / "checkpoint.npz").stat().st_size for run in (host, device)]
@@ -175,17 +176,17 @@ def test_a_checkpoint_holds_no_images(tiny, tmp_path):
 
 
 def test_images_lie_on_the_host_where_there_is_no_accelerator(tiny, tmp_path):
-    run = training.train(build(tiny, "training.epochs=1"), root=tmp_path)
+    run = train(build(tiny, "training.epochs=1"), root=tmp_path)
     there = "accelerator" if provenance.accelerators() else "host"
     assert load_run(run.folder).settings.augment.on == there
 
 
 def test_resume_after_early_stopping_does_not_train_on(tiny, tmp_path):
     stop = ("training.early_stopping.patience=1", "training.early_stopping.min_delta=0.9")
-    run = training.train(build(tiny, "training.epochs=9", *stop), root=tmp_path)
+    run = train(build(tiny, "training.epochs=9", *stop), root=tmp_path)
     before = history(run)
     (run.folder / "metrics.json").unlink()
-    assert history(training.resume(run)) == before
+    assert history(resume(run)) == before
     assert run.metrics["epochs"] == 2
 
 
@@ -193,7 +194,7 @@ def test_resume_refuses_other_data(trained, tmp_path):
     (trained.folder / "metrics.json").unlink()
     other = Run(trained.folder, trained.settings, trained.info | {"data_sha256": "0"})
     with pytest.raises(RunError, match="other images"):
-        training.resume(other)
+        resume(other)
 
 
 def test_a_signal_between_the_steps_is_heeded(tiny, tmp_path):
@@ -203,9 +204,9 @@ def test_a_signal_between_the_steps_is_heeded(tiny, tmp_path):
                 signal.raise_signal(signal.SIGTERM)
 
     with pytest.raises(InterruptedRunError, match="all epochs are saved") as caught:
-        training.train(build(tiny), root=tmp_path, name="run", watchers=[StopAtTheEnd()])
+        train(build(tiny), root=tmp_path, name="run", watchers=[StopAtTheEnd()])
     assert caught.value.exit_code == 143
-    assert training.resume(load_run(tmp_path / "run")).metrics["epochs"] == 2
+    assert resume(load_run(tmp_path / "run")).metrics["epochs"] == 2
 
 
 def test_a_signal_while_weights_are_read_is_no_damage(trained_run, monkeypatch):
@@ -226,18 +227,18 @@ def test_mixed_float16_scales_the_loss_on_host_and_accelerator(tiny):
     images = np.zeros((4, 8, 8, 1), np.uint8)
     resident = put_before(images, RandomHorizontalFlip(0.5), model, "mixed_float16")
     for trained in (model, resident):
-        optim.compile_model(trained, resolved, 1)
+        compile_model(trained, resolved, 1)
         assert isinstance(trained.optimizer, keras.optimizers.LossScaleOptimizer)
 
 
 def test_tensorboard_logs_are_written_on_request(tiny, tmp_path):
-    run = training.train(build(tiny, "training.tensorboard=true"), root=tmp_path)
+    run = train(build(tiny, "training.tensorboard=true"), root=tmp_path)
     assert list((run.folder / "tensorboard").rglob("events.*"))
 
 
 def test_early_stopping_stops(tiny, tmp_path):
     stop = ("training.early_stopping.patience=1", "training.early_stopping.min_delta=0.9")
-    run = training.train(build(tiny, "training.epochs=9", *stop), root=tmp_path)
+    run = train(build(tiny, "training.epochs=9", *stop), root=tmp_path)
     assert run.metrics["epochs"] == 2
 
 
@@ -268,7 +269,7 @@ def test_soft_labels_are_named(tiny):
 )  # fmt: skip
 def test_settings_that_do_not_fit_the_data_write_nothing(tiny, tmp_path, assignment, message):
     with pytest.raises(SettingsError, match=message.replace(".", r"\.")):
-        training.train(build(tiny, assignment), root=tmp_path)
+        train(build(tiny, assignment), root=tmp_path)
     assert not list(tmp_path.iterdir())
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from ..data import load
 from ..evaluation.evaluate import predict
 from ..runs.inference import probabilities
-from ..timing import seconds
+from ..training.benchmark_rates import seconds
 
 IMAGES = 256
 REPRESENTATIVE = 512

@@ -12,7 +12,7 @@ from statistics import median
 import numpy as np
 
 from ..artefacts import open_file
-from ..timing import seconds
+from ..training.benchmark_rates import seconds
 
 BATCH = 64
 LATENCY_SECONDS, MOST_CALLS = 0.5, 500

@@ -3,11 +3,13 @@
 import keras
 import keras_tuner
 
-from .. import callbacks as own_callbacks
-from .. import feed, optim, training
 from ..data import load_splits
 from ..data.batches import close
-from ..resolving import resolve
+from ..training.callbacks import keras_callbacks
+from ..training.inputs import streams, with_images
+from ..training.optimizer import compile_model
+from ..training.resolve import resolve
+from ..training.train import check_model, steps_per_epoch
 from .keras_tuner_space import hyperparameters
 from .space import Space, with_default
 
@@ -43,22 +45,22 @@ class MixerHyperModel(keras_tuner.HyperModel):
         hp.merge(hyperparameters(self.space))
         settings = self._settings(hp)
         keras.utils.set_random_seed(settings.training.seed)
-        model = training.check_model(settings, self.dataset)
-        steps = training.steps_per_epoch(settings, self.dataset)
-        trained = feed.with_images(settings, self.dataset, model)
-        optim.compile_model(trained, settings, steps)
+        model = check_model(settings, self.dataset)
+        steps = steps_per_epoch(settings, self.dataset)
+        trained = with_images(settings, self.dataset, model)
+        compile_model(trained, settings, steps)
         return trained
 
     def fit(self, hp, model, *args, epochs=None, callbacks=(), **options):
         """Train it as `kmixer train` does, on the train split; the rest goes to `model.fit`."""
         settings = self._settings(hp)
-        steps = training.steps_per_epoch(settings, self.dataset)
-        batches, held_out = feed.streams(settings, self.dataset, steps)
+        steps = steps_per_epoch(settings, self.dataset)
+        batches, held_out = streams(settings, self.dataset, steps)
         try:
             return model.fit(
                 batches, *args, validation_data=held_out, steps_per_epoch=steps, shuffle=False,
                 epochs=epochs or settings.training.epochs,
-                callbacks=[*own_callbacks.of_keras(settings), *callbacks], **options,
+                callbacks=[*keras_callbacks(settings), *callbacks], **options,
             )  # fmt: skip
         finally:
             close(batches)

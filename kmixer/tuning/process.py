@@ -8,10 +8,11 @@ import sys
 import threading
 import time
 
-from .. import checkpoint, fresh
+from .. import fresh
 from ..errors import KmixerError
 from ..files import atomic
 from ..runs.run import load_run
+from ..training import checkpoint
 from . import record
 
 GRACE_SECONDS = 120  # a step of a large model takes a while

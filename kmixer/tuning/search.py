@@ -5,14 +5,15 @@ from contextlib import nullcontext
 
 import keras
 
-from .. import checkpoint, distribution, training
 from ..config import loading
 from ..data import load_splits
 from ..errors import InterruptedRunError, RunError, SettingsError, describe
 from ..files import atomic
 from ..files.lock import only_one
-from ..resolving import resolve
 from ..runs.signals import stop_requests
+from ..training import checkpoint, distribution
+from ..training.resolve import resolve
+from ..training.train import check_model
 from . import record
 from .journal import FILE, Journal
 from .loop import Loop
@@ -93,7 +94,7 @@ class Search:
         dataset = self.data_of(settings)
         try:
             with keras.StatelessScope(initialize_variables=False):
-                model = training.check_model(resolve(settings, dataset), dataset)
+                model = check_model(resolve(settings, dataset), dataset)
                 return sum(math.prod(weight.shape) for weight in model.trainable_weights)
         finally:
             keras.backend.clear_session()

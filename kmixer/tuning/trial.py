@@ -46,17 +46,18 @@ def _say(**message):
 def _train(job, folder):
     settings = loading.build(job["settings"])
     backend.select(settings.training.backend)
-    from .. import checkpoint, training
     from ..runs.run import load_run
+    from ..training import checkpoint
+    from ..training.train import resume, train
 
     watcher = _watcher(job)
     told = {"watchers": [watcher], "announce": watcher.announce, "read_test": False}
     if checkpoint.exists(folder):
-        training.resume(load_run(folder), **told)
+        resume(load_run(folder), **told)
         return
     if folder.is_dir():  # killed before an epoch was whole
         shutil.rmtree(folder)
-    training.train(settings, out=folder, command=job["command"], **told)
+    train(settings, out=folder, command=job["command"], **told)
 
 
 def _watcher(job):

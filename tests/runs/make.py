@@ -20,7 +20,7 @@ import halves  # noqa: E402
 import keras  # noqa: E402
 import numpy as np  # noqa: E402
 
-from kmixer import training  # noqa: E402
+import kmixer  # noqa: E402
 from kmixer.config import loading  # noqa: E402
 from kmixer.data.sources import image_folder  # noqa: E402
 from kmixer.errors import InterruptedRunError  # noqa: E402
@@ -46,7 +46,7 @@ def train(name, **options):
          "augment": {"horizontal_flip": 0.5},
          "optimizer": {"learning_rate": 0.02}, "training": {"epochs": 3, "jit": False}}
     )  # fmt: skip
-    return training.train(settings, command="kmixer train halves", root=".", name=name, **options)
+    return kmixer.train(settings, command="kmixer train halves", root=".", name=name, **options)
 
 
 def keep(folder, expected):

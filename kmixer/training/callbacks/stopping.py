@@ -2,7 +2,7 @@
 
 import keras
 
-from .errors import DivergedError, InterruptedRunError
+from ...errors import DivergedError, InterruptedRunError
 
 # In nats: no model that learns is wrong with such certainty, and one that does not learn is near
 # the logarithm of the number of classes.

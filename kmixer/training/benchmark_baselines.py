@@ -3,8 +3,8 @@
 import keras
 import tensorflow as tf
 
-from .timing import RAND_AUGMENT_MAGNITUDE, fit_rate, stream_rate
-from .training import check_model
+from .benchmark_rates import RAND_AUGMENT_MAGNITUDE, fit_rate, stream_rate
+from .train import check_model
 
 
 def _plain_keras(bench):

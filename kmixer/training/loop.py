@@ -1,11 +1,12 @@
 """The epochs of a training, from where its newest checkpoint was to the last one."""
 
-from functools import partial
-
-from . import STARTED, callbacks, checkpoint, distribution, feed, recording
-from .data.batches import close
-from .evaluation import figures
-from .optim import compile_model
+from ..data.batches import close
+from ..evaluation import figures
+from . import checkpoint, distribution
+from .callbacks import build_callbacks
+from .callbacks.resuming import FromStep
+from .inputs import streams, with_images
+from .optimizer import compile_model
 
 
 class Fitting:
@@ -18,16 +19,18 @@ class Fitting:
         steps: batches in an epoch.
         shares: of the learning rate, by a weight's path, or None.
         request: the `StopRequest`.
+        started: `time.perf_counter()` when the command began.
         devices: the `Devices`.
 
     Raises:
         RunError: all the checkpoints that there are, are damaged.
     """
 
-    def __init__(self, run, dataset, model, steps, shares, request, devices=distribution.ALONE):
+    def __init__(self, run, dataset, model, steps, shares, request, started,
+                 devices=distribution.ALONE):  # fmt: skip
         self.run, self.dataset, self.model, self.steps = run, dataset, model, steps
-        self.request, self.devices = request, devices
-        self.trained = feed.with_images(run.settings, dataset, model)
+        self.request, self.started, self.devices = request, started, devices
+        self.trained = with_images(run.settings, dataset, model)
         compile_model(self.trained, run.settings, steps, shares)
         self.place, self._arrays = checkpoint.load(run, self.trained)
         self.first_step = None
@@ -56,16 +59,14 @@ class Fitting:
     def _fit(self, watchers, epochs):
         """Train up to an epoch, the number of those before it."""
         place, settings = self.place, self.run.settings
-        writer = partial(recording.WriteRun, self.run, self.model, place, self.steps, self.request,
+        writer = partial(saving.WriteRun, self.run, self.model, place, self.steps, self.request,
                          started=STARTED)  # fmt: skip
-        chosen, write = callbacks.build_callbacks(
-            self.run, self.request, place, self._arrays, writer
-        )
-        listening = callbacks.FromStep(
+        chosen, write = build_callbacks(self.run, self.request, place, self._arrays, writer)
+        listening = FromStep(
             [*chosen, *watchers], place.step, model=self.trained,
             epochs=settings.training.epochs, steps=self.steps,
         )  # fmt: skip
-        batches, held_out = feed.streams(
+        batches, held_out = streams(
             settings, self.dataset, self.steps, place.epoch, place.step, self.devices
         )
         try:

@@ -7,11 +7,11 @@ their indices and the augmentation's draws travel. Both give the same images for
 
 import numpy as np
 
-from .augment import augmentation
-from .data.batches import evaluation_batches, training_batches
+from ..augment import augmentation
+from ..data.batches import evaluation_batches, training_batches
+from ..models.factory import put_before
+from ..runs import provenance
 from .distribution import ALONE
-from .models.factory import put_before
-from .runs import provenance
 
 RESIDENT_BYTES = 4e9  # small beside any accelerator that trains
 

@@ -10,14 +10,16 @@ from statistics import median
 import keras
 import numpy as np
 
-from . import feed, optim, training
-from .augment import AugmentationPipeline, RandAugment, augmentation
-from .data import load, load_splits
-from .data.batches import repeated, training_batches
-from .errors import SettingsError, nearest
-from .models import count_flops
-from .runs import provenance
-from .timing import RAND_AUGMENT_MAGNITUDE, fit_rate, seconds, stream_rate
+from ..augment import AugmentationPipeline, RandAugment, augmentation
+from ..data import load, load_splits
+from ..data.batches import repeated, training_batches
+from ..errors import SettingsError, nearest
+from ..models import count_flops
+from ..runs import provenance
+from .benchmark_rates import RAND_AUGMENT_MAGNITUDE, fit_rate, seconds, stream_rate
+from .inputs import streams, with_images
+from .optimizer import compile_model
+from .train import check_model, resolve, steps_per_epoch, train
 
 MATMUL_SIDE = 2048
 
@@ -56,8 +58,8 @@ class Bench:
         """Build and compile the settings' model afresh."""
         changes = self.settings.training.model_copy(update={"jit": jit})
         settings = self.settings.model_copy(update={"training": changes})
-        model = training.check_model(settings, self.dataset)
-        optim.compile_model(model, settings, training.steps_per_epoch(settings, self.dataset))
+        model = check_model(settings, self.dataset)
+        compile_model(model, settings, steps_per_epoch(settings, self.dataset))
         return model
 
 
@@ -81,7 +83,7 @@ def benchmark(settings, *, steps=60, rounds=1, only=(), progress=None):
     """
     measures = _measures(only)
     dataset = load_splits(settings.data)
-    bench = Bench(training.resolve(settings, dataset), dataset, steps)
+    bench = Bench(resolve(settings, dataset), dataset, steps)
     model = bench.model(bench.settings.training.jit)
     samples = {name: [] for name in measures}
     for done in range(rounds * len(measures)):
@@ -98,9 +100,9 @@ def _measures(only):
     if keras.backend.backend() == "tensorflow":
         measures["step_other_jit"] = _other_jit
     if find_spec("tensorflow"):
-        from . import rivals
+        from . import benchmark_baselines
 
-        measures |= rivals.MEASURES
+        measures |= benchmark_baselines.MEASURES
     for name in only:
         if name not in measures:
             raise SettingsError(f"--only: received {name!r}{nearest(name, measures)}")
@@ -198,8 +200,8 @@ def _train(bench):
     settings = type(bench.settings).model_validate(values)
     clock = _EpochClock()
     with tempfile.TemporaryDirectory() as folder:
-        training.train(settings, root=folder, watchers=[clock])
-    examples = training.steps_per_epoch(settings, bench.dataset) * bench.batch_size
+        train(settings, root=folder, watchers=[clock])
+    examples = steps_per_epoch(settings, bench.dataset) * bench.batch_size
     return examples / (clock.times[2] - clock.times[1])
 
 
@@ -229,14 +231,14 @@ def _host_rate(bench, augment):
 
 
 def _feed_rate(on, bench):
-    """Examples/s with the images on the host, or on the accelerator (see `kmixer.feed`)."""
+    """Examples/s with the images on the host, or on the accelerator (see `inputs.py`)."""
     placed = bench.settings.augment.model_copy(update={"on": on})
     settings = bench.settings.model_copy(update={"augment": placed})
-    model = training.check_model(settings, bench.dataset)
-    steps = training.steps_per_epoch(settings, bench.dataset)
-    model = feed.with_images(settings, bench.dataset, model)
-    optim.compile_model(model, settings, steps)
-    batches, _ = feed.streams(settings, bench.dataset, steps)
+    model = check_model(settings, bench.dataset)
+    steps = steps_per_epoch(settings, bench.dataset)
+    model = with_images(settings, bench.dataset, model)
+    compile_model(model, settings, steps)
+    batches, _ = streams(settings, bench.dataset, steps)
     return fit_rate(model, batches, bench.steps, bench.batch_size)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import keras
 
-from .errors import SettingsError
+from ..errors import SettingsError
 
 ADDRESSES, PROCESSES, PROCESS = (
     f"KERAS_DISTRIBUTION_{name}" for name in ("JOB_ADDRESSES", "NUM_PROCESSES", "PROCESS_ID")
@@ -134,7 +134,7 @@ def _number(name):
 
 
 def _find_tensorflow():
-    from .quietly import import_tensorflow
+    from ..quietly import import_tensorflow
 
     config = import_tensorflow().config
     return Devices(len(config.list_logical_devices("GPU") or config.list_logical_devices("CPU")))
@@ -158,72 +158,13 @@ def distributed(devices):
         finally:
             keras.distribution.set_distribution(before)
     else:
-        from .quietly import import_tensorflow
+        from ..quietly import import_tensorflow
 
         tf = import_tensorflow()
         kind = "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
         names = [device.name for device in tf.config.list_logical_devices(kind)]
         with tf.distribute.MirroredStrategy(names).scope():
             yield
-
-
-def fitted(settings, devices):
-    """Return resolved settings as the devices can train them.
-
-    The batch becomes one that they share evenly: what is over is left out. On TensorFlow, whose
-    mirrored variables XLA cannot reach, `jit` is off; and images that are mixed are mixed on the
-    host, because a device has its part of the batch alone, and partners lie in others.
-
-    Raises:
-        SettingsError: there are more devices than images, or gradients are to be accumulated on
-            several of TensorFlow's devices.
-    """
-    if devices.count == 1:
-        return settings
-    data, training, augment = settings.data, settings.training, settings.augment
-    size = devices.even(data.batch_size)
-    for name, images in (("batch_size", size), ("validation_size", data.validation_size)):
-        if images < devices.count:
-            raise SettingsError(
-                f"data.{name}: received {getattr(data, name)}, expected at least one image for each"
-                f" of the {devices.count} devices"
-            )
-    if keras.backend.backend() == "tensorflow":
-        if settings.optimizer.gradient_accumulation_steps > 1:
-            raise SettingsError(
-                "optimizer.gradient_accumulation_steps: expected 1 on several of TensorFlow's"
-                " devices: Keras cannot accumulate there"
-            )
-        training = training.model_copy(update={"jit": False})
-        if _mixed_apart(settings):
-            augment = augment.model_copy(update={"on": "host"})
-    data = data.model_copy(update={"batch_size": size})
-    return settings.model_copy(update={"data": data, "training": training, "augment": augment})
-
-
-def _mixed_apart(settings):
-    """Whether TensorFlow's devices would each mix the images of their own part of a batch."""
-    augment, tensorflow = settings.augment, keras.backend.backend() == "tensorflow"
-    return tensorflow and augment.on == "accelerator" and bool(augment.mixup or augment.cutmix)
-
-
-def check_fit(settings, devices):
-    """Refuse what the devices cannot share: a run that is resumed on other devices.
-
-    Raises:
-        SettingsError: the batch is no multiple of their number, or images would be mixed within
-            each device's part of it.
-    """
-    if devices.count > 1 and _mixed_apart(settings):
-        raise SettingsError(
-            "augment.on: received 'accelerator' with mixup or cutmix, expected 'host' on several"
-            " of TensorFlow's devices; go on with one of them visible"
-        )
-    size = settings.data.batch_size
-    if size != devices.even(size):
-        raise SettingsError(
-            f"data.batch_size: received {size}, expected a multiple of the {devices.count} devices"
-        )
 
 
 @contextmanager

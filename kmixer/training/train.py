@@ -1,31 +1,33 @@
 """Settings → a trained run."""
 
 import math
+import time
 from functools import partial
 
 import keras
 
-from . import backend, checkpoint, distribution, finetuning
-from .data import load_splits
-from .errors import RunError, SettingsError
-from .evaluation import figures
-from .evaluation.evaluate import measure_splits
-from .files import atomic
-from .files.lock import only_one
-from .fitting import Fitting
-from .models import count_flops
-from .models.factory import build_model
-from .resolving import resolve
-from .runs import provenance
-from .runs.card import run_card
-from .runs.resumable import begun_run, check_unfinished
-from .runs.run import create_run
-from .runs.signals import stop_requests
+from .. import backend
+from ..data import load_splits
+from ..errors import RunError, SettingsError
+from ..evaluation import figures
+from ..evaluation.evaluate import measure_splits
+from ..files import atomic
+from ..files.lock import only_one
+from ..models import count_flops
+from ..models.factory import build_model
+from ..runs import provenance
+from ..runs.card import run_card
+from ..runs.resumable import begun_run, check_unfinished
+from ..runs.run import create_run
+from ..runs.signals import stop_requests
+from . import checkpoint, distribution, finetuning
+from .loop import Fitting
+from .resolve import check_fit, resolve
 
 
 def train(settings, *, dataset=None, preset=None, command="kmixer.train(...)", root="saved_models",
           name=None, out=None, go_on=False, watchers=(), announce=None,
-          read_test=True):  # fmt: skip
+          read_test=True, started=None):  # fmt: skip
     """Train a classifier and write its run folder.
 
     Args:
@@ -43,6 +45,7 @@ def train(settings, *, dataset=None, preset=None, command="kmixer.train(...)", r
         announce: called with (run, dataset, model, place) before training begins, `place` being the
             `checkpoint.Place` that it goes on from.
         read_test: whether the test set is read at the end; a search judges by validation alone.
+        started: `time.perf_counter()` when the command began; default: now.
 
     Returns:
         The finished `Run`; None in a process that helps another one, which writes the folder.
@@ -51,10 +54,11 @@ def train(settings, *, dataset=None, preset=None, command="kmixer.train(...)", r
         KmixerError: the data, the settings or the disk do not allow it, or the loss diverged.
         InterruptedRunError: a signal ended the training.
     """
+    started = started or time.perf_counter()
     backend.select(settings.training.backend)
     devices = distribution.find_devices(settings)
     dataset = dataset or load_splits(settings.data)
-    settings = distribution.fitted(resolve(settings, dataset), devices)
+    settings = resolve(settings, dataset, devices)
     info = {
         "command": command,
         "preset": preset,
@@ -69,20 +73,21 @@ def train(settings, *, dataset=None, preset=None, command="kmixer.train(...)", r
     places = {"root": root, "stem": _stem(dataset.name, preset), "name": name, "out": out}
     run = begun_run(settings, **places) if go_on else None
     if run:
-        told = {"watchers": watchers, "announce": announce, "read_test": read_test}
-        return run if run.finished else resume(run, dataset=dataset, **told)
+        options = {"watchers": watchers, "announce": announce, "read_test": read_test}
+        return run if run.finished else resume(run, dataset=dataset, started=started, **options)
     with distribution.kept_or_thrown_away(devices, places) as places:
         run = create_run(settings, info, dataset.class_names, **places)
-        return _fit(run, dataset, watchers, announce, read_test, devices)
+        return _fit(run, dataset, watchers, announce, read_test, started, devices)
 
 
-def resume(run, *, dataset=None, watchers=(), announce=None, read_test=True):
+def resume(run, *, dataset=None, watchers=(), announce=None, read_test=True, started=None):
     """Go on with an interrupted run from its newest checkpoint; the rest as `train`.
 
     Raises:
         RunError: the run is finished or was not trained, another process trains it, its checkpoints
             are damaged, or its data are no longer what they were.
     """
+    started = started or time.perf_counter()
     check_unfinished(run)
     backend.select(run.settings.training.backend)
     devices = distribution.find_devices(run.settings)
@@ -91,9 +96,9 @@ def resume(run, *, dataset=None, watchers=(), announce=None, read_test=True):
         raise RunError(
             f"{run.folder}: trained on other images than {run.settings.data.name} holds now"
         )
-    distribution.check_fit(run.settings, devices)
+    check_fit(run.settings, devices)
     with distribution.writing(run, devices) as written:
-        return _fit(written, dataset, watchers, announce, read_test, devices)
+        return _fit(written, dataset, watchers, announce, read_test, started, devices)
 
 
 def check_model(settings, dataset):
@@ -128,26 +133,26 @@ def _stem(dataset_name, preset):
     return preset if preset.startswith(dataset_name) else f"{dataset_name}-{preset}"
 
 
-def _fit(run, dataset, watchers, announce, read_test, devices):
+def _fit(run, dataset, watchers, announce, read_test, started, devices):
     with only_one(run.folder), stop_requests() as request:
         atomic.remove_leftovers(run.folder)
         with distribution.distributed(devices):
             watchers, announce = (watchers, announce) if devices.writes else ((), None)
-            fitting = _train_model(run, dataset, watchers, announce, request, devices)
+            fitting = _train_model(run, dataset, watchers, announce, request, started, devices)
         request.heed_at_once(f"all epochs are saved; go on with: kmixer resume {run.folder}")
         model = distribution.local_model(run, fitting.model, devices)
         _finish(run, model, dataset, fitting, read_test, watchers)
     return run if devices.writes else None
 
 
-def _train_model(run, dataset, watchers, announce, request, devices):
+def _train_model(run, dataset, watchers, announce, request, started, devices):
     """Train the epochs that are left and return the `Fitting`."""
     settings = run.settings
     keras.utils.set_random_seed(settings.training.seed)
     model = run.build_model()
     shares = _start_from(settings, model, run)
     steps = steps_per_epoch(settings, dataset)
-    fitting = Fitting(run, dataset, model, steps, shares, request, devices)
+    fitting = Fitting(run, dataset, model, steps, shares, request, started, devices)
     if announce:
         announce(run, dataset, model, fitting.place)
     fitting.run_to_the_end(watchers)

@@ -10,10 +10,10 @@ from dataclasses import asdict, dataclass, field
 import numpy as np
 from keras import ops
 
-from .errors import DivergedError, RunError
-from .files import atomic
-from .files.npz import read_arrays
-from .layers import ResidentImages
+from ..errors import DivergedError, RunError
+from ..files import atomic
+from ..files.npz import read_arrays
+from ..layers import ResidentImages
 
 NAME, PREVIOUS = "checkpoint.npz", "checkpoint.previous.npz"
 

@@ -4,10 +4,10 @@ import time
 
 import keras
 
-from . import checkpoint
-from .counters import counters_of
-from .errors import DivergedError
-from .guards import diverged
+from ...errors import DivergedError
+from .. import checkpoint
+from .resuming import counters_of
+from .stopping import diverged
 
 METRICS = ("loss", "accuracy", "val_loss", "val_accuracy")
 
@@ -25,14 +25,15 @@ class WriteRun(keras.callbacks.Callback):
         steps: in an epoch.
         request: the `StopRequest`.
         counting: the callbacks whose counters belong in the checkpoint.
-        ema: Keras' SwapEMAWeights, or None.
+        averaging: Keras' SwapEMAWeights, where the settings ask for it: a list of it or of nothing.
         started: `time.perf_counter()` when the command began.
     """
 
-    def __init__(self, run, model, place, steps, request, counting, ema, started):
+    def __init__(self, run, model, place, steps, request, counting, averaging, started):
         super().__init__()
         self.run, self.classifier, self.place = run, model, place
-        self.steps, self.request, self.counting, self.ema = steps, request, counting, ema
+        self.steps, self.request = steps, request
+        self.counting, self.averaging = counting, averaging
         self.examples = steps * run.settings.data.batch_size
         self.every = run.settings.training.checkpoint_interval
         self.rows, self.begun = list(place.rows), place.seconds
@@ -93,8 +94,8 @@ class WriteRun(keras.callbacks.Callback):
         } | {key: round(float(logs[key]), 6) for key in METRICS}
 
     def _save_model(self):
-        if self.ema:
-            self.ema.on_test_begin()
+        for callback in self.averaging:  # the averaged weights are what is saved
+            callback.on_test_begin()
         self.run.save_model(self.classifier)
-        if self.ema:
-            self.ema.on_test_end()
+        for callback in self.averaging:
+            callback.on_test_end()

@@ -6,10 +6,10 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from .errors import SettingsError
-from .layers import MixerBlock, ShiftBlock, resize_weights
-from .models.factory import token_grid
-from .runs.run import load_run
+from ..errors import SettingsError
+from ..layers import MixerBlock, ShiftBlock, resize_weights
+from ..models.factory import token_grid
+from ..runs.run import load_run
 
 BLOCKS = MixerBlock | ShiftBlock
 
