@@ -71,7 +71,7 @@ def export(
     from .train import start
 
     start(backend or opened.settings.training.backend)
-    from kmixer.exporting import export as write
+    from kmixer.exporting.export import export as write
 
     with terminal.status() as step:
         step("reading the data")
@@ -85,7 +85,7 @@ def export(
 
 def _evidence(run, data, data_dir):
     from kmixer.evaluation.evaluate import check_same_kind, load_data
-    from kmixer.exporting.evidence import Evidence
+    from kmixer.exporting.reference import Evidence
 
     if data is None and run.settings.data.name is None:
         return Evidence(run)  # imported weights: there may be no images of theirs

@@ -1,5 +1,6 @@
 """The errors kmixer raises: one line saying what was received, what was expected, what to do."""
 
+import signal
 from difflib import get_close_matches
 
 _OUT_OF_MEMORY = ("RESOURCE_EXHAUSTED", "OOM when", "out of memory", "not enough memory")
@@ -62,3 +63,16 @@ def nearest(name, valid):
     if close:
         return " (nearest: " + ", ".join(repr(choice) for choice in close) + ")"
     return " (valid: " + ", ".join(valid) + ")"
+
+
+def process_failure(code, said):
+    """Return why a process failed, as one line.
+
+    Args:
+        code: its exit code; below 0 the signal that ended it.
+        said: what it wrote on stderr.
+    """
+    if code < 0:
+        return f"killed by {signal.Signals(-code).name}; was there memory left?"
+    lines = said.strip().splitlines()
+    return lines[-1][:300] if lines else f"exit code {code}"

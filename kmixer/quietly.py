@@ -12,15 +12,6 @@ def import_tensorflow():
         return import_module("tensorflow")
 
 
-def import_openvino():
-    """Import OpenVINO without its telemetry, which is sent unasked, and return it.
-
-    It takes its own stub where the package that sends is not installed.
-    """
-    sys.modules.setdefault("openvino_telemetry", None)
-    return import_module("openvino")
-
-
 @contextmanager
 def _no_stderr():
     """Point file descriptor 2 nowhere.

@@ -69,12 +69,12 @@ def trained_run(image_folder, tmp_path_factory):
 @pytest.fixture(scope="session")
 def tflite_export(trained_run, tmp_path_factory):
     """What `kmixer export --format tflite` wrote of `trained_run`."""
-    from kmixer import exporting
     from kmixer.evaluation.evaluate import load_data
-    from kmixer.exporting.evidence import Evidence
+    from kmixer.exporting.export import export
+    from kmixer.exporting.reference import Evidence
 
     evidence = Evidence(trained_run, load_data(trained_run))
-    return exporting.export(evidence, "tflite", out=tmp_path_factory.mktemp("tflite"))
+    return export.export(evidence, "tflite", out=tmp_path_factory.mktemp("tflite"))
 
 
 @pytest.fixture(scope="session")

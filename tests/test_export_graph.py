@@ -11,7 +11,7 @@ if keras.backend.backend() != "tensorflow":
 import tensorflow as tf
 
 from kmixer import models
-from kmixer.exporting import graph
+from kmixer.exporting.writers import traced
 
 SHAPE = (8, 8, 1)
 PIXELS = {"mean": [0.3], "std": [0.4]}
@@ -49,18 +49,18 @@ def images():
 
 def test_every_form_gives_the_models_probabilities(model, images):
     expected = keras.ops.softmax(model.predict(images, verbose=0)).numpy()
-    fixed, whole = graph.fixed_size(model, SHAPE), graph.any_size(model, SHAPE)
+    fixed, whole = traced.fixed_size(model, SHAPE), traced.any_size(model, SHAPE)
     for function in (fixed, whole):
         said = function(tf.constant(images))["probabilities"].numpy()
         np.testing.assert_allclose(said, expected, atol=2e-6)
-    lengths = graph.fixed_size(model, SHAPE, representative=images)
+    lengths = traced.fixed_size(model, SHAPE, representative=images)
     said = lengths(tf.constant(images, tf.float32))["probabilities"].numpy()
     np.testing.assert_allclose(said, expected, atol=5e-3)  # means below an integer's step are left
 
 
 def test_keras_is_as_before_afterwards(images):
     before = keras.layers.Dense.call, keras.layers.LayerNormalization.call
-    graph.fixed_size(MODELS["mixer"](), SHAPE).get_concrete_function()
+    traced.fixed_size(MODELS["mixer"](), SHAPE).get_concrete_function()
     assert (keras.layers.Dense.call, keras.layers.LayerNormalization.call) == before
 
 
@@ -71,7 +71,7 @@ def test_fitting_is_pillows_to_a_grey_level(size, target):
     expected = np.asarray(
         ImageOps.fit(Image.fromarray(pixels), target[::-1], Image.Resampling.BILINEAR)
     ).astype(float)
-    fitted = graph._fit(tf.constant(pixels[None, :, :, None], tf.float32), *target)
+    fitted = traced._fit(tf.constant(pixels[None, :, :, None], tf.float32), *target)
     difference = np.abs(fitted.numpy()[0, :, :, 0] - expected)
     assert difference.max() <= 1
     if size == target:
@@ -82,16 +82,16 @@ def test_the_length_norm_by_hand():
     norm = keras.layers.LayerNormalization(epsilon=0.0)
     norm.build((1, 2))
     # 1 and 3: centred -1 and 1, their length √2, times √2 channels
-    said = graph._length_norm({id(norm)})(norm, tf.constant([[1.0, 3.0]]))
+    said = traced._length_norm({id(norm)})(norm, tf.constant([[1.0, 3.0]]))
     np.testing.assert_allclose(said, [[-1.0, 1.0]], rtol=1e-6)
     # -3 and 3 have no mean to take off
-    said = graph._length_norm(set())(norm, tf.constant([[-3.0, 3.0]]))
+    said = traced._length_norm(set())(norm, tf.constant([[-3.0, 3.0]]))
     np.testing.assert_allclose(said, [[-1.0, 1.0]], rtol=1e-6)
 
 
 def test_a_norm_of_a_norm_is_not_centred_again():
     model = models.MlpMixer(SHAPE, 3, **MIXER, norm_position="post", **PIXELS)
     images = np.random.default_rng(0).integers(0, 256, (9, *SHAPE), dtype=np.uint8)
-    off_centre = graph._off_centre(model, images)
+    off_centre = traced._off_centre(model, images)
     assert id(model.get_layer("pre_head_layer_norm")) not in off_centre
     assert id(model.get_layer("mixer_block_0").token_norm) in off_centre

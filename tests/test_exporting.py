@@ -14,13 +14,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kmixer import artefacts, exporting
-from kmixer.artefacts import load_artefact
 from kmixer.data.image_files import read_images
 from kmixer.errors import RunError, SettingsError
 from kmixer.evaluation.evaluate import load_data
-from kmixer.exporting import formats, verdict
-from kmixer.exporting.evidence import Evidence
+from kmixer.exporting.artifact import load_artefact
+from kmixer.exporting.export import artifact, export, formats, verification
+from kmixer.exporting.reference import Evidence
 from kmixer.files import atomic
 from kmixer.runs.run import load_run
 
@@ -56,7 +55,7 @@ def exported(evidence, tmp_path_factory):
         if missing := formats.missing_modules(formats.FORMATS[name]):
             pytest.skip(f"not installed: {', '.join(missing)}")
         if (name, quantize) not in done:
-            done[name, quantize] = exporting.export(evidence, name, quantize, out=out)
+            done[name, quantize] = export.export(evidence, name, quantize, out=out)
         return done[name, quantize]
 
     return get
@@ -156,16 +155,16 @@ def test_a_tflite_file_carries_its_labels_and_computes_in_integers(exported):
 
 
 def test_a_tflite_file_opens_with_tensorflow_alone(exported, evidence, monkeypatch):
-    monkeypatch.setattr(artefacts, "find_spec", lambda name: None)  # no LiteRT runtime
+    monkeypatch.setattr(artifact, "find_spec", lambda name: None)  # no LiteRT runtime
     predict, runtime = exported("tflite").open()
     assert runtime.startswith("tensorflow.lite ")
     np.testing.assert_allclose(predict(evidence.images), evidence.probabilities, atol=1e-5)
 
 
 def test_a_float_file_that_differs_is_not_kept(evidence, tmp_path, monkeypatch):
-    monkeypatch.setattr(verdict, "TOLERANCE", -1.0)
+    monkeypatch.setattr(verification, "TOLERANCE", -1.0)
     with pytest.raises(RunError, match=r"tflite: differs .* on 40 images: largest difference"):
-        exporting.export(evidence, "tflite", out=tmp_path)
+        export.export(evidence, "tflite", out=tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -176,7 +175,7 @@ def test_a_quantised_file_that_loses_too_much_is_not_kept_and_the_old_one_is(
     with pytest.raises(
         RunError, match=r"100\.00 % became 100\.00 %, 0\.00 points lost, at most -1"
     ):
-        exporting.export(evidence, "tflite", "int8", out=tmp_path, max_drop=-1)
+        export.export(evidence, "tflite", "int8", out=tmp_path, max_drop=-1)
     assert [path.name for path in tmp_path.iterdir()] == ["tflite-int8"]
     assert load_artefact(old).manifest == exported("tflite", "int8").manifest
 
@@ -185,7 +184,7 @@ def test_a_folder_that_is_no_export_is_not_replaced(evidence, tmp_path):
     (tmp_path / "tflite").mkdir()
     (tmp_path / "tflite" / "thesis.txt").write_text("mine")
     with pytest.raises(RunError, match=r"already there, and it holds no manifest\.json"):
-        exporting.export(evidence, "tflite", out=tmp_path)
+        export.export(evidence, "tflite", out=tmp_path)
     assert (tmp_path / "tflite" / "thesis.txt").read_text() == "mine"
 
 
@@ -196,46 +195,48 @@ def test_a_failing_conversion_is_one_line_and_leaves_nothing(evidence, tmp_path,
         "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
     )
     with pytest.raises(RunError, match="tflite: converting: ") as caught:
-        exporting.export(evidence, "tflite", out=tmp_path / "out")
+        export.export(evidence, "tflite", out=tmp_path / "out")
     assert "\n" not in str(caught.value) and list((tmp_path / "out").iterdir()) == []
 
 
 def test_weights_without_images_are_proved_on_others_and_not_calibrated(trained_run, tmp_path):
     alone = Evidence(trained_run)
     assert alone.images.shape == (256, 8, 8, 1) and alone.images.dtype == np.uint8
-    artefact = exporting.export(alone, "tflite", "dynamic", out=tmp_path)
+    artefact = export.export(alone, "tflite", "dynamic", out=tmp_path)
     proof = artefact.manifest["proof"]
     assert proof["source"] == "Fashion-MNIST, scaled" and proof["test_accuracy"] is None
     with pytest.raises(SettingsError, match="int8 is calibrated on training images"):
-        exporting.export(alone, "tflite", "int8", out=tmp_path)
+        export.export(alone, "tflite", "int8", out=tmp_path)
 
 
 def test_agreement_and_difference_by_hand():
     expected = np.array([[0.9, 0.1], [0.4, 0.6]])
-    found = verdict.compare(expected, np.array([[0.8, 0.2], [0.55, 0.45]]), (0.91, 0.905))
+    found = verification.compare(expected, np.array([[0.8, 0.2], [0.55, 0.45]]), (0.91, 0.905))
     assert found.agreement == 0.5 and found.largest_difference == pytest.approx(0.15)
     assert found.drop == pytest.approx(0.5)
-    verdict.check(found, "tflite-int8", "int8", 0.51)
+    verification.check(found, "tflite-int8", "int8", 0.51)
     with pytest.raises(RunError, match=r"91\.00 % became 90\.50 %"):
-        verdict.check(found, "tflite-int8", "int8", 0.49)
+        verification.check(found, "tflite-int8", "int8", 0.49)
     with pytest.raises(RunError, match=r"same first class 50\.00%"):
-        verdict.check(found, "onnx", "none", 0.5)
+        verification.check(found, "onnx", "none", 0.5)
 
 
 def test_probabilities_that_are_no_numbers_are_refused():
     expected = np.array([[0.9, 0.1]])
     for quantize in ("none", "dynamic"):
         with pytest.raises(RunError, match="no numbers"):
-            verdict.check(verdict.compare(expected, expected * np.nan), "onnx", quantize, 0.5)
+            verification.check(
+                verification.compare(expected, expected * np.nan), "onnx", quantize, 0.5
+            )
 
 
 def test_a_quantised_file_without_labels_has_to_agree():
     expected = np.tile([[0.9, 0.1]], (10, 1))
     said = expected.copy()
-    verdict.check(verdict.compare(expected, said), "tflite-dynamic", "dynamic", 0.5)
+    verification.check(verification.compare(expected, said), "tflite-dynamic", "dynamic", 0.5)
     said[:2] = [0.1, 0.9]
     with pytest.raises(RunError, match=r"the same first class as Keras for 80\.00%"):
-        verdict.check(verdict.compare(expected, said), "tflite-dynamic", "dynamic", 0.5)
+        verification.check(verification.compare(expected, said), "tflite-dynamic", "dynamic", 0.5)
 
 
 def test_an_old_export_survives_a_swap_that_fails(tmp_path, monkeypatch):

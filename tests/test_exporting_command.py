@@ -7,9 +7,9 @@ from importlib.util import find_spec
 import keras
 import pytest
 
-from kmixer.artefacts import load_artefact
 from kmixer.errors import SettingsError
-from kmixer.exporting import formats
+from kmixer.exporting.artifact import load_artefact
+from kmixer.exporting.export import formats
 
 pytestmark = pytest.mark.skipif(
     keras.backend.backend() != "tensorflow", reason="the conversions run in processes of their own"

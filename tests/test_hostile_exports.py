@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from hostile_files import Touch
 
-from kmixer.artefacts import load_artefact
 from kmixer.errors import RunError
+from kmixer.exporting.artifact import load_artefact
 from kmixer.files import checksums
 
 if keras.backend.backend() != "tensorflow":

@@ -12,12 +12,12 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kmixer.artefacts import load_artefact
 from kmixer.config import loading, yaml_files
 from kmixer.data.decode import decode
 from kmixer.data.sources import image_folder
 from kmixer.data.sources.idx import read_idx
 from kmixer.errors import DataError, KmixerError, RunError, SettingsError, describe
+from kmixer.exporting.artifact import load_artefact
 from kmixer.files import keras_archive
 from kmixer.files.npz import read_arrays
 from kmixer.runs.metrics import read_metrics

@@ -23,8 +23,8 @@ if keras.backend.backend() != "tensorflow":
 pytest.importorskip("fastapi")
 
 from kmixer import serving
-from kmixer.artefacts import load_artefact
 from kmixer.errors import RunError, SettingsError
+from kmixer.exporting.artifact import load_artefact
 
 
 @pytest.fixture(scope="module")

@@ -3,8 +3,8 @@
 import json
 from itertools import groupby
 
-from kmixer.artefacts import model_bytes
 from kmixer.backend import BACKENDS
+from kmixer.exporting.artifact import model_bytes
 from kmixer.exporting.formats import FORMATS, QUANTIZATIONS, support
 
 HEAD = """# Export

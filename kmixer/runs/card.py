@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ..artefacts import model_bytes
+from ..exporting.artifact import model_bytes
 
 TEMPLATE = "card.md"
 

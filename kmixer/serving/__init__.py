@@ -7,8 +7,8 @@ import sys
 from contextlib import contextmanager
 from importlib.util import find_spec
 
-from ..artefacts import MANIFEST, load_artefact
 from ..errors import RunError, SettingsError
+from ..exporting.artifact import MANIFEST, load_artefact
 from ..exporting.formats import FORMATS, QUANTIZATIONS, missing_modules
 from ..files.keras_archive import check_run
 from ..runs.run import load_run

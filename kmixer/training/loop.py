@@ -59,9 +59,9 @@ class Fitting:
     def _fit(self, watchers, epochs):
         """Train up to an epoch, the number of those before it."""
         place, settings = self.place, self.run.settings
-        writer = partial(saving.WriteRun, self.run, self.model, place, self.steps, self.request,
-                         started=STARTED)  # fmt: skip
-        chosen, write = build_callbacks(self.run, self.request, place, self._arrays, writer)
+        chosen, write = build_callbacks(
+            self.run, self.model, place, self._arrays, self.steps, self.request, self.started
+        )
         listening = FromStep(
             [*chosen, *watchers], place.step, model=self.trained,
             epochs=settings.training.epochs, steps=self.steps,

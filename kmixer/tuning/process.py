@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 
-from .. import fresh
+from .. import errors
 from ..errors import KmixerError
 from ..files import atomic
 from ..runs.run import load_run
@@ -111,7 +111,7 @@ class TrialProcess:
         if "error" in self.said:
             return self.said["error"]
         log = self.log.read_text(encoding="utf-8", errors="replace")
-        return fresh.reason(self.process.returncode, log)
+        return errors.process_failure(self.process.returncode, log)
 
 
 def _history(folder):

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.lite.tools import flatbuffer_utils
 
-from . import graph, tflite_metadata
+from . import tflite_metadata, traced
 from .saved_model import save
 
 
@@ -21,7 +21,7 @@ def write(model, run, folder, quantize, representative):
             `"int8"` (integers throughout).
         representative: for `"int8"`, uint8 training images `(n, height, width, channels)`.
     """
-    function = graph.fixed_size(
+    function = traced.fixed_size(
         model, tuple(run.info["input_shape"]), representative=representative
     )
     with tempfile.TemporaryDirectory() as temporary:

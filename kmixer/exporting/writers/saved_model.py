@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from . import graph
+from . import traced
 
 
 def write(model, run, folder, quantize, representative):
@@ -15,7 +15,7 @@ def write(model, run, folder, quantize, representative):
         quantize: `"none"`.
         representative: not used.
     """
-    function = graph.any_size(model, tuple(run.info["input_shape"]))
+    function = traced.any_size(model, tuple(run.info["input_shape"]))
     save(model, function, folder, labels=run.folder / "labels.txt")
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import graph
+from . import traced
 
 OPSET = 18
 
@@ -22,7 +22,7 @@ def write(model, run, folder, quantize, representative):
     """
     import tf2onnx
 
-    function = graph.any_size(model, tuple(run.info["input_shape"]))
+    function = traced.any_size(model, tuple(run.info["input_shape"]))
     path = folder / "model.onnx"
     with tempfile.TemporaryDirectory() as temporary:
         plain = str(Path(temporary) / "plain.onnx") if quantize != "none" else str(path)
@@ -38,7 +38,7 @@ def _resizing(path):
     import onnx
 
     nodes = onnx.load(path).graph.node
-    return [node.name for node in nodes if f"{graph.RESIZE}/" in node.name]
+    return [node.name for node in nodes if f"{traced.RESIZE}/" in node.name]
 
 
 def _float16(plain, path, representative):

@@ -1,4 +1,4 @@
-"""What a written file says and how fast: `python -m kmixer.exporting.prove JOB`.
+"""What a written file says and how fast: `python -m kmixer.exporting.verify_process JOB`.
 
 The process has neither Keras nor the model: it opens the file as its users do.
 """
@@ -11,8 +11,8 @@ from statistics import median
 
 import numpy as np
 
-from ..artefacts import open_file
 from ..training.benchmark_rates import seconds
+from .runtimes import open_file
 
 BATCH = 64
 LATENCY_SECONDS, MOST_CALLS = 0.5, 500

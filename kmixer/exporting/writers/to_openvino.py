@@ -2,8 +2,8 @@
 
 import tempfile
 
-from ..quietly import import_openvino
-from . import graph
+from ..runtimes import import_openvino
+from . import traced
 from .saved_model import save
 
 
@@ -18,7 +18,7 @@ def write(model, run, folder, quantize, representative):
         representative: not used.
     """
     openvino = import_openvino()
-    function = graph.fixed_size(model, tuple(run.info["input_shape"]))
+    function = traced.fixed_size(model, tuple(run.info["input_shape"]))
     with tempfile.TemporaryDirectory() as temporary:
         save(model, function, temporary)
         converted = openvino.convert_model(temporary)

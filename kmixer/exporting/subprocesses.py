@@ -2,13 +2,12 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from .errors import RunError
+from ..errors import RunError, process_failure
 
 ON_PROCESSOR = {"CUDA_VISIBLE_DEVICES": ""}  # files are for any machine, and measured on this one's
 
@@ -38,19 +37,6 @@ def run(module, job, *, backend=None, doing):
         )  # fmt: skip
     if done.returncode:
         said = done.stderr.strip()
-        raise RunError(f"{doing}: {reason(done.returncode, said)}") from RuntimeError(said)
+        raise RunError(f"{doing}: {process_failure(done.returncode, said)}") from RuntimeError(said)
     lines = done.stdout.strip().splitlines()
     return json.loads(lines[-1]) if lines and lines[-1].startswith("{") else None
-
-
-def reason(code, said):
-    """Return why a process failed, as one line.
-
-    Args:
-        code: its exit code; below 0 the signal that ended it.
-        said: what it wrote on stderr.
-    """
-    if code < 0:
-        return f"killed by {signal.Signals(-code).name}; was there memory left?"
-    lines = said.strip().splitlines()
-    return lines[-1][:300] if lines else f"exit code {code}"

@@ -1,4 +1,4 @@
-"""One conversion: `python -m kmixer.exporting.convert JOB`.
+"""One conversion: `python -m kmixer.exporting.convert_process JOB`.
 
 A converter belongs to a backend, and a process has one backend. The job is a JSON file; what the
 process has to say comes back in its exit code and on stderr.
@@ -39,7 +39,7 @@ def _writer(name):
 
     homes = {"saved_model": "saved_model", "tflite": "tflite", "onnx": "to_onnx",
              "openvino": "to_openvino", "torch": "to_torch"}  # fmt: skip
-    return import_module(f".{homes[name]}", __package__).write
+    return import_module(f".writers.{homes[name]}", __package__).write
 
 
 if __name__ == "__main__":

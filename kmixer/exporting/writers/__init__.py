@@ -1,0 +1,1 @@
+"""One module for each file format: a Keras model in, a file out."""
