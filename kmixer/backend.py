@@ -3,12 +3,12 @@
 import json
 import os
 import sys
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
 from .errors import SettingsError
-from .quietly import import_tensorflow
 
 BACKENDS = ("tensorflow", "jax", "torch")
 
@@ -97,3 +97,27 @@ def _check_installed(name):
         raise SettingsError(
             f"backend: {name!r} is not installed; install it with: pip install {name}"
         )
+
+
+def import_tensorflow():
+    """Import TensorFlow without the start-up notices of its C++ part and return it."""
+    with _no_stderr():
+        return import_module("tensorflow")
+
+
+@contextmanager
+def _no_stderr():
+    """Point file descriptor 2 nowhere.
+
+    TF_CPP_MIN_LOG_LEVEL does not reach the notices written before TensorFlow's logging is set up.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)

@@ -28,7 +28,7 @@ def open_file(form, path, threads=None):
 
 
 def _saved_model(path, threads):
-    from ..quietly import import_tensorflow
+    from ..backend import import_tensorflow
 
     tf = import_tensorflow()
     check_graph(path)
@@ -52,7 +52,7 @@ def _tflite(path, threads):
 
         name = f"ai-edge-litert {version('ai-edge-litert')}"
     else:
-        from ..quietly import import_tensorflow
+        from ..backend import import_tensorflow
 
         tf = import_tensorflow()
         Interpreter, name = tf.lite.Interpreter, f"tensorflow.lite {tf.__version__}"  # noqa: N806

@@ -134,7 +134,7 @@ def _number(name):
 
 
 def _find_tensorflow():
-    from ..quietly import import_tensorflow
+    from ..backend import import_tensorflow
 
     config = import_tensorflow().config
     return Devices(len(config.list_logical_devices("GPU") or config.list_logical_devices("CPU")))
@@ -158,7 +158,7 @@ def distributed(devices):
         finally:
             keras.distribution.set_distribution(before)
     else:
-        from ..quietly import import_tensorflow
+        from ..backend import import_tensorflow
 
         tf = import_tensorflow()
         kind = "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
