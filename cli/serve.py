@@ -40,19 +40,19 @@ def serve(
     """
     from urllib.parse import quote
 
-    from kmixer import serving
+    from kmixer.serving import selection, server
 
     terminal = Terminal(quiet)
-    serving.check_name(name)
-    artefact = serving.find_artefact(run, terminal.say)
-    called = serving.served_name(artefact, name)
-    app = serving.build_app(
+    selection.check_name(name)
+    artefact = selection.find_artefact(run, terminal.say)
+    called = selection.served_name(artefact, name)
+    app = server.build_app(
         artefact, called, threads=threads, max_batch=max_batch, wait=batch_wait / 1e3,
         max_waiting=queue, max_body=max_body,
     )  # fmt: skip
-    with serving.listening(host, port) as (socket, address):
+    with server.listening(host, port) as (socket, address):
         terminal.say(f"model  {called}: {artefact.folder} on {app.state.served.runtime}")
         terminal.say(f"page   {address}/")
         terminal.say(f"REST   {address}/v1/models/{quote(called)}:predict")
         terminal.say("Ctrl-C stops")
-        serving.run(app, socket)
+        server.run(app, socket)

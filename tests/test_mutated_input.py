@@ -22,7 +22,7 @@ from kmixer.files import keras_archive
 from kmixer.files.npz import read_arrays
 from kmixer.runs.metrics import read_metrics
 from kmixer.runs.run import load_run
-from kmixer.serving import wire
+from kmixer.serving import protocol
 from kmixer.sweep import parse_grid
 from kmixer.tuning.texts import parse_search
 
@@ -131,7 +131,7 @@ def test_npz_files(tmp_path, content):
 @given(mutated(png()) | st.binary(max_size=200))
 def test_images(content):
     refused(DataError, decode, io.BytesIO(content), (8, 8), True, "image")
-    refused(DataError, wire.read_file, content, (8, 8, 1))
+    refused(DataError, protocol.read_file, content, (8, 8, 1))
 
 
 @quickly
@@ -139,7 +139,7 @@ def test_images(content):
     st.binary(max_size=200) | VALUES.map(lambda value: json.dumps({"instances": value}).encode())
 )
 def test_requests(content):
-    refused(DataError, wire.read_body, content, (8, 8, 1), 16)
+    refused(DataError, protocol.read_body, content, (8, 8, 1), 16)
 
 
 @quickly

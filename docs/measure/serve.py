@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from kmixer.serving import find_artefact
+from kmixer.serving.selection import find_artefact
 
 CLIENTS, SECONDS = (1, 8, 32), 10
 REQUESTS, CHECKED_CLIENTS, MALFORMED_EVERY = 20_000, 16, 16

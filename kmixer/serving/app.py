@@ -13,10 +13,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from ..errors import DataError
-from . import wire
+from . import protocol
 from .batcher import Batcher, QueueFullError
-from .gate import Gate
-from .monitor import Monitor
+from .limits import Gate
+from .metrics import Monitor
 
 VERSION = "1"
 MAX_BODY = 16_000_000  # bytes
@@ -98,20 +98,20 @@ class Served:
 async def _predict(request: Request, model: str):
     served = request.app.state.served
     served.check_name(model)
-    images, key = await served.read(request, wire.read_body, served.gate.max_requests)
+    images, key = await served.read(request, protocol.read_body, served.gate.max_requests)
     return {key: (await served.ask(images)).tolist()}
 
 
 async def _classify(request: Request, invert: bool = False):
     """Take an image file as the body; tell classes, the best first, and what the model saw."""
     served = request.app.state.served
-    pixels = await served.read(request, wire.read_file, invert)
+    pixels = await served.read(request, protocol.read_file, invert)
     said = (await served.ask(pixels[None]))[0]
     order = (-said).argsort(kind="stable")
     names = served.artefact.class_names
     return {
         "classes": [{"class": names[i], "probability": float(said[i])} for i in order],
-        "seen": wire.as_png(pixels),
+        "seen": protocol.as_png(pixels),
     }
 
 
@@ -132,7 +132,7 @@ async def _metadata(request: Request, model: str):
         return {"dtype": dtype, "tensor_shape": {"dim": dims, "unknown_rank": False}}
 
     signature = {
-        "inputs": {wire.INPUT: tensor("DT_UINT8", height, width, channels)},
+        "inputs": {protocol.INPUT: tensor("DT_UINT8", height, width, channels)},
         "outputs": {"probabilities": tensor("DT_FLOAT", len(manifest["class_names"]))},
         "method_name": "tensorflow/serving/predict",
     }
