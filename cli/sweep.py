@@ -41,8 +41,8 @@ def sweep(
 
     Example: kmixer sweep fmnist --grid optimizer.learning_rate=0.01,0.03 --grid model.blocks=2,4
     """
-    from kmixer import sweep as sweeps
     from kmixer.errors import SettingsError
+    from kmixer.tuning import sweep as sweeps
 
     from .train import load_settings
 
@@ -77,7 +77,7 @@ def _words(dataset, preset, config, assignments, backend, data_dir):
 
 def _run_all(terminal, folder, combinations, words, quiet):
     """Bring every run to its end and return the exit codes of those that failed, by name."""
-    from kmixer import sweep as sweeps
+    from kmixer.tuning import sweep as sweeps
 
     failed = {}
     for number, (name, texts) in enumerate(combinations.items(), 1):

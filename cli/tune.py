@@ -92,7 +92,7 @@ def tune(
     from .train import load_settings
 
     if show_space:
-        from kmixer.tuning.space import default_text
+        from kmixer.tuning.space.space import default_text
 
         typer.echo(default_text(), nl=False)
         return
@@ -119,9 +119,9 @@ def tune(
 
 def _plan(settings, search, folder, say, **more):
     from kmixer.backend import configured
-    from kmixer.tuning import space
     from kmixer.tuning.plan import Plan
-    from kmixer.tuning.texts import parse_search
+    from kmixer.tuning.space.command_line import parse_search
+    from kmixer.tuning.space.space import space
 
     section = (settings.search or {}) | parse_search(search or ())
     if not section:
@@ -158,7 +158,7 @@ def _role(role):
 
 
 def _run(plan, terminal):
-    from kmixer.tuning.shares import hide_gpus, shares
+    from kmixer.tuning.workers.resources import hide_gpus, shares
 
     parts = shares(plan.workers)
     hide_gpus()

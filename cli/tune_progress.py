@@ -33,10 +33,10 @@ class TuneProgress:
 
     def known(self, trials):
         """Take note of the trials of a search that is gone on with."""
-        from kmixer.tuning import record
+        from kmixer.tuning.trials import counted, ranked
 
-        ended = [trial for trial in record.counted(trials) if trial.outcome]
-        for trial in record.ranked(ended, self.plan.objective)[:1]:
+        ended = [trial for trial in counted(trials) if trial.outcome]
+        for trial in ranked(ended, self.plan.objective)[:1]:
             self.best = trial
         if ended:
             self.terminal.say(f"goes on with {len(ended)} trials of {self.plan.folder}")
@@ -56,11 +56,11 @@ class TuneProgress:
 
     def ended(self, trial):
         """A trial has ended."""
-        from kmixer.tuning import record
+        from kmixer.tuning.trials import ranked
 
         self.now.pop(trial.number, None)
         either = [each for each in (self.best, trial) if each]
-        self.best = next(iter(record.ranked(either, self.plan.objective)), None)
+        self.best = next(iter(ranked(either, self.plan.objective)), None)
         self.terminal.say(f"trial {trial.number:>3}  {self._told(trial)}")
         if self.live:
             self.live.advance(self.task)

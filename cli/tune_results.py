@@ -16,8 +16,9 @@ def show_results(terminal, search, retrain):
     Raises:
         RunError: no trial finished.
     """
-    from kmixer.tuning import record, results
+    from kmixer.tuning import analysis, results
     from kmixer.tuning.search import check_finished
+    from kmixer.tuning.trials import counted
 
     plan, trials = search.plan, search.engine.known()
     results.write_table(search)
@@ -27,7 +28,7 @@ def show_results(terminal, search, retrain):
     others = {state: states.count(state) for state in dict.fromkeys(states) if state != "finished"}
     told = "".join(f", {count} {state}" for state, count in others.items())
     terminal.say(f"{len(best)} trials finished{told}")
-    shares = results.importance(best, search.space)
+    shares = analysis.importance(best, search.space)
     files = ["trials.csv", *results.write_results(search, shares)]
     test = _retrain(terminal, search, best[0]) if retrain else results.read_test(search, best[0])
     if test:
@@ -43,7 +44,7 @@ def show_results(terminal, search, retrain):
     terminal.say(f"again: kmixer train {plan.settings.data.name} --config {plan.folder}/best.yaml")
     terminal.result(
         {"folder": str(plan.folder), "best": _summary(best[0]), "test": test,
-         "trials": [_summary(trial) for trial in record.counted(trials)]}
+         "trials": [_summary(trial) for trial in counted(trials)]}
     )  # fmt: skip
 
 
@@ -81,7 +82,7 @@ def _retrain(terminal, search, trial):
     """Train the best settings on train + validation and return the test figures of that run."""
     from kmixer.errors import RunError
     from kmixer.runs.run import load_run
-    from kmixer.sweep import clear, state
+    from kmixer.tuning.sweep import clear, state
 
     from .sweep import run_kmixer
 

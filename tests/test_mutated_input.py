@@ -23,8 +23,8 @@ from kmixer.files.npz import read_arrays
 from kmixer.runs.metrics import read_metrics
 from kmixer.runs.run import load_run
 from kmixer.serving import protocol
-from kmixer.sweep import parse_grid
-from kmixer.tuning.texts import parse_search
+from kmixer.tuning.space.command_line import parse_search
+from kmixer.tuning.sweep import parse_grid
 
 if keras.backend.backend() != "tensorflow":
     pytest.skip("files are read before Keras", allow_module_level=True)

@@ -9,9 +9,9 @@ import time
 
 import pytest
 
-from kmixer import sweep
 from kmixer.config import loading, yaml_files
 from kmixer.errors import SettingsError
+from kmixer.tuning import sweep
 
 TINY = (
     "data.batch_size=16", "data.validation_size=20", "model.patch_size=4", "model.blocks=1",

@@ -147,7 +147,7 @@ def test_what_crashes_or_diverges_is_told_and_sigterm_ends_cleanly(
     folder = tmp_path / "saved_models" / "halves-tune"
     process = _begin(words, tmp_path)
     _wait_for((folder / "trials" / "trial-001" / "history.csv").exists)
-    subprocess.run(["pkill", "-9", "-f", "kmixer.tuning.trial .*trial-001"], check=True)
+    subprocess.run(["pkill", "-9", "-f", "kmixer.tuning.workers.trial .*trial-001"], check=True)
     _wait_for((folder / "trials" / "trial-002" / "history.csv").exists)
     process.send_signal(signal.SIGTERM)
     assert process.wait(60) == 143
@@ -259,7 +259,7 @@ def test_hyperband_gives_poor_trials_fewer_epochs(kmixer_cli, image_folder, tmp_
 
 
 def test_show_space_prints_what_can_be_edited(kmixer_cli):
-    from kmixer.tuning.space import Space
+    from kmixer.tuning.space.space import Space
 
     done = kmixer_cli("tune", "--show-space")
     assert Space(yaml_files.parse_yaml(done.stdout, "space")["search"]).searched

@@ -9,15 +9,14 @@ import pytest
 if keras.backend.backend() != "tensorflow":
     pytest.skip("the engines compute nothing", allow_module_level=True)
 
-from kmixer.tuning import record
-from kmixer.tuning.journal import FILE, Journal
-from kmixer.tuning.keras_tuner_engine import TUNERS as KERAS_TUNERS
-from kmixer.tuning.keras_tuner_engine import KerasTunerEngine
+from kmixer.tuning.engines.journal import FILE, Journal
+from kmixer.tuning.engines.keras_tuner_engine import TUNERS as KERAS_TUNERS
+from kmixer.tuning.engines.keras_tuner_engine import KerasTunerEngine
 from kmixer.tuning.plan import ENGINES
-from kmixer.tuning.record import Outcome
-from kmixer.tuning.space import Space
+from kmixer.tuning.space.space import Space
+from kmixer.tuning.trials import FAILED, FINISHED, INFEASIBLE, PRUNED, WAIT, Outcome, counted
 
-optuna_engine = pytest.importorskip("kmixer.tuning.optuna_engine")
+optuna_engine = pytest.importorskip("kmixer.tuning.engines.optuna_engine")
 
 SPACE = Space({
     "model.blocks": [1, 2, 3],
@@ -56,7 +55,7 @@ def _drive(engine, most=1000):
     while len(drawn) < most and (trial := engine.ask()) is not None:
         assert trial != "wait"
         drawn.append(trial.values)
-        engine.tell(trial, Outcome(record.FINISHED, value=_value(trial.values)))
+        engine.tell(trial, Outcome(FINISHED, value=_value(trial.values)))
     return drawn
 
 
@@ -74,7 +73,7 @@ def test_keras_tuner_goes_on_from_any_point_of_its_journal(tmp_path, tuner):
         _drive(_keras_tuner(cut, tuner, trials=12))
         again = _keras_tuner(cut, tuner, trials=12).known()
         assert [trial.values for trial in again] == drawn
-        assert all(trial.state == record.FINISHED for trial in again)
+        assert all(trial.state == FINISHED for trial in again)
         for oracle in cut.rglob("oracle.json"):
             os.truncate(oracle, 10)  # it is written anew
 
@@ -95,7 +94,7 @@ def test_optuna_goes_on_and_draws_the_same(tmp_path, tuner):
         engine = _optuna(folder, tuner, trials=12, space=space)
         drawn[name] = [trial.values for trial in engine.known()]
         assert engine.ask() is None
-        assert all(trial.state == record.FINISHED for trial in engine.known())
+        assert all(trial.state == FINISHED for trial in engine.known())
         engine.close()
     assert drawn["whole"] == drawn["cut"] and len(drawn["whole"]) == 12
 
@@ -125,12 +124,12 @@ def test_a_grid_is_shared_without_a_point_twice(tmp_path):
         trial = worker.ask()
         if trial is None:
             break
-        if trial != record.WAIT:
+        if trial != WAIT:
             drawn.append(trial.values)
             running.append((worker, trial))
-        if running and (turn % 3 or trial == record.WAIT):
+        if running and (turn % 3 or trial == WAIT):
             owner, ended = running.pop(0)
-            owner.tell(ended, Outcome(record.FINISHED, value=_value(ended.values)))
+            owner.tell(ended, Outcome(FINISHED, value=_value(ended.values)))
     assert drawn == list(SPACE.grid()) and len(drawn) == 3 * (1 + 5)
     for worker in workers:
         worker.close()
@@ -180,15 +179,15 @@ def test_hyperband_gives_the_best_more_epochs(tmp_path):
 def test_what_fails_or_cannot_be_trained_does_not_stop_the_draws(tmp_path):
     space = Space(SPACE.section | {"optimizer.learning_rate": {"min": 1e-3, "max": 0.1}})
     engine = _keras_tuner(tmp_path, "bayesian", trials=12, space=space)
-    states = [record.FAILED, record.INFEASIBLE, record.FINISHED]
+    states = [FAILED, INFEASIBLE, FINISHED]
     asked = 0
     while (trial := engine.ask()) is not None:
         state = states[asked % 3]
-        value = _value(trial.values) if state == record.FINISHED else None
+        value = _value(trial.values) if state == FINISHED else None
         engine.tell(trial, Outcome(state, "why", value))
         asked += 1
     trials = engine.known()
-    assert len(record.counted(trials)) == 12 < len(trials)
+    assert len(counted(trials)) == 12 < len(trials)
 
 
 def test_an_extended_space_keeps_what_it_still_holds(tmp_path):
@@ -215,11 +214,11 @@ def test_a_silent_workers_trial_is_drawn_again_by_another(tmp_path, monkeypatch)
             living._stop.wait(0.05)
             continue
         finished.append(trial.values)
-        living.tell(trial, Outcome(record.FINISHED, value=_value(trial.values)))
+        living.tell(trial, Outcome(FINISHED, value=_value(trial.values)))
     trials = living.known()
     assert lost.values in finished and len(finished) == 3
-    assert [trial.state for trial in trials] == [record.FINISHED] * 3
-    dying.tell(lost, Outcome(record.FINISHED, value=1.0))  # too late: it is the other's
+    assert [trial.state for trial in trials] == [FINISHED] * 3
+    dying.tell(lost, Outcome(FINISHED, value=1.0))  # too late: it is the other's
     assert [trial.values for trial in living.known()] == [trial.values for trial in trials]
     living.close()
 
@@ -236,7 +235,7 @@ def test_what_is_drawn_after_a_lost_trial_is_new(tmp_path, monkeypatch):
     drawn = []
     while trial is not None:
         drawn.append(trial.values["optimizer.learning_rate"])
-        living.tell(trial, Outcome(record.FINISHED, value=0.5))
+        living.tell(trial, Outcome(FINISHED, value=0.5))
         trial = living.ask()
     living.close()
     assert len(drawn) == len(set(drawn)) == 6
@@ -247,7 +246,7 @@ def test_two_workers_do_not_train_more_than_was_asked_for(tmp_path):
     open_trials = [worker.ask() for worker in workers] + [workers[0].ask()]
     assert workers[1].ask() == "wait"  # one of the three may still fail
     for worker, trial in zip([*workers, workers[0]], open_trials, strict=True):
-        worker.tell(trial, Outcome(record.FINISHED, value=_value(trial.values)))
+        worker.tell(trial, Outcome(FINISHED, value=_value(trial.values)))
     assert [worker.ask() for worker in workers] == [None, None]
     for worker in workers:
         worker.close()
@@ -260,12 +259,12 @@ def test_a_pruned_trial_is_told_early(tmp_path):
         for epoch in range(1, 10):
             if engine.report(trial, epoch, _value(trial.values) * epoch / 9):
                 stopped += 1
-                engine.tell(trial, Outcome(record.PRUNED, "pruned", 0.1, epoch))
+                engine.tell(trial, Outcome(PRUNED, "pruned", 0.1, epoch))
                 break
         else:
-            engine.tell(trial, Outcome(record.FINISHED, value=_value(trial.values)))
+            engine.tell(trial, Outcome(FINISHED, value=_value(trial.values)))
     engine.close()
-    assert stopped and len(record.counted(engine.known())) == 30
+    assert stopped and len(counted(engine.known())) == 30
 
 
 def test_a_journal_survives_half_a_line(tmp_path):

@@ -6,8 +6,8 @@ import pytest
 
 from kmixer.config import Settings, loading, presets
 from kmixer.errors import SettingsError
-from kmixer.tuning.space import Space, with_default
-from kmixer.tuning.texts import parse_search
+from kmixer.tuning.space.command_line import parse_search
+from kmixer.tuning.space.space import Space, with_default
 
 CONDITIONAL = {
     "optimizer.learning_rate": [

@@ -74,8 +74,8 @@ def tuning_page(path):
     Args:
         path: of `tuning.json`.
     """
-    from kmixer.tuning.record import BEAT_SECONDS, LEASE_SECONDS
-    from kmixer.tuning.space import default_text
+    from kmixer.tuning.space.space import default_text
+    from kmixer.tuning.trials import BEAT_SECONDS, LEASE_SECONDS
 
     report = json.loads(path.read_text())
     head = HEAD.format(space=default_text(), beat=BEAT_SECONDS, lease=LEASE_SECONDS)

@@ -10,8 +10,8 @@ from ..training.inputs import streams, with_images
 from ..training.optimizer import compile_model
 from ..training.resolve import resolve
 from ..training.train import check_model, steps_per_epoch
-from .keras_tuner_space import hyperparameters
-from .space import Space, with_default
+from .engines.keras_tuner_space import hyperparameters
+from .space.space import Space, with_default
 
 
 class MixerHyperModel(keras_tuner.HyperModel):

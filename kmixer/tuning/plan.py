@@ -5,8 +5,8 @@ from pathlib import Path
 
 from ..config import Settings, loading
 from ..errors import SettingsError, nearest
-from . import record
-from .space import Space
+from .space.space import Space
+from .trials import check_objective
 
 ENGINES = {
     "keras-tuner": ("random", "hyperband", "bayesian", "grid"),
@@ -68,7 +68,7 @@ class Plan:
                 f"--tuner: received {self.tuner!r}, expected one of --engine {self.engine}:"
                 f" {', '.join(tuners)}"
             )
-        record.check_objective(self.objective)
+        check_objective(self.objective)
         if self.storage and self.engine != "optuna":
             raise SettingsError("--storage: received one, expected --engine optuna with it")
         if self.role and self.engine != "keras-tuner":

@@ -14,10 +14,10 @@ from ..runs.signals import stop_requests
 from ..training import checkpoint, distribution
 from ..training.resolve import resolve
 from ..training.train import check_model
-from . import record
-from .journal import FILE, Journal
-from .loop import Loop
+from .engines.journal import FILE, Journal
 from .plan import check_same
+from .trials import ranked
+from .workers.loop import Loop
 
 HEAVY = ("model.keras", checkpoint.NAME, checkpoint.PREVIOUS)
 PATIENCE_SECONDS = 15  # trials of a search that was killed end within a step
@@ -124,7 +124,7 @@ class Search:
     def tidy(self):
         """Keep the weights of the best trials alone, and what those that run need."""
         trials = self.engine.known()
-        best = record.ranked(trials, self.plan.objective)[: self.plan.keep]
+        best = ranked(trials, self.plan.objective)[: self.plan.keep]
         open_ = [trial for trial in trials if trial.outcome is None]
         kept = {each.folder(self.plan.folder) for each in [*best, *open_]}
         for folder in (self.plan.folder / "trials").glob("trial-*"):
@@ -143,14 +143,14 @@ def open_engine(plan, space):
     common = (space, plan.chosen_tuner, plan.objective, plan.seed, epochs)
     if plan.engine == "optuna":
         try:
-            from .optuna_engine import OptunaEngine
+            from .engines.optuna_engine import OptunaEngine
         except ImportError:
             raise SettingsError(
                 "--engine optuna: not installed; pip install 'kmixer[tune]'"
             ) from None
         storage = plan.storage or plan.folder / "optuna.jsonl"
         return OptunaEngine(*common, storage, plan.folder.name, trials=plan.most, alone=plan.alone)
-    from .keras_tuner_engine import KerasTunerEngine, check_roles
+    from .engines.keras_tuner_engine import KerasTunerEngine, check_roles
 
     if plan.role:
         check_roles()
@@ -174,7 +174,7 @@ def run(plan, shares, watch):
         try:
             watch.known(search.engine.known())
             if plan.role == "chief":
-                from .keras_tuner_engine import serve_chief
+                from .engines.keras_tuner_engine import serve_chief
 
                 serve_chief(search.engine)
             else:
@@ -190,7 +190,7 @@ def check_finished(trials, objective):
     Raises:
         RunError: there is none; the reason of the last one that failed is told.
     """
-    best = record.ranked(trials, objective)
+    best = ranked(trials, objective)
     if not best:
         reasons = [t.outcome.reason for t in trials if t.outcome and t.outcome.reason]
         raise RunError(f"no trial finished{': ' + reasons[-1] if reasons else ''}")

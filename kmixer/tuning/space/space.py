@@ -3,8 +3,8 @@
 import random
 from importlib import resources
 
-from ..config import MixerSettings, loading, schema, yaml_files
-from ..errors import SettingsError, nearest
+from ...config import MixerSettings, loading, schema, yaml_files
+from ...errors import SettingsError, nearest
 from .parameter import read
 
 TRIES = 30  # random points that are looked at before a value is called impossible

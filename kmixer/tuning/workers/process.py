@@ -8,12 +8,12 @@ import sys
 import threading
 import time
 
-from .. import errors
-from ..errors import KmixerError
-from ..files import atomic
-from ..runs.run import load_run
-from ..training import checkpoint
-from . import record
+from ... import errors
+from ...errors import KmixerError
+from ...files import atomic
+from ...runs.run import load_run
+from ...training import checkpoint
+from ..trials import FAILED, INFEASIBLE, PRUNED, Outcome, measure
 
 GRACE_SECONDS = 120  # a step of a large model takes a while
 STOPPED = "stopped"  # by a signal or for want of time; it can be gone on with
@@ -24,7 +24,7 @@ class TrialProcess:
 
     Args:
         trial: the `Trial`.
-        job: what `kmixer.tuning.trial` is to do, without the folder.
+        job: what `kmixer.tuning.workers.trial` is to do, without the folder.
         root: the search's folder.
         share: the `Share` of the machine that it gets.
         messages: a `queue.Queue`.
@@ -43,7 +43,7 @@ class TrialProcess:
         atomic.write_text(path, json.dumps(job))
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "kmixer.tuning.trial", str(path)],
+                [sys.executable, "-P", "-m", "kmixer.tuning.workers.trial", str(path)],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
                 env=share.environ(), start_new_session=True,
                 pass_fds=() if lock is None else (lock,),
@@ -92,20 +92,20 @@ class TrialProcess:
     def outcome(self, objective):
         """Return the `Outcome`; None if it was stopped and can be gone on with."""
         self.end()
-        if self.stopped == record.PRUNED:
+        if self.stopped == PRUNED:
             row = self.heard["row"]
-            return record.Outcome(
-                record.PRUNED, f"pruned after epoch {self.heard['epoch']}", row[objective],
+            return Outcome(
+                PRUNED, f"pruned after epoch {self.heard['epoch']}", row[objective],
                 self.heard["epoch"], {}, str(self.folder),
             )  # fmt: skip
         if (self.folder / "metrics.json").is_file():
-            return record.measure(load_run(self.folder), objective, self.folder)
+            return measure(load_run(self.folder), objective, self.folder)
         if self.stopped:
             return None
         if self.said.get("infeasible") and not checkpoint.exists(self.folder):
             shutil.rmtree(self.folder, ignore_errors=True)
-            return record.Outcome(record.INFEASIBLE, self.said["error"])
-        return record.Outcome(record.FAILED, self._reason(), folder=str(self.folder))
+            return Outcome(INFEASIBLE, self.said["error"])
+        return Outcome(FAILED, self._reason(), folder=str(self.folder))
 
     def _reason(self):
         if "error" in self.said:

@@ -23,7 +23,7 @@ def parallel(trials, space, objective):
         space: the `Space`.
         objective: its name.
     """
-    from .results import NONE, position
+    from .analysis import NONE, position
 
     paths = list(dict.fromkeys(each.path for each in space.searched))
     figure = Figure(figsize=(max(7, 1.25 * len(paths) + 2), 5), layout="constrained")
@@ -78,7 +78,7 @@ def _two_lines(path):
 
 def costs(trials, names):
     """Draw validation accuracy against each cost, with the trials that nothing beats."""
-    from .results import pareto
+    from .analysis import pareto
 
     figure = Figure(figsize=(4.3 * len(names), 3.8), layout="constrained")
     for axes, name in zip(figure.subplots(1, len(names)), names, strict=True):

@@ -3,8 +3,8 @@
 import queue
 import time
 
-from ..errors import SettingsError
-from . import record
+from ...errors import SettingsError
+from ..trials import INFEASIBLE, PRUNED, WAIT, Outcome
 from .process import STOPPED, TrialProcess
 
 POLL_SECONDS = 0.2
@@ -65,13 +65,13 @@ class Loop:
         """Begin the next trial; say whether there may be another one at once."""
         trial = self.search.engine.ask()
         self.done = trial is None
-        if trial == record.WAIT:
+        if trial == WAIT:
             self.again = time.monotonic() + IDLE_SECONDS
-        if trial in (None, record.WAIT):
+        if trial in (None, WAIT):
             return False
         problem = self.search.problem(trial)
         if problem:
-            self.search.engine.tell(trial, record.Outcome(record.INFEASIBLE, problem))
+            self.search.engine.tell(trial, Outcome(INFEASIBLE, problem))
             self._count_infeasible(problem)
             return True
         job = {
@@ -108,7 +108,7 @@ class Loop:
             epoch, value = message["epoch"], message["row"][self.search.plan.objective]
             poor = self.search.engine.report(process.trial, epoch, value)
             if poor and epoch < message["of"]:
-                process.stop(record.PRUNED, message)
+                process.stop(PRUNED, message)
             self.watch.epoch(process.trial, message)
 
     def _end(self, process):
@@ -121,7 +121,7 @@ class Loop:
             engine.release(trial)
             return
         engine.tell(trial, outcome)
-        if outcome.state == record.INFEASIBLE:  # its process knows better than this one
+        if outcome.state == INFEASIBLE:  # its process knows better than this one
             self.done = False
             self._count_infeasible(outcome.reason)
         else:

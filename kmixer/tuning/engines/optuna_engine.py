@@ -15,10 +15,20 @@ import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
-from . import record
-from .optuna_draws import Fixed, sampler, suggest
-from .record import BEAT_SECONDS, LEASE_SECONDS, WAIT, Outcome, Trial
-from .storage import open_storage
+from ..trials import (
+    BEAT_SECONDS,
+    BEGUN,
+    COUNTED,
+    FINISHED,
+    LEASE_SECONDS,
+    OBJECTIVES,
+    PRUNED,
+    WAIT,
+    Outcome,
+    Trial,
+)
+from .optuna_sampler import Fixed, sampler, suggest
+from .optuna_storage import open_storage
 
 OUTCOME, VALUES, BEAT, RETRY_OF, LOST = "outcome", "values", "beat", "retry_of", "lost"
 SURPLUS = "surplus"  # two workers drew the last trial, or the same retry: the later one is none
@@ -49,7 +59,7 @@ class OptunaEngine:
             pruner = optuna.pruners.HyperbandPruner(min_resource=1, max_resource=epochs)
         self.study = optuna.create_study(
             storage=open_storage(storage), study_name=name, load_if_exists=True, pruner=pruner,
-            direction="maximize" if record.OBJECTIVES[objective] else "minimize",
+            direction="maximize" if OBJECTIVES[objective] else "minimize",
         )  # fmt: skip
         self._running, self._seen = {}, {}
         self.begun = deque(self._take_over() if alone else ())
@@ -130,7 +140,7 @@ class OptunaEngine:
             root = attrs.get(RETRY_OF, frozen.number)
             if self._grid is not None and VALUES in attrs:
                 root = _key(attrs[VALUES])
-            if root not in roots and _state(frozen) in record.COUNTED:
+            if root not in roots and _state(frozen) in COUNTED:
                 roots.add(root)
                 numbers.append(frozen.number)
         return numbers[: self.most]
@@ -157,7 +167,7 @@ class OptunaEngine:
     def tell(self, trial, outcome):
         """Record how a trial ended; one that was taken from this worker stays the other's."""
         drawn = self._running.pop(trial.number)
-        states = {record.FINISHED: TrialState.COMPLETE, record.PRUNED: TrialState.PRUNED}
+        states = {FINISHED: TrialState.COMPLETE, PRUNED: TrialState.PRUNED}
         state = states.get(outcome.state, TrialState.FAIL)
         with suppress(UpdateFinishedTrialError, ValueError):
             drawn.set_user_attr(OUTCOME, outcome.as_dict())
@@ -223,7 +233,7 @@ class OptunaEngine:
 
 
 def _state(frozen):
-    return frozen.user_attrs.get(OUTCOME, {}).get("state", record.BEGUN)
+    return frozen.user_attrs.get(OUTCOME, {}).get("state", BEGUN)
 
 
 def _key(values):

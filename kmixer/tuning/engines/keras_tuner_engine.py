@@ -7,10 +7,9 @@ from collections import deque
 
 import keras_tuner
 
-from ..errors import SettingsError
-from . import record
+from ...errors import SettingsError
+from ..trials import BEGUN, OBJECTIVES, WAIT, Outcome, Trial, counted
 from .keras_tuner_space import hyperparameters
-from .record import Outcome, Trial
 
 CHIEF_SECONDS = 120  # it may have to load its data first
 EPOCHS = "tuner/epochs"  # Hyperband's, of a trial
@@ -60,7 +59,7 @@ class KerasTunerEngine:
         self.space, self.objective, self.journal = space, objective, journal
         options = {
             "objective": keras_tuner.Objective(
-                objective, "max" if record.OBJECTIVES[objective] else "min"
+                objective, "max" if OBJECTIVES[objective] else "min"
             ),
             "hyperparameters": hyperparameters(space),
             "seed": seed + 1,  # KerasTuner takes 0 for none
@@ -87,7 +86,7 @@ class KerasTunerEngine:
             self.oracle.ongoing_trials.clear()
             self.oracle.tuner_ids.clear()
         else:
-            self.begun += [t for t in self.trials.values() if t.state == record.BEGUN]
+            self.begun += [t for t in self.trials.values() if t.state == BEGUN]
 
     def _replay(self):
         """Ask and tell the oracle what was asked and told before, in the same order.
@@ -113,16 +112,12 @@ class KerasTunerEngine:
         """Return the next `Trial`, `WAIT`, or None where there are no more points."""
         if self.begun:
             return self.begun.popleft()
-        if (
-            not self.at_chief
-            and self.most
-            and len(record.counted(self.trials.values())) >= self.most
-        ):
+        if not self.at_chief and self.most and len(counted(self.trials.values())) >= self.most:
             return None
         number = len(self.trials)
         drawn = self.oracle.create_trial(os.environ.get(ROLES[0]) or f"trial {number}")
         if drawn.status != "RUNNING":
-            return record.WAIT if drawn.status == "IDLE" else None
+            return WAIT if drawn.status == "IDLE" else None
         if self.at_chief:  # which counts the trials of all workers
             number = int(drawn.trial_id)
         point = drawn.hyperparameters.values
@@ -149,7 +144,7 @@ class KerasTunerEngine:
         drawn = self._open.pop(trial.number, None)
         if drawn is None:
             return
-        more = record.OBJECTIVES[self.objective]
+        more = OBJECTIVES[self.objective]
         value = outcome.value
         if value is None:  # an oracle that is told nothing of a point may draw it again and again
             value = (min if more else max)(self._told.values(), default=WORST[more])

@@ -1,7 +1,7 @@
 """The search space as one types it on the command line."""
 
-from ..config import loading, yaml_files
-from ..errors import SettingsError
+from ...config import loading, yaml_files
+from ...errors import SettingsError
 
 
 def parse_search(texts):

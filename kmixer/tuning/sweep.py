@@ -8,9 +8,9 @@ import shutil
 
 import yaml
 
-from .config import loading, yaml_files
-from .errors import SettingsError
-from .files import atomic
+from ..config import loading, yaml_files
+from ..errors import SettingsError
+from ..files import atomic
 
 FILE = "sweep.yaml"
 LONGEST_NAME = 120  # characters; file systems allow 255 bytes

@@ -1,4 +1,4 @@
-"""One trial in a process of its own: `python -m kmixer.tuning.trial JOB.json`.
+"""One trial in a process of its own: `python -m kmixer.tuning.workers.trial JOB.json`.
 
 It tells each epoch, and how it ended, as JSON lines on stdout. When the process that started it
 goes, however it goes, its stdin ends, and so does the trial.
@@ -13,9 +13,9 @@ import time
 import traceback
 from pathlib import Path
 
-from .. import backend
-from ..config import loading
-from ..errors import InterruptedRunError, KmixerError, SettingsError, describe
+from ... import backend
+from ...config import loading
+from ...errors import InterruptedRunError, KmixerError, SettingsError, describe
 
 WARMUP_STEPS, LEAST_SECONDS = 3, 5.0
 
@@ -46,9 +46,9 @@ def _say(**message):
 def _train(job, folder):
     settings = loading.build(job["settings"])
     backend.select(settings.training.backend)
-    from ..runs.run import load_run
-    from ..training import checkpoint
-    from ..training.train import resume, train
+    from ...runs.run import load_run
+    from ...training import checkpoint
+    from ...training.train import resume, train
 
     watcher = _watcher(job)
     told = {"watchers": [watcher], "announce": watcher.announce, "read_test": False}

@@ -4,7 +4,7 @@ import os
 import time
 from pathlib import Path
 
-from ..errors import SettingsError
+from ...errors import SettingsError
 
 DRIVERS = {"postgresql": "postgresql+psycopg"}  # the one that the extra `tune` brings
 TRIES = 5

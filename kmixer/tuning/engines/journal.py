@@ -3,7 +3,7 @@
 import json
 import os
 
-from ..errors import RunError
+from ...errors import RunError
 
 FILE = "journal.jsonl"
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from pydantic import Field, FiniteFloat, StrictBool, ValidationError, model_validator
 
-from ..config.fields import Section
-from ..errors import SettingsError, nearest
+from ...config.fields import Section
+from ...errors import SettingsError, nearest
 
 KINDS = "[a, b, c], {min: …, max: …} or a list of those with `when`"
 

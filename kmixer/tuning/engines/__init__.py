@@ -1,0 +1,1 @@
+"""The libraries that draw trials: KerasTuner and Optuna."""
