@@ -28,7 +28,7 @@ def benchmark(
 
     Example: kmixer benchmark fmnist --preset fmnist-pyramid --rounds 3
     """
-    from .train import command_line, load_settings, start
+    from .loading import command_line, load_settings, start
 
     flags = {"data.dir": data_dir, "training.backend": backend}
     _, settings = load_settings(dataset, preset, None, flags, assignments)

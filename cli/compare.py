@@ -46,7 +46,7 @@ def show(terminal, runs, csv=None, markdown=None, out=None):
         markdown: a path, or None.
         out: the folder of the pictures; default `comparison` beside the runs.
     """
-    from kmixer.evaluation.evaluate import comparison
+    from kmixer.evaluation import comparison
     from kmixer.files import atomic
 
     rows = comparison.table(runs)
@@ -100,7 +100,7 @@ def _hundredths(share):
 
 
 def _print_differences(terminal, runs):
-    from kmixer.evaluation.evaluate import comparison
+    from kmixer.evaluation import comparison
 
     differing = comparison.differences(runs)
     if not 0 < len(differing) <= MOST_DIFFERENCES:

@@ -127,7 +127,7 @@ def show(
     from kmixer.data import load
     from kmixer.files import atomic
 
-    from .train import load_settings, start
+    from .loading import load_settings, start
 
     flags = {"data.dir": data_dir}
     _, settings = load_settings(name, preset, None, flags, assignments)
@@ -139,7 +139,7 @@ def show(
         dataset = load(name, data_dir, data.image_size, progress, data.resize_size)
     start()
     from kmixer.data import preview
-    from kmixer.evaluation.evaluate import figures
+    from kmixer.evaluation import figures
     from kmixer.models.input_and_head import resize_crop
 
     asked = any(word.strip().startswith("augment") for word in assignments or ())

@@ -40,7 +40,7 @@ def evaluate(
     check_run(opened)  # before anything slow is imported
     if dataset or opened.settings.data.name:
         check_name(dataset or opened.settings.data.name)
-    from .train import start
+    from .loading import start
 
     start(backend or opened.settings.training.backend)
     from kmixer.evaluation.evaluate import evaluate, load_data

@@ -68,7 +68,7 @@ def export(
     check_run(opened)  # before anything slow is imported
     if data or opened.settings.data.name:
         check_name(data or opened.settings.data.name)
-    from .train import start
+    from .loading import start
 
     start(backend or opened.settings.training.backend)
     from kmixer.exporting.export import export as write

@@ -43,7 +43,8 @@ def finetune(
     from kmixer.files.keras_archive import check_run
     from kmixer.runs.run import load_run
 
-    from .train import load_settings, train_and_show
+    from .loading import load_settings
+    from .train import train_and_show
 
     flags = {
         "finetune.freeze": freeze and [name.strip() for name in freeze.split(",") if name.strip()],

@@ -40,7 +40,7 @@ def import_weights(
     from kmixer.models.published_weights import read_published
     from kmixer.models.variants import size_key
 
-    from .train import start
+    from .loading import start
 
     choose(backend)
     size_key(size)

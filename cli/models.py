@@ -26,12 +26,12 @@ def models(
     """
     from kmixer.files import atomic
 
-    from .train import start
+    from .loading import start
 
     if name is not None and out is not None:
         atomic.check_writable(out)  # before anything slow is imported
     start()
-    from kmixer.evaluation.evaluate import model_table
+    from kmixer.evaluation import model_table
 
     terminal = Terminal(quiet, as_json)
     if name is not None:
@@ -73,7 +73,7 @@ def _times(sides):
 
 
 def _show(terminal, architecture, out):
-    from kmixer.evaluation.evaluate import figures
+    from kmixer.evaluation import figures
     from kmixer.models.diagram import diagram
 
     facts = architecture.describe()

@@ -64,7 +64,7 @@ def _model(run):
 
     from kmixer.runs.inference import probabilities
 
-    from .train import start
+    from .loading import start
 
     @cache
     def load():

@@ -27,7 +27,7 @@ def report(
     from kmixer.evaluation.comparison import common_folder, find_runs
     from kmixer.files import atomic
 
-    from .train import start
+    from .loading import start
 
     terminal = Terminal(quiet, as_json)
     found = find_runs(runs, skipped=terminal.say)

@@ -42,11 +42,20 @@ def serve(
 
     from kmixer.serving import selection, server
 
+    from .subprocesses import export_to_tflite
+
     terminal = Terminal(quiet)
+
+    def export(folder):
+        terminal.say(f"{folder} has no export that this machine can open; exporting it to TFLite")
+        export_to_tflite(folder)
+
     selection.check_name(name)
-    artefact = selection.find_artefact(run, terminal.say)
+    artefact = selection.find_artefact(run, export)
+    from kmixer.serving.app import build_app
+
     called = selection.served_name(artefact, name)
-    app = server.build_app(
+    app = build_app(
         artefact, called, threads=threads, max_batch=max_batch, wait=batch_wait / 1e3,
         max_waiting=queue, max_body=max_body,
     )  # fmt: skip

@@ -1,15 +1,12 @@
 """`kmixer sweep`."""
 
-import sys
-import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from .subprocesses import run_kmixer
 from .terminal import Backend, DataDir, Json, Quiet, Set, Terminal, folder_name
-
-POLL_SECONDS = 0.2
 
 
 def sweep(
@@ -44,7 +41,7 @@ def sweep(
     from kmixer.errors import SettingsError
     from kmixer.tuning import sweep as sweeps
 
-    from .train import load_settings
+    from .loading import load_settings
 
     if not grid:
         raise SettingsError("--grid: received none, expected at least one KEY=VALUE,VALUE,…")
@@ -94,42 +91,6 @@ def _run_all(terminal, folder, combinations, words, quiet):
         if code:
             failed[name] = code
     return failed
-
-
-def run_kmixer(words, folder, environment=None):
-    """Run one `kmixer` command as a process of its own and return its exit code.
-
-    It has a session of its own, so that Ctrl-C reaches it once, through here; `-P` keeps modules in
-    the current folder from standing in for the installed ones.
-
-    Raises:
-        InterruptedRunError: a signal came; the run has been given the time to save.
-    """
-    import subprocess
-
-    from kmixer.errors import InterruptedRunError
-    from kmixer.runs.signals import stop_requests
-
-    with stop_requests() as request:
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "kmixer_cli", *words],
-            start_new_session=True, env=environment,
-        )  # fmt: skip
-        try:
-            while process.poll() is None and not request.signal:
-                time.sleep(POLL_SECONDS)
-            if request.signal:
-                process.send_signal(request.signal)
-            code = process.wait()
-        finally:  # a second signal came: the run stops at once too
-            if process.poll() is None:
-                process.terminate()
-                process.wait()
-    if request.signal:
-        raise InterruptedRunError(
-            f"interrupted; the same command goes on with {folder}", request.signal
-        )
-    return code
 
 
 def _close(terminal, folder, finished, failed):

@@ -89,7 +89,7 @@ def tune(
     Example: kmixer tune fmnist --trials 20 --search model.blocks=1,2,4
     --search optimizer.learning_rate=1e-3..1e-1:log
     """
-    from .train import load_settings
+    from .loading import load_settings
 
     if show_space:
         from kmixer.tuning.space.space import default_text
@@ -120,8 +120,8 @@ def tune(
 def _plan(settings, search, folder, say, **more):
     from kmixer.backend import configured
     from kmixer.tuning.plan import Plan
+    from kmixer.tuning.space import space
     from kmixer.tuning.space.command_line import parse_search
-    from kmixer.tuning.space.space import space
 
     section = (settings.search or {}) | parse_search(search or ())
     if not section:
@@ -162,7 +162,7 @@ def _run(plan, terminal):
 
     parts = shares(plan.workers)
     hide_gpus()
-    from .train import start
+    from .loading import start
 
     start(plan.settings.training.backend)
     from kmixer.tuning import search as searching

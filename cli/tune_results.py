@@ -84,7 +84,7 @@ def _retrain(terminal, search, trial):
     from kmixer.runs.run import load_run
     from kmixer.tuning.sweep import clear, state
 
-    from .sweep import run_kmixer
+    from .subprocesses import run_kmixer
 
     plan = search.plan
     folder = plan.folder / f"best-{trial.number:03}"

@@ -4,7 +4,7 @@ import pytest
 
 from kmixer.config import loading
 from kmixer.errors import SettingsError
-from kmixer.training.train import benchmark
+from kmixer.training import benchmark
 
 # The names of what is reported without TensorFlow: what others' code does is measured with it.
 OWN = {

@@ -6,7 +6,7 @@ import pytest
 
 from kmixer.config import loading, presets
 from kmixer.errors import SettingsError
-from kmixer.evaluation.evaluate import figures, model_table
+from kmixer.evaluation import figures, model_table
 from kmixer.models import mixer_size
 from kmixer.models.diagram import diagram
 from kmixer.models.factory import build_model

@@ -9,7 +9,7 @@ import pytest
 
 from kmixer.config import loading
 from kmixer.errors import RunError
-from kmixer.evaluation.evaluate import comparison, figures
+from kmixer.evaluation import comparison, figures
 from kmixer.runs.run import Run
 from kmixer.training.train import train
 

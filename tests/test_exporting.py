@@ -17,8 +17,9 @@ from PIL import Image
 from kmixer.data.image_files import read_images
 from kmixer.errors import RunError, SettingsError
 from kmixer.evaluation.evaluate import load_data
+from kmixer.exporting import artifact, formats, verification
 from kmixer.exporting.artifact import load_artefact
-from kmixer.exporting.export import artifact, export, formats, verification
+from kmixer.exporting.export import export
 from kmixer.exporting.reference import Evidence
 from kmixer.files import atomic
 from kmixer.runs.run import load_run

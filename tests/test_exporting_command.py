@@ -8,8 +8,8 @@ import keras
 import pytest
 
 from kmixer.errors import SettingsError
+from kmixer.exporting import formats
 from kmixer.exporting.artifact import load_artefact
-from kmixer.exporting.export import formats
 
 pytestmark = pytest.mark.skipif(
     keras.backend.backend() != "tensorflow", reason="the conversions run in processes of their own"

@@ -12,7 +12,7 @@ from PIL import Image
 import kmixer
 from kmixer.data.image_files import find_images, read_images
 from kmixer.errors import DataError, RunError
-from kmixer.runs.run import inference
+from kmixer.runs import inference
 
 
 @pytest.fixture

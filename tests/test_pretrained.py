@@ -17,7 +17,8 @@ from mixer_reference import (
 )
 
 from kmixer.errors import DataError, RunError, SettingsError
-from kmixer.evaluation.evaluate import comparison, evaluate, load_data
+from kmixer.evaluation import comparison
+from kmixer.evaluation.evaluate import evaluate, load_data
 from kmixer.models import mixer_size
 from kmixer.runs.import_weights import import_weights
 from kmixer.runs.run import load_run

@@ -9,7 +9,7 @@ import pytest
 
 from kmixer.config import loading
 from kmixer.errors import RunError
-from kmixer.evaluation.evaluate import comparison, figures, report
+from kmixer.evaluation import comparison, figures, report
 from kmixer.training.train import train
 
 PARTS = ("Curves", "Per class, on the test set", "Confusion matrix", "Worst mistakes",

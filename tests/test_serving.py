@@ -19,7 +19,8 @@ pytest.importorskip("httpx2")
 from starlette.testclient import TestClient
 
 from kmixer.errors import DataError
-from kmixer.serving import protocol, server
+from kmixer.serving import protocol
+from kmixer.serving.app import build_app
 from kmixer.serving.batcher import Batcher, QueueFullError
 
 PREDICT = "/v1/models/halves:predict"
@@ -27,7 +28,7 @@ PREDICT = "/v1/models/halves:predict"
 
 @pytest.fixture(scope="module")
 def client(tflite_export):
-    app = server.build_app(tflite_export, "halves", max_body=200_000)
+    app = build_app(tflite_export, "halves", max_body=200_000)
     with TestClient(app) as opened:
         yield opened
 
@@ -243,7 +244,7 @@ def test_one_long_text_among_the_numbers_costs_no_more_memory_than_itself():
 
 
 def test_errors_keep_their_shape_and_are_counted(tflite_export, image_file, monkeypatch, capfd):
-    app = server.build_app(tflite_export, "halves")
+    app = build_app(tflite_export, "halves")
 
     def broken(images):
         raise ZeroDivisionError
@@ -262,7 +263,7 @@ def test_errors_keep_their_shape_and_are_counted(tflite_export, image_file, monk
 
 
 def test_more_requests_than_the_queue_holds_are_refused_before_they_are_read(tflite_export):
-    app = server.build_app(tflite_export, "halves", max_waiting=1)
+    app = build_app(tflite_export, "halves", max_waiting=1)
     with TestClient(app) as opened:
         app.state.served.gate.requests = 1
         answer = opened.post("/classify", content=b"x")
@@ -273,7 +274,7 @@ def test_more_requests_than_the_queue_holds_are_refused_before_they_are_read(tfl
 
 
 def test_a_full_server_answers_503(tflite_export, pixels, monkeypatch):
-    app = server.build_app(tflite_export, "halves")
+    app = build_app(tflite_export, "halves")
 
     def full(images):
         raise QueueFullError("256 images wait already; try again later")

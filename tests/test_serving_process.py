@@ -22,9 +22,11 @@ if keras.backend.backend() != "tensorflow":
     pytest.skip("a server has no Keras backend", allow_module_level=True)
 pytest.importorskip("fastapi")
 
-from kmixer import serving
+from kmixer_cli.subprocesses import export_to_tflite
+
 from kmixer.errors import RunError, SettingsError
 from kmixer.exporting.artifact import load_artefact
+from kmixer.serving import selection
 
 
 @pytest.fixture(scope="module")
@@ -98,10 +100,10 @@ def test_a_port_that_is_taken_is_told_in_one_line(kmixer_cli, server, tflite_exp
 
 
 def test_a_run_without_an_export_is_exported_once(trained_run, tmp_path):
-    copy, said = shutil.copytree(trained_run.folder, tmp_path / "copy"), []
-    artefact = serving.find_artefact(copy, said.append)
-    assert artefact.folder == copy / "export" / "tflite" and len(said) == 1
-    assert serving.find_artefact(copy, pytest.fail).folder == artefact.folder
+    copy = shutil.copytree(trained_run.folder, tmp_path / "copy")
+    artefact = selection.find_artefact(copy, export_to_tflite)
+    assert artefact.folder == copy / "export" / "tflite"
+    assert selection.find_artefact(copy, pytest.fail).folder == artefact.folder
 
 
 def _damage(change):
@@ -131,32 +133,32 @@ def test_a_damaged_export_is_not_served(tflite_export, tmp_path, damage, message
     copy = shutil.copytree(tflite_export.folder, tmp_path / "copy")
     damage(copy)
     with pytest.raises(RunError, match=message) as caught:
-        serving.find_artefact(copy).open()
+        selection.find_artefact(copy, pytest.fail).open()
     assert "\n" not in str(caught.value)
 
 
 def test_a_run_that_has_only_a_quantised_export_is_served_with_it(tflite_export, tmp_path):
     shutil.copytree(tflite_export.folder, tmp_path / "export" / "tflite-int8")
-    found = serving.find_artefact(tmp_path, pytest.fail)
+    found = selection.find_artefact(tmp_path, pytest.fail)
     assert found.folder == tmp_path / "export" / "tflite-int8"
 
 
 def test_a_name_fits_into_an_address(tflite_export):
-    assert serving.served_name(tflite_export, "röck-1.2") == "röck-1.2"
+    assert selection.served_name(tflite_export, "röck-1.2") == "röck-1.2"
     for name in ("", "a/b", "x{y}", "a b"):
         with pytest.raises(SettingsError, match="--name: received"):
-            serving.served_name(tflite_export, name)
+            selection.served_name(tflite_export, name)
     odd = load_artefact(tflite_export.folder)
     odd.manifest["run"]["name"] = "my run/7"
-    assert serving.served_name(odd) == "my-run-7"
+    assert selection.served_name(odd) == "my-run-7"
 
 
 def test_what_cannot_be_served_is_one_line(tmp_path, monkeypatch):
     with pytest.raises(RunError, match="not a run folder"):
-        serving.find_artefact(tmp_path)
-    monkeypatch.setattr(serving, "find_spec", lambda name: None)
+        selection.find_artefact(tmp_path, pytest.fail)
+    monkeypatch.setattr(selection, "find_spec", lambda name: None)
     with pytest.raises(SettingsError, match=r"pip install 'kmixer\[serve\]'"):
-        serving.find_artefact(tmp_path)
+        selection.find_artefact(tmp_path, pytest.fail)
 
 
 def first_class(browser, name):

@@ -11,7 +11,8 @@ import pytest
 from kmixer.config import Settings, loading, yaml_files
 from kmixer.data.batches import threads
 from kmixer.errors import DivergedError, InterruptedRunError, RunError, SettingsError
-from kmixer.runs.run import Run, load_run, provenance
+from kmixer.runs import provenance
+from kmixer.runs.run import Run, load_run
 from kmixer.training.callbacks import build_callbacks
 from kmixer.training.optimizer import compile_model
 from kmixer.training.train import checkpoint, resume, train

@@ -14,7 +14,7 @@ from serve_page import serve_page
 from settings_page import settings_page
 from tuning_page import tuning_page
 
-from kmixer.evaluation.evaluate import figures
+from kmixer.evaluation import figures
 from kmixer.runs.run import load_run
 
 DOCS = Path(__file__).parent.parent

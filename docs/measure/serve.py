@@ -20,6 +20,7 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
+from kmixer_cli.subprocesses import export_to_tflite
 from PIL import Image
 
 from kmixer.serving.selection import find_artefact
@@ -164,7 +165,7 @@ def _read_wrk(text):
 
 def main(folder):
     """Measure the export of a folder and write docs/runs/serve.json."""
-    artefact = find_artefact(Path(folder), print)
+    artefact = find_artefact(Path(folder), export_to_tflite)
     asked = bodies(artefact)
     with Server(artefact.folder) as server:
         load = rates(server, asked)

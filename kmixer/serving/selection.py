@@ -1,11 +1,9 @@
 """Which exported file is served, and under which name."""
 
 import re
-import subprocess
-import sys
 from importlib.util import find_spec
 
-from ..errors import RunError, SettingsError
+from ..errors import SettingsError
 from ..exporting.artifact import MANIFEST, load_artefact
 from ..exporting.formats import FORMATS, QUANTIZATIONS, missing_modules
 from ..files.keras_archive import check_run
@@ -19,13 +17,13 @@ PREFERRED = ("tflite", "onnx", "openvino", "saved_model", "torch")
 MODULES = ("fastapi", "uvicorn", "prometheus_client")
 
 
-def find_artefact(folder, say=lambda line: None):
+def find_artefact(folder, export):
     """Return the `Artefact` to serve: an export folder's, or one of a run's by `PREFERRED`.
 
     Args:
-        folder: of an export or of a run; a run without an export is exported first, in a process
-            of its own, so that this one needs no Keras.
-        say: called with what is being done.
+        folder: of an export or of a run.
+        export: called with the folder of a run that has no export this machine can open; it is to
+            write one. It should do so in another process, so that this one needs no Keras.
 
     Raises:
         SettingsError: what serves is not installed.
@@ -40,7 +38,8 @@ def find_artefact(folder, say=lambda line: None):
         return load_artefact(folder)
     found = _exports(folder)
     if not found:
-        _export(folder, say)
+        _check_exportable(folder)
+        export(folder)
         found = _exports(folder)
     return found[0]
 
@@ -79,24 +78,8 @@ def _preference(artefact):
     return PREFERRED.index(manifest["format"]), QUANTIZATIONS.index(manifest["quantize"])
 
 
-def _check(folder):
+def _check_exportable(folder):
     """Refuse a run that cannot be exported before a process is started for it."""
     run = load_run(folder)
     run.check_finished()
     check_run(run)
-
-
-def _export(folder, say):
-    """Export a run in a process of its own, which is told to stop when this one is."""
-    _check(folder)
-    say(f"{folder} has no export that this machine can open; exporting it to TFLite")
-    command = [sys.executable, "-m", "kmixer_cli", "export", str(folder), "--format", "tflite"]
-    child = subprocess.Popen([*command, "--quiet"], stderr=subprocess.PIPE, text=True)
-    try:
-        _, said = child.communicate()
-    except BaseException:
-        child.terminate()  # it removes what is half done
-        child.communicate()
-        raise
-    if child.returncode:
-        raise RunError(said.strip().removeprefix("kmixer: ") or "the export failed")

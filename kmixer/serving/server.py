@@ -30,13 +30,6 @@ def listening(host, port):
         yield opened, f"http://{shown}:{opened.getsockname()[1]}"
 
 
-def build_app(*arguments, **options):
-    """See `kmixer.serving.app.build_app`."""
-    from .app import build_app as build
-
-    return build(*arguments, **options)
-
-
 def run(app, listener):
     """Serve until SIGINT or SIGTERM; what is being answered is answered."""
     import uvicorn

@@ -1,0 +1,72 @@
+"""From the words of a command to settings and data, before Keras is imported."""
+
+from functools import reduce
+
+
+def load_settings(dataset, preset, config, flags, assignments, base=None):
+    """Lay defaults < preset < file < base < flags over each other.
+
+    Args:
+        dataset: names the data, and the preset of the same name where neither preset nor file is
+            given.
+        preset: a preset's name, or None.
+        config: a YAML file, or None.
+        flags: values (None where not given) by path.
+        assignments: `path=value` texts.
+        base: nested settings that only flags change: those of the run to start from.
+
+    Returns:
+        (the preset's name or None, `Settings`).
+    """
+    from kmixer.config import loading, presets, yaml_files
+    from kmixer.data import check_name
+
+    if preset is None and config is None and dataset in presets.preset_names():
+        preset = dataset
+    layers = [presets.read_preset(preset)] if preset is not None else []
+    layers += [yaml_files.read_file(config)] if config else []
+    layers += [base] if base else []
+    given = {path: value for path, value in flags.items() if value is not None}
+    if "training.backend" in given:  # what was measured for another backend says nothing here
+        layers += [loading.nested("training.jit", None)]
+    flagged = [loading.nested("data.name", dataset)]
+    flagged += [_flag(path, value) for path, value in given.items()]
+    flagged += [loading.parse_assignment(text) for text in assignments or ()]
+    settings = loading.build(*layers, reduce(loading.merge, flagged))
+    check_name(settings.data.name)  # before anything slow is imported
+    return preset, settings
+
+
+def _flag(path, value):
+    """Paths stay text; every other flag's text is read as YAML."""
+    from kmixer.config import loading
+
+    read = loading.nested if path == "data.dir" else loading.nested_text
+    return read(path, value)
+
+
+def read_data(settings):
+    """Return the data set, read before Keras is imported: it is where mistakes show.
+
+    Where several processes may train together they have to meet first; then it is None.
+    """
+    from kmixer.backend import choose
+    from kmixer.data import load_splits
+
+    choose(settings.training.backend)
+    return load_splits(settings.data) if settings.training.distribute == "none" else None
+
+
+def start(backend=None):
+    """Choose the backend before anything imports Keras."""
+    from kmixer.backend import select
+
+    select(backend)
+
+
+def command_line():
+    """Return this process's command as one types it."""
+    import shlex
+    import sys
+
+    return shlex.join(["kmixer", *sys.argv[1:]])
