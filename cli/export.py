@@ -14,9 +14,7 @@ def export(
     run: Annotated[Path | None, typer.Argument(help="A finished run folder.")] = None,
     formats: Annotated[
         list[str] | None,
-        typer.Option(
-            "--format", help="saved_model, tflite, onnx, openvino or torch; may be repeated."
-        ),
+        typer.Option("--format", help="One that --list prints, such as tflite; may be repeated."),
     ] = None,
     quantize: Annotated[
         str,
@@ -132,7 +130,7 @@ def _list(terminal):
     for form in FORMATS.values():
         missing = missing_modules(form)
         for quantize in form.quantizations:
-            tried = [cells[f"{backend}/{form.name}/{quantize}"] for backend in BACKENDS]
+            tried = [cells.get(f"{b}/{form.name}/{quantize}", "not tried") for b in BACKENDS]
             rows.append([form.name, quantize, *tried, ", ".join(missing) or "ready"])
     terminal.table("trained under", ["format", "quantize", *BACKENDS, "on this machine"], rows)
     others = {

@@ -9,7 +9,7 @@ from pydantic import BaseModel, PositiveInt, ValidationError
 
 from ..errors import RunError
 from ..files.checksums import checksum
-from .runtimes import open_file
+from .formats import FORMATS, QUANTIZATIONS
 
 MANIFEST = "manifest.json"
 
@@ -34,8 +34,8 @@ class _File(BaseModel):
 class _Manifest(BaseModel):
     """What this module and the server rely on."""
 
-    format: Literal["saved_model", "tflite", "onnx", "openvino", "torch"]
-    quantize: Literal["none", "float16", "dynamic", "int8"]
+    format: Literal[*FORMATS]
+    quantize: Literal[*QUANTIZATIONS]
     file: str
     class_names: list[str]
     input: _Input
@@ -73,7 +73,7 @@ class Artefact:
         return model_bytes(self.manifest)
 
     def open(self, threads=None):
-        """Open the file, after it has been held against the manifest; see `open_file`.
+        """Open the file, after it has been held against the manifest; see `runtimes.py`.
 
         Raises:
             RunError: a file is missing or is not what was written, or the runtime refuses it.
@@ -82,7 +82,7 @@ class Artefact:
             self._check(name, file)
         path = self.folder / self.manifest["file"]
         try:
-            return open_file(self.manifest["format"], path, threads)
+            return FORMATS[self.manifest["format"]].open(str(path), threads)
         except Exception as error:  # each runtime has its own kinds
             reason = " ".join(str(error).split())[:200]
             raise RunError(f"{path}: cannot be opened: {type(error).__name__}: {reason}") from error

@@ -29,17 +29,7 @@ def convert(job):
     model = run.load_model()
     with np.load(job["images"]) as arrays:
         representative = arrays["representative"] if job["quantize"] == "int8" else None
-    write = _writer(form.name)
-    write(model, run, Path(job["folder"]), job["quantize"], representative)
-
-
-def _writer(name):
-    """Return the function that writes a format; only its module's libraries are imported."""
-    from importlib import import_module
-
-    homes = {"saved_model": "saved_model", "tflite": "tflite", "onnx": "to_onnx",
-             "openvino": "to_openvino", "torch": "to_torch"}  # fmt: skip
-    return import_module(f".writers.{homes[name]}", __package__).write
+    form.write(model, run, Path(job["folder"]), job["quantize"], representative)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from ..files.checksums import checksum, checksums
 from ..runs import provenance
 from ..runs.card import export_card
 from . import subprocesses, verification
-from .artifact import MANIFEST, load_artefact
+from .artifact import MANIFEST, load_artefact, model_bytes
 from .formats import FORMATS, QUANTIZATIONS, find_format
 
 __all__ = ["FORMATS", "QUANTIZATIONS", "export", "find_format"]
@@ -142,6 +142,9 @@ def _describe(staged, form, quantize, evidence, proof):
         "proof": proof,
     }  # fmt: skip
     manifest["files"] = checksums(staged)
-    atomic.write_text(staged / "README.md", export_card(run, manifest))
+    card = export_card(
+        run, manifest, size=model_bytes(manifest), usage=form.usage, library=form.library
+    )
+    atomic.write_text(staged / "README.md", card)
     manifest["files"]["README.md"] = checksum(staged / "README.md")
     atomic.write_text(staged / MANIFEST, json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")

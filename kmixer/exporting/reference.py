@@ -2,13 +2,13 @@
 
 from functools import cached_property
 from statistics import median
+from timeit import timeit
 
 import numpy as np
 
 from ..data import load
 from ..evaluation.evaluate import predict
 from ..runs.inference import probabilities
-from ..training.benchmark_rates import seconds
 
 IMAGES = 256
 REPRESENTATIVE = 512
@@ -57,7 +57,7 @@ class Evidence:
     def predict_seconds(self):
         """Median seconds of `model.predict` for an image by itself."""
         taken = [
-            seconds(lambda image=image: self.model.predict(image[None], verbose=0))
+            timeit(lambda image=image: self.model.predict(image[None], verbose=0), number=1)
             for image in self.images[: PREDICT_CALLS + 1]
         ]
         return median(taken[1:])

@@ -1,4 +1,9 @@
-"""Exported files, each opened by the runtime of its format; needs no Keras."""
+"""Exported files, each opened by the runtime of its format; needs no Keras.
+
+Every `open_…` takes the file's path (of a SavedModel the folder's) and how many threads the runtime
+may use (default: its own choice). It returns a function of uint8 images `(n, height, width,
+channels)` → float32 probabilities `(n, classes)`, and the runtime's name and version.
+"""
 
 import os
 import sys
@@ -12,22 +17,8 @@ import numpy as np
 from .graph_check import check_graph
 
 
-def open_file(form, path, threads=None):
-    """Open an exported file with the runtime that its users use.
-
-    Args:
-        form: the name of its format.
-        path: the file, or the folder of a SavedModel.
-        threads: how many the runtime may use; default its own choice.
-
-    Returns:
-        (a function of uint8 `(n, height, width, channels)` → float32 `(n, classes)`, the runtime's
-        name and version).
-    """
-    return _RUNTIMES[form](str(path), threads)
-
-
-def _saved_model(path, threads):
+def open_saved_model(path, threads=None):
+    """Open a SavedModel with TensorFlow."""
     from ..backend import import_tensorflow
 
     tf = import_tensorflow()
@@ -44,7 +35,8 @@ def _saved_model(path, threads):
     return predict, f"tensorflow {tf.__version__}"
 
 
-def _tflite(path, threads):
+def open_tflite(path, threads=None):
+    """Open a TFLite file with LiteRT, or with TensorFlow where that is missing."""
     if find_spec("ai_edge_litert"):
         from importlib.metadata import version
 
@@ -57,7 +49,7 @@ def _tflite(path, threads):
         tf = import_tensorflow()
         Interpreter, name = tf.lite.Interpreter, f"tensorflow.lite {tf.__version__}"  # noqa: N806
     interpreter = Interpreter(path, num_threads=threads)
-    images_at, said_at = (
+    images_at, probabilities_at = (
         tensors[0]["index"]
         for tensors in (interpreter.get_input_details(), interpreter.get_output_details())
     )
@@ -71,12 +63,13 @@ def _tflite(path, threads):
             shape = images.shape
         interpreter.set_tensor(images_at, images)
         interpreter.invoke()
-        return interpreter.get_tensor(said_at)
+        return interpreter.get_tensor(probabilities_at)
 
     return predict, name
 
 
-def _onnx(path, threads):
+def open_onnx(path, threads=None):
+    """Open an ONNX file with ONNX Runtime."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -89,8 +82,8 @@ def _onnx(path, threads):
     return predict, f"onnxruntime {onnxruntime.__version__}"
 
 
-def _openvino(path, threads):
-
+def open_openvino(path, threads=None):
+    """Open an OpenVINO file."""
     openvino = import_openvino()
     # Without the hint the processor's own choice may be bfloat16, which is 1e-2 off.
     wishes = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
@@ -113,7 +106,8 @@ def _without_pickles(path):
         raise ValueError(f"it holds the object {objects[0]}, which could run code")
 
 
-def _torch(path, threads):
+def open_torch(path, threads=None):
+    """Open an exported PyTorch program, without unpickling objects."""
     import torch
 
     _without_pickles(path)
@@ -126,15 +120,6 @@ def _torch(path, threads):
             return model(torch.from_numpy(np.ascontiguousarray(images))).numpy()
 
     return predict, f"torch {torch.__version__}"
-
-
-_RUNTIMES = {
-    "saved_model": _saved_model,
-    "tflite": _tflite,
-    "onnx": _onnx,
-    "openvino": _openvino,
-    "torch": _torch,
-}
 
 
 def import_openvino():

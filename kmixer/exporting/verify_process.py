@@ -8,11 +8,11 @@ import sys
 import time
 from pathlib import Path
 from statistics import median
+from timeit import timeit
 
 import numpy as np
 
-from ..training.benchmark_rates import seconds
-from .runtimes import open_file
+from .formats import FORMATS
 
 BATCH = 64
 LATENCY_SECONDS, MOST_CALLS = 0.5, 500
@@ -28,7 +28,7 @@ def prove(job):
     Returns:
         A JSON-able dict: the runtime, and the median `seconds_per_image` of one by itself.
     """
-    predict, runtime = open_file(job["format"], job["path"], job["threads"])
+    predict, runtime = FORMATS[job["format"]].open(job["path"], job["threads"])
     with np.load(job["images"]) as arrays:
         if job["answers"]:
             names = [name for name in ("images", "test") if name in arrays]
@@ -47,7 +47,7 @@ def _latency(predict, images):
     predict(images[:1])
     while len(taken) < 10 or (len(taken) < MOST_CALLS and time.perf_counter() < until):
         image = images[len(taken) % len(images)][None]
-        taken.append(seconds(lambda image=image: predict(image)))
+        taken.append(timeit(lambda image=image: predict(image), number=1))
     return median(taken)
 
 

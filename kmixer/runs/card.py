@@ -2,50 +2,14 @@
 
 from pathlib import Path
 
-from ..exporting.artifact import model_bytes
-
 TEMPLATE = "card.md"
 
-# How to use a file, in its folder; `images` stands for any uint8 images of the model's size.
-USES = {
-    "run": """import kmixer
+# How to use a run, in its folder; `images` stands for any uint8 images of the model's size.
+USAGE = """import kmixer
 
 run = kmixer.load_run(".")
 probabilities = run.predict(images)
-print(run.class_names[probabilities[0].argmax()])""",
-    "saved_model": """import tensorflow as tf
-
-labels = open("labels.txt", encoding="utf-8").read().splitlines()
-model = tf.saved_model.load(".").signatures["serving_default"]
-probabilities = model(images=tf.constant(images))["probabilities"].numpy()
-print(labels[probabilities[0].argmax()])""",
-    "tflite": """from ai_edge_litert.interpreter import Interpreter  # or tensorflow.lite's
-
-labels = open("labels.txt", encoding="utf-8").read().splitlines()
-model = Interpreter("model.tflite").get_signature_runner()
-probabilities = model(images=images)["probabilities"]
-print(labels[probabilities[0].argmax()])""",
-    "onnx": """import onnxruntime
-
-labels = open("labels.txt", encoding="utf-8").read().splitlines()
-model = onnxruntime.InferenceSession("model.onnx")
-probabilities = model.run(["probabilities"], {"images": images})[0]
-print(labels[probabilities[0].argmax()])""",
-    "openvino": """import openvino
-
-labels = open("labels.txt", encoding="utf-8").read().splitlines()
-model = openvino.Core().compile_model("model.xml", "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-probabilities = model([images])["probabilities"]
-print(labels[probabilities[0].argmax()])""",
-    "torch": """import torch
-
-labels = open("labels.txt", encoding="utf-8").read().splitlines()
-model = torch.export.load("model.pt2").module()
-probabilities = model(torch.from_numpy(images)).detach().numpy()
-print(labels[probabilities[0].argmax()])""",
-}
-LIBRARIES = {"run": "keras", "saved_model": "tf-keras", "tflite": "tflite", "onnx": "onnx",
-             "openvino": "openvino", "torch": "pytorch"}  # fmt: skip
+print(run.class_names[probabilities[0].argmax()])"""
 
 
 def run_card(run, metrics=None):
@@ -53,23 +17,26 @@ def run_card(run, metrics=None):
 
     Args:
         run: a `Run`.
-        metrics: its figures, of which an imported one has none.
+        metrics: its metrics, of which an imported one has none.
     """
-    return _render(run, "run", metrics)
+    return _render(run, metrics, usage=USAGE, library="keras")
 
 
-def export_card(run, manifest):
+def export_card(run, manifest, *, size, usage, library):
     """Return the card of an export, as Markdown.
 
     Args:
         run: the `Run` that it comes from.
-        manifest: what its manifest will hold; its size and proof are told.
+        manifest: the content of its manifest.json.
+        size: bytes of the model's files.
+        usage: Python lines that use the file.
+        library: its `library_name` on the Hugging Face Hub.
     """
     metrics = run.metrics if run.finished else None
-    return _render(run, manifest["format"], metrics, manifest)
+    return _render(run, metrics, usage=usage, library=library, manifest=manifest, size=size)
 
 
-def _render(run, kind, metrics, manifest=None):
+def _render(run, metrics, *, usage, library, manifest=None, size=None):
     from jinja2 import Environment, StrictUndefined
 
     source = Path(__file__).with_name(TEMPLATE).read_text(encoding="utf-8")
@@ -89,10 +56,10 @@ def _render(run, kind, metrics, manifest=None):
         size=f"{shape[0]}×{shape[1]}",
         colour="grey" if shape[2] == 1 else "colour",
         manifest=manifest,
-        use=USES[kind],
-        library=LIBRARIES[kind],
+        usage=usage,
+        library=library,
         quoted=_quoted,
-        size_of=model_bytes,
+        bytes=size,
     )
 
 

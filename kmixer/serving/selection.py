@@ -9,16 +9,11 @@ from ..exporting.formats import FORMATS, QUANTIZATIONS, missing_modules
 from ..files.keras_archive import check_run
 from ..runs.run import load_run
 
-# Which export of a run is served, if it has several: formats that are fast for single images first,
-# and of one format the one that gives the model's own answers.
-PREFERRED = ("tflite", "onnx", "openvino", "saved_model", "torch")
-
-
 MODULES = ("fastapi", "uvicorn", "prometheus_client")
 
 
 def find_artefact(folder, export):
-    """Return the `Artefact` to serve: an export folder's, or one of a run's by `PREFERRED`.
+    """Return the `Artefact` to serve: an export folder's, or the preferred one of a run's.
 
     Args:
         folder: of an export or of a run.
@@ -74,8 +69,10 @@ def _exports(folder):
 
 
 def _preference(artefact):
+    """Return what artefacts are sorted by: of one format, the model's own answers come first."""
     manifest = artefact.manifest
-    return PREFERRED.index(manifest["format"]), QUANTIZATIONS.index(manifest["quantize"])
+    rank = FORMATS[manifest["format"]].serving_rank
+    return rank, QUANTIZATIONS.index(manifest["quantize"])
 
 
 def _check_exportable(folder):

@@ -2,6 +2,7 @@
 
 import tempfile
 import time
+import timeit
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
@@ -16,7 +17,7 @@ from ..data.batches import repeated, training_batches
 from ..errors import SettingsError, nearest
 from ..models import count_flops
 from ..runs import provenance
-from .benchmark_rates import RAND_AUGMENT_MAGNITUDE, fit_rate, seconds, stream_rate
+from .benchmark_rates import RAND_AUGMENT_MAGNITUDE, fit_rate, stream_rate
 from .inputs import streams, with_images
 from .optimizer import compile_model
 from .train import check_model, resolve, steps_per_epoch, train
@@ -158,7 +159,7 @@ def _backend_matmul(bench):
 
 def _matmul_rate(multiply):
     multiply()
-    taken = [seconds(multiply) for _ in range(15)]
+    taken = timeit.repeat(multiply, number=1, repeat=15)
     return 2 * MATMUL_SIDE**3 / median(taken) / 1e9
 
 
@@ -208,7 +209,7 @@ def _train(bench):
 def _reading(bench):
     """Images/s of reading the data set: decoded and resized, which happens once, into memory."""
     data, read = bench.settings.data, []
-    taken = seconds(lambda: read.append(load(data.name, data.dir, data.image_size)))
+    taken = timeit.timeit(lambda: read.append(load(data.name, data.dir, data.image_size)), number=1)
     return sum(map(len, read[0].splits.values())) / taken
 
 
