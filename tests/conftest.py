@@ -8,9 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import halves
 import pytest
 
+import kmixer
+import tiny_dataset
 from kmixer import backend
 
 # A job that a script starts in the background ignores Ctrl-C, and so would all that the tests start.
@@ -34,7 +35,7 @@ def _nothing_compiled_is_kept():
 @pytest.fixture(scope="session")
 def image_folder(tmp_path_factory):
     """The images of `halves`: 60 + 20 a class."""
-    return halves.draw(tmp_path_factory.mktemp("images") / "halves")
+    return tiny_dataset.draw(tmp_path_factory.mktemp("images") / "halves")
 
 
 @pytest.fixture
@@ -53,7 +54,6 @@ def tiny(image_folder):
 def trained_run(image_folder, tmp_path_factory):
     """A finished run that tells `above` from `below`: two Mixer blocks, trained in seconds."""
     from kmixer.config import loading
-    from kmixer.training.train import train
 
     settings = loading.build(
         {"data": {"name": str(image_folder), "batch_size": 16, "validation_size": 20},
@@ -61,7 +61,7 @@ def trained_run(image_folder, tmp_path_factory):
                    "channels_mlp_dim": 8},
          "optimizer": {"learning_rate": 0.02}, "training": {"epochs": 6, "jit": False}}
     )  # fmt: skip
-    run = train(settings, root=tmp_path_factory.mktemp("trained"))
+    run = kmixer.train(settings, root=tmp_path_factory.mktemp("trained"))
     assert run.metrics["best"]["test"]["accuracy"] == 1.0  # or the tests that ask it mean nothing
     return run
 

@@ -31,7 +31,7 @@ INTEGERS = """
 ## Integers
 
 `--quantize int8` of TensorFlow Lite computes in 8-bit integers throughout: uint8 pixels go in as they are, and the
-only float tensor is that of the probabilities (`tests/test_exporting.py` looks at every tensor). GELU is a table,
+only float tensor is that of the probabilities (`tests/exporting/test_exporting.py` looks at every tensor). GELU is a table,
 and a layer norm is a division by a vector's length, which TensorFlow Lite computes in 32 bits
 ([ADR 15](adr/0015-export.md)). It is calibrated on 512 training images. On a processor with vector units, 8-bit
 weights with float arithmetic (`dynamic`) are faster still; integers throughout are for devices without them.
@@ -58,7 +58,7 @@ def _order(manifest):
 def _support():
     cells = support()
     lines = [
-        "Trained under any backend; a test tries every cell (`pytest -m slow tests/test_export_support.py`) and"
+        "Trained under any backend; a test tries every cell (`pytest -m slow tests/exporting/test_export_support.py`) and"
         " `kmixer export --list` prints what it found, with what this machine lacks.", "",
         f"| format | quantization | {' | '.join(f'trained under {name}' for name in BACKENDS)} | needs |",
         "| --- " * (3 + len(BACKENDS)) + "|",

@@ -55,7 +55,7 @@ def serve_page(path):
         "",
         f"Of {checked['requests']:,} checked requests from 16 clients: {counts}. The server held"
         f" {checked['megabytes_after_a_tenth']:.1f} MB after a tenth of them and"
-        f" {checked['megabytes_at_the_end']:.1f} MB at the end (`pytest -m torture tests/test_serving_load.py` holds"
+        f" {checked['megabytes_at_the_end']:.1f} MB at the end (`pytest -m torture tests/serving/test_serving_load.py` holds"
         " it to that).",
     ]
     return "\n".join(lines) + "\n"

@@ -14,13 +14,13 @@ import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent))
+sys.path.insert(0, str(HERE.parent / "support"))
 
-import halves  # noqa: E402
 import keras  # noqa: E402
 import numpy as np  # noqa: E402
 
 import kmixer  # noqa: E402
+import tiny_dataset  # noqa: E402
 from kmixer.config import loading  # noqa: E402
 from kmixer.data.sources import image_folder  # noqa: E402
 from kmixer.errors import InterruptedRunError  # noqa: E402
@@ -78,5 +78,5 @@ def main():
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
-        halves.draw(Path("halves"))
+        tiny_dataset.draw(Path("halves"))
         main()

@@ -1,0 +1,67 @@
+"""CIFAR-10 from archives in the official layouts, written here."""
+
+import pytest
+
+from cifar10_archives import NAMES, content, write
+from kmixer.data import load
+from kmixer.data.sources import cifar10
+from kmixer.errors import DataError, SettingsError
+
+FORMATS = ["binary", "python"]
+
+
+@pytest.mark.filterwarnings("error::DeprecationWarning", "error::UserWarning")  # NumPy's
+@pytest.mark.parametrize("layout", FORMATS)
+def test_an_imported_archive_loads_under_its_name(layout, tmp_path, monkeypatch):
+    members = {name: content(number, layout) for number, name in enumerate(NAMES)}
+    archive = write(tmp_path / "any.tar.gz", layout, members, monkeypatch)
+    seen = []
+    cifar10.import_archive(archive, tmp_path, lambda *done: seen.append(done))
+    assert seen[-1] == (6, 6)
+    dataset = load("cifar10", tmp_path)
+    assert dataset.train.images.shape == (50_000, 32, 32, 3) and len(dataset.test) == 10_000
+    # image 1 of the second batch: 10 + 80 · channel + column + 1
+    assert dataset.train.images[10_001, 0, :2].tolist() == [[11, 91, 171], [12, 92, 172]]
+    assert dataset.train.labels[[10_001, 49_999]].tolist() == [2, 3]
+    assert dataset.test.labels[0] == 5 and dataset.class_names[5] == "dog"
+    with pytest.raises(SettingsError, match=r"expected 32.*the setting data.resize_size=64"):
+        load("cifar10", tmp_path, image_size=64)
+
+
+def test_another_file_is_refused_by_its_checksum(tmp_path):
+    (tmp_path / "a.tar.gz").write_bytes(b"no archive")
+    with pytest.raises(DataError, match=r"received SHA-256 \w{12}…, expected that of cifar-10"):
+        cifar10.import_archive(tmp_path / "a.tar.gz", tmp_path)
+    with pytest.raises(DataError, match="cannot be read: No such file"):
+        cifar10.import_archive(tmp_path / "absent", tmp_path)
+    assert not cifar10.kept(tmp_path).exists()
+
+
+def test_a_pickle_of_anything_but_arrays_is_refused(tmp_path, monkeypatch):
+    evil = b"cos\nsystem\n(S'true'\ntR."
+    archive = write(tmp_path / "a.tar.gz", "python", dict.fromkeys(NAMES, evil), monkeypatch)
+    with pytest.raises(DataError, match=r"holds os\.system, expected arrays only"):
+        cifar10.import_archive(archive, tmp_path)
+
+
+def test_missing_and_short_batches_are_told(tmp_path, monkeypatch):
+    archive = write(tmp_path / "a.tar.gz", "binary", {NAMES[0]: b"123"}, monkeypatch)
+    with pytest.raises(DataError, match=r"data_batch_1\.bin has 3 bytes"):
+        cifar10.import_archive(archive, tmp_path)
+    archive = write(tmp_path / "b.tar.gz", "binary", {}, monkeypatch)
+    with pytest.raises(DataError, match=r"no data_batch_1\.bin in it"):
+        cifar10.import_archive(archive, tmp_path)
+
+
+def test_a_damaged_file_says_what_to_do(tmp_path):
+    cifar10.kept(tmp_path).write_bytes(b"PK")
+    with pytest.raises(DataError, match=r"damaged.*import the archive again"):
+        load("cifar10", tmp_path)
+
+
+def test_the_command(kmixer_cli, tmp_path):
+    (tmp_path / "a.tar.gz").write_bytes(b"no archive")
+    done = kmixer_cli("data", "import", "cifar10", "a.tar.gz", cwd=tmp_path)
+    assert done.returncode == 1 and "expected that of cifar-10-python.tar.gz" in done.stderr
+    done = kmixer_cli("data", "import", "mnist", "a.tar.gz", cwd=tmp_path)
+    assert done.returncode == 2 and "received 'mnist', expected 'cifar10'" in done.stderr

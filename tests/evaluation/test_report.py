@@ -1,0 +1,155 @@
+"""The HTML report, opened in a browser as its reader does."""
+
+import base64
+import re
+import shutil
+
+import numpy as np
+import pytest
+
+import kmixer
+from kmixer.config import loading
+from kmixer.errors import RunError
+from kmixer.evaluation import comparison, figures, report
+
+PARTS = ("Curves", "Per class, on the test set", "Confusion matrix", "Worst mistakes",
+         "Token mixing")  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def runs(image_folder, tmp_path_factory):
+    root = tmp_path_factory.mktemp("runs")
+    models = {
+        "a": {"patch_size": 4, "blocks": 2, "hidden_dim": 4, "tokens_mlp_dim": 6,
+              "channels_mlp_dim": 4},
+        "<b>": {"name": "shift_mlp",
+                "stages": [{"patch_size": 2, "dim": 9, "mlp_dim": 9, "blocks": 1}]},
+    }  # fmt: skip
+    for name, model in models.items():
+        settings = loading.build(
+            {"data": {"name": str(image_folder), "batch_size": 16, "validation_size": 20,
+                      "resize_size": 12, "crop_size": 12},  # nine patches, not four
+             "model": model, "training": {"epochs": 2, "jit": False}}
+        )  # fmt: skip
+        kmixer.train(settings, root=root, name=name)
+    return comparison.find_runs([root / "a", root / "<b>"])
+
+
+@pytest.fixture(scope="module")
+def pages(runs, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("reports")
+    report.write_report(runs[:1], folder / "one.html")
+    report.write_report(runs, folder / "two.html")
+    return folder
+
+
+def test_the_page_holds_every_part_and_refers_to_nothing_outside(pages):
+    page = (pages / "one.html").read_text()
+    for part in PARTS:
+        assert f"<h3>{part}</h3>" in page
+    assert "hidden_dim: 4" in page and 'class="problem"' not in page
+    addresses = re.findall(r'(?:src|href)="([^"]*)"', page)
+    assert addresses and all(each.startswith(("data:", "#")) for each in addresses)
+    assert "<script" not in page
+
+
+def test_figures_in_the_page_are_the_runs_own(pages, runs):
+    page, metrics = (pages / "one.html").read_text(), runs[0].metrics
+    assert f"<b>{100 * metrics['best']['test']['accuracy']:.2f} %</b>" in page
+    assert f"<b>{metrics['parameters']:,}</b>" in page
+
+
+def test_names_are_escaped_and_a_model_without_token_mixing_has_no_such_part(pages):
+    page = (pages / "two.html").read_text()
+    assert "&lt;b&gt;" in page and "<b></a>" not in page
+    assert page.count("<h3>Token mixing</h3>") == 1
+    assert "2 runs compared" in page and page.count("<section") == 2
+
+
+def test_token_mixing_tiles_are_the_units_strongest_first():
+    """Four patches, two units: the second is larger, so it is the left tile, scaled to 1."""
+    kernel = np.array([[1.0, 0.0], [0.0, 0.0], [0.0, 0.0], [0.5, -4.0]])
+    board = figures.token_mixing(kernel, (2, 2), "t").axes[0].images[0].get_array().filled(9)
+    assert board.tolist() == [[0, 0, 9, 1, 0], [0, -1, 9, 0, 0.5]]
+
+
+def test_svg_is_a_picture():
+    rows = [{"epoch": 1, "loss": 1, "val_loss": 1, "accuracy": 0, "val_accuracy": 0,
+             "learning_rate": 1}]  # fmt: skip
+    for figure in figures.curve_panels(rows).values():
+        head, data = figures.as_svg(figure).split(",")
+        assert head == "data:image/svg+xml;base64" and b"<svg" in base64.b64decode(data)
+
+
+def test_report_command(kmixer_cli, runs, tmp_path):
+    done = kmixer_cli("report", runs[0].folder, "--out", tmp_path / "r.html")
+    assert done.returncode == 0 and done.stderr == ""
+    assert "<h3>Curves</h3>" in (tmp_path / "r.html").read_text()
+    refused = kmixer_cli("report", tmp_path, "--out", tmp_path / "no.html")
+    assert refused.returncode == 1 and "holds no finished run" in refused.stderr
+
+
+def test_what_cannot_be_measured_is_said_and_the_rest_is_there(runs, tmp_path):
+    copy = shutil.copytree(runs[0].folder, tmp_path / "copy")
+    (copy / "model.keras").unlink()
+    report.write_report(comparison.find_runs([copy]), tmp_path / "r.html")
+    page = (tmp_path / "r.html").read_text()
+    assert "model.keras: missing" in page and "<h3>Curves</h3>" in page
+    assert "<h3>Confusion matrix</h3>" not in page
+
+
+def test_a_report_on_other_images_says_so(runs, tmp_path):
+    copy = shutil.copytree(runs[0].folder, tmp_path / "copy")
+    config = copy / "config.yaml"
+    config.write_text(re.sub(r"data_sha256: .*", "data_sha256: other", config.read_text()))
+    report.write_report(comparison.find_runs([copy]), tmp_path / "r.html")
+    assert "measured on other images than the run had" in (tmp_path / "r.html").read_text()
+
+
+def test_colour_images_that_are_not_square_and_many_classes(tmp_path):
+    from PIL import Image
+
+    generator = np.random.default_rng(0)
+    for split, count in (("train", 6), ("test", 2)):
+        for label in range(12):
+            folder = tmp_path / "images" / split / f"class {label:02}"
+            folder.mkdir(parents=True)
+            for index in range(count):
+                pixels = generator.integers(0, 256, (8, 12, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(folder / f"{index}.png")
+    settings = loading.build(
+        {"data": {"name": str(tmp_path / "images"), "batch_size": 12, "validation_size": 12},
+         "model": {"patch_size": 4, "blocks": 1, "hidden_dim": 4, "tokens_mlp_dim": 70,
+                   "channels_mlp_dim": 4},
+         "training": {"epochs": 1, "jit": False}}
+    )  # fmt: skip
+    run = kmixer.train(settings, root=tmp_path, name="run")
+    report.write_report([run], tmp_path / "r.html")
+    page = (tmp_path / "r.html").read_text()
+    assert "Block 1: 64 of 70 units" in page and "class 11" in page and "Most frequent: " in page
+
+
+def test_the_most_frequent_confusions_by_hand():
+    matrix = np.array([[5, 2, 0], [0, 9, 3], [0, 0, 1]])
+    assert report._confused(matrix, ("a", "b", "c")) == [("b", "c", 3), ("a", "b", 2)]
+
+
+def test_nothing_is_measured_for_a_file_that_cannot_be_written(runs, tmp_path):
+    with pytest.raises(RunError, match="cannot be written"):
+        report.write_report(runs, tmp_path / "absent" / "r.html", progress=pytest.fail)
+
+
+@pytest.mark.parametrize("name", ["one.html", "two.html"])
+def test_a_phone_shows_it_whole(browser, pages, name):
+    browser.get((pages / name).as_uri())
+    script = browser.execute_script
+    headings = script("return [...document.querySelectorAll('h3')].map(e => e.textContent)")
+    assert set(headings) == set(PARTS)
+    pictures = script("return [...document.images].map(e => e.complete && e.naturalWidth > 0)")
+    assert len(pictures) > 8 and all(pictures)
+    assert script("return document.querySelector('.settings').textContent").startswith("data:")
+    assert script("return performance.getEntriesByType('resource')"
+                  ".filter(e => !e.name.startsWith('data:')).length") == 0  # fmt: skip
+    assert script("return document.documentElement.scrollWidth") <= 390
+    assert script("return parseFloat(getComputedStyle(document.body).fontSize)") >= 16
+    assert not browser.get_log("browser")

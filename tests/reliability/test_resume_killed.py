@@ -1,0 +1,70 @@
+"""Interruptions at random points of a training: what is gone on with ends as if nothing had been."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+HARNESS = Path(__file__).parent.parent / "support" / "kill_and_resume.py"
+HARD = {
+    "augment": {"translation": 0.2, "horizontal_flip": 0.5, "mixup": {}},
+    "optimizer": {"learning_rate": 0.01, "ema": 0.9},
+    "schedule": {"name": "exponential"},
+    "plateau": {"patience": 1},
+}
+BACKENDS = ["tensorflow", "jax", "torch"]
+HERE = os.environ.get("KERAS_BACKEND", "tensorflow")
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and kill -9")
+
+
+def interrupt(tiny, folder, backend, interruption, times):
+    """Return what the harness saw in a process of that backend."""
+    if importlib.util.find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed")
+    training = tiny["training"] | {
+        "epochs": 8, "checkpoint_every": 2, "early_stopping": {"patience": 9}, "backend": backend,
+    }  # fmt: skip
+    model = tiny["model"] | {"dropout": 0.2, "stochastic_depth": 0.1}
+    config = folder / "settings.yaml"
+    config.write_text(yaml.safe_dump(tiny | HARD | {"training": training, "model": model}))
+    job = {
+        "data": tiny["data"]["name"], "config": str(config), "root": str(folder), "seed": 0,
+        "times": times, "interruption": interruption,
+    }  # fmt: skip
+    (folder / "job.json").write_text(json.dumps(job))
+    done = subprocess.run(
+        [sys.executable, str(HARNESS), str(folder / "job.json")], capture_output=True, text=True,
+        env=os.environ | {"KERAS_BACKEND": backend}, timeout=3600, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.backends
+def test_two_kills_leave_no_trace(tiny, tmp_path):
+    assert interrupt(tiny, tmp_path, HERE, "SIGKILL", 2)["problems"] == []
+
+
+@pytest.mark.torture
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_fifty_kills_leave_no_trace(tiny, tmp_path, backend, saw):
+    seen = interrupt(tiny, tmp_path, backend, "SIGKILL", 50)
+    assert seen["problems"] == []
+    assert seen["times"] == 50 and seen["writing"] >= 10
+    saw(f"resume {backend}", f"50 of 50 identical, {seen['writing']} killed in a checkpoint")
+
+
+@pytest.mark.torture
+@pytest.mark.parametrize("interruption", ["SIGTERM", "SIGINT", "twice", "SIGUSR1"])
+def test_twenty_signals_are_heeded(tiny, tmp_path, interruption, saw):
+    seen = interrupt(tiny, tmp_path, HERE, interruption, 20)
+    assert seen["problems"] == []
+    assert seen["times"] == 20 and seen["slowest"] < 10
+    ended = f", ended within {seen['slowest']:.1f} s" if interruption != "SIGUSR1" else ""
+    saw(f"signals {interruption}", f"20 of 20{ended}")

@@ -1,0 +1,161 @@
+"""Published weights in our model, against the forward passes of mixer_reference.py."""
+
+from hashlib import sha256
+
+import numpy as np
+import pytest
+import yaml
+
+import kmixer
+from kmixer.errors import DataError, RunError, SettingsError
+from kmixer.evaluation import comparison
+from kmixer.evaluation.evaluate import evaluate, load_data
+from kmixer.models import mixer_size
+from kmixer.runs.import_weights import import_weights
+from kmixer.runs.run import load_run
+from mixer_reference import (
+    as_timm,
+    gelu,
+    imported,
+    official,
+    official_logits,
+    pictures,
+    timm_logits,
+    write,
+)
+
+pytestmark = [pytest.mark.backends, pytest.mark.usefixtures("tiny_size")]
+
+LAYOUTS = {"official": ("w.npz", dict, official_logits),
+           "timm": ("w.safetensors", as_timm, timm_logits)}  # fmt: skip
+FAST = [("tiny", "official"), ("tiny", "timm"), ("S/32", "official")]
+SLOW = [
+    ("S/32", "timm"),
+    *((size, layout) for size in ("S/16", "B/32", "B/16") for layout in LAYOUTS),
+]
+
+
+@pytest.mark.parametrize(
+    ("size", "layout"), [*FAST, *(pytest.param(*each, marks=pytest.mark.slow) for each in SLOW)]
+)
+def test_logits_are_the_originals(tmp_path, size, layout):
+    name, arrange, logits = LAYOUTS[layout]
+    side = 12 if size == "tiny" else 224
+    tokens = (side // mixer_size(size)["patch_size"]) ** 2
+    arrays = arrange(official(size, tokens, classes=1000))
+    images = pictures(side)
+    run = import_weights(write(tmp_path / name, arrays), size, root=tmp_path)
+    expected = logits(arrays, images)
+    found = run.load_model().predict(images, verbose=0)
+    print(f"{size} {layout}: {np.abs(found - expected).max():.1e} of {np.abs(expected).max():.1f}")
+    assert found.dtype == np.float32 and np.abs(expected).max() > 5
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)
+
+
+def test_the_tolerance_tells_epsilon_and_activation_apart():
+    arrays, images = official("tiny"), pictures(12)
+    logits = official_logits(arrays, images)
+    assert np.abs(official_logits(arrays, images, epsilon=1e-3) - logits).max() > 3e-4
+    assert np.abs(official_logits(arrays, images, activation=gelu) - logits).max() > 3e-4
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [("w.npz", "float16"), ("w.npz", "bfloat16"), ("w.npz", "float64"),
+     ("w.safetensors", "float16"), ("w.safetensors", "bfloat16")],
+)  # fmt: skip
+def test_other_floats_are_read_as_what_they_are(tmp_path, name, dtype):
+    import ml_dtypes
+
+    dtype = ml_dtypes.bfloat16 if dtype == "bfloat16" else dtype
+    arrays = {key: array.astype(dtype) for key, array in official("tiny").items()}
+    run = imported(tmp_path, arrays, name)  # the original's names in either kind of file
+    assert run.settings.model.activation == "gelu_tanh"
+    rounded = {key: array.astype(np.float32) for key, array in arrays.items()}
+    expected = official_logits(rounded, pictures(12))
+    found = run.load_model().predict(pictures(12), verbose=0)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)
+
+
+def test_other_pixels(tmp_path):
+    """Weights trained on 0..1 instead of -1..1, as timm's miil are."""
+    run = imported(tmp_path, mean=0.0, std=1.0)
+    arrays, images = official("tiny"), pictures(12)
+    kernel, bias = arrays["stem/kernel"], arrays["stem/bias"]
+    moved = {"stem/kernel": kernel / 2, "stem/bias": bias + kernel.sum((0, 1, 2)) / 2}
+    found = run.load_model().predict(images, verbose=0)
+    np.testing.assert_allclose(found, official_logits(arrays | moved, images), rtol=0, atol=1e-4)
+
+
+def test_the_run_says_where_it_comes_from(tmp_path):
+    run = load_run(imported(tmp_path).folder)
+    assert run.folder.name == "mixer-tiny-1" and run.imported and not run.finished
+    assert sorted(p.name for p in run.folder.iterdir()) == [
+        "README.md",
+        "config.yaml",
+        "labels.txt",
+        "model.keras",
+    ]
+    text = (run.folder / "config.yaml").read_text()
+    assert str(tmp_path) not in text and yaml.safe_load(text)["data"]["name"] is None
+    assert run.info["imported"] == {
+        "file": "w.npz", "sha256": sha256((tmp_path / "w.npz").read_bytes()).hexdigest(),
+        "layout": "official", "size": "tiny", "parameters": 5_607,
+    }  # fmt: skip
+    assert run.settings.data.mean == run.settings.data.std == [0.5] * 3
+    assert run.settings.data.image_size == 12 and run.info["input_shape"] == [12, 12, 3]
+    assert run.class_names == tuple(f"class {index}" for index in range(5))
+
+
+def test_what_has_no_training_is_neither_resumed_nor_compared(tmp_path):
+    run = imported(tmp_path)
+    with pytest.raises(RunError, match="weights were imported; there is no training to resume"):
+        kmixer.resume(run)
+    with pytest.raises(RunError, match="weights were imported; it has no training to show"):
+        comparison.find_runs([str(run.folder)])
+    skipped = []
+    with pytest.raises(RunError, match="holds no finished run"):
+        comparison.find_runs([str(run.folder.parent)], skipped.append)
+    assert "weights were imported" in skipped[0]
+    with pytest.raises(SettingsError, match=r"data\.name: received null"):
+        kmixer.train(run.settings, root=tmp_path)
+
+
+def test_it_is_evaluated_on_the_data_that_are_named(tmp_path):
+    from PIL import Image
+
+    for index in range(12):
+        folder = tmp_path / "images" / ("train", "test")[index % 2] / ("cat", "dog")[index // 6]
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pictures(20, 12)[index]).save(folder / f"{index}.png")
+    (tmp_path / "labels.txt").write_text("cat\ndog\n")
+    run = imported(tmp_path, official("tiny", classes=2), labels=tmp_path / "labels.txt")
+    with pytest.raises(DataError, match=r"without a data set; .* kmixer evaluate .*tiny-1 DATASET"):
+        load_data(run)
+    dataset = load_data(run, str(tmp_path / "images"))
+    metrics, _ = evaluate(run, dataset)
+    logits = official_logits(official("tiny", classes=2), dataset.test.images)
+    assert metrics["accuracy"] == (logits.argmax(1) == dataset.test.labels).mean()
+
+
+def test_the_command(kmixer_cli, tmp_path):
+    path = write(tmp_path / "Mixer-S_32.npz", official("s32", tokens=49, classes=7))
+    labels = tmp_path / "seven names.txt"
+    labels.write_text("\n".join("abcdefg"))
+    options = ("--mean", "0", "--labels", labels)
+    done = kmixer_cli("import-weights", path, "--size", "S/32", *options, cwd=tmp_path)
+    assert done.returncode == 0 and done.stderr == "", done.stderr
+    assert "18,595,215 parameters, 224×224×3, 7 classes, gelu_tanh" in done.stdout
+    assert "kmixer evaluate saved_models/mixer-s32-1 DATASET" in done.stdout
+    config = (tmp_path / "saved_models" / "mixer-s32-1" / "config.yaml").read_text()
+    assert config.startswith(
+        "# kmixer import-weights Mixer-S_32.npz --size S/32 --labels 'seven names.txt' --mean 0\n"
+    )
+    assert str(tmp_path) not in config
+    for words in (
+        ("import-weights", path, "--size", "s16"),
+        ("evaluate", "saved_models/mixer-s32-1"),
+    ):
+        done = kmixer_cli(*words, cwd=tmp_path)
+        assert done.returncode == 1 and done.stdout == ""
+        assert done.stderr.startswith("kmixer: ") and done.stderr.count("\n") == 1
