@@ -1,11 +1,14 @@
 """Small data sets, small settings, and the command line as a user meets it."""
 
+import io
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,7 @@ import pytest
 import kmixer
 import tiny_dataset
 from kmixer import backend
+from tiny_settings import tiny_settings
 
 # A job that a script starts in the background ignores Ctrl-C, and so would all that the tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -41,26 +45,15 @@ def image_folder(tmp_path_factory):
 @pytest.fixture
 def tiny(image_folder):
     """The keys of a training that takes seconds."""
-    return {
-        "data": {"name": str(image_folder), "batch_size": 16, "validation_size": 20},
-        "model": {"patch_size": 4, "blocks": 2, "hidden_dim": 8, "tokens_mlp_dim": 4,
-                  "channels_mlp_dim": 8},
-        "optimizer": {"learning_rate": 0.01},
-        "training": {"epochs": 2, "jit": False},
-    }  # fmt: skip
+    return tiny_settings(image_folder)
 
 
 @pytest.fixture(scope="session")
 def trained_run(image_folder, tmp_path_factory):
     """A finished run that tells `above` from `below`: two Mixer blocks, trained in seconds."""
-    from kmixer.config import loading
-
-    settings = loading.build(
-        {"data": {"name": str(image_folder), "batch_size": 16, "validation_size": 20},
-         "model": {"patch_size": 4, "blocks": 2, "hidden_dim": 8, "tokens_mlp_dim": 4,
-                   "channels_mlp_dim": 8},
-         "optimizer": {"learning_rate": 0.02}, "training": {"epochs": 6, "jit": False}}
-    )  # fmt: skip
+    settings = kmixer.build_settings(
+        tiny_settings(image_folder, optimizer={"learning_rate": 0.02}, training={"epochs": 6})
+    )
     run = kmixer.train(settings, root=tmp_path_factory.mktemp("trained"))
     assert run.metrics["best"]["test"]["accuracy"] == 1.0  # or the tests that ask it mean nothing
     return run
@@ -139,5 +132,38 @@ def kmixer_cli():
             capture_output=True, text=True, cwd=cwd, env=os.environ | (env or {}),
             timeout=timeout, check=False, preexec_fn=limit if limits else None,
         )  # fmt: skip
+
+    return run
+
+
+@dataclass
+class Finished:
+    """What a command left: the exit code and what it printed."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def run_command(monkeypatch):
+    """A function that runs `kmixer` inside this process, whose Keras is started already.
+
+    It is for what a command does and prints. What depends on a process of its own (the choice of a
+    backend, signals, limits, start-up time) is tested with `kmixer_cli`.
+    """
+    from kmixer_cli.main import main
+
+    def run(*arguments, cwd=None, env=None):
+        words = [str(argument) for argument in arguments]
+        out, err = io.StringIO(), io.StringIO()
+        with monkeypatch.context() as patch:
+            patch.chdir(cwd or os.getcwd())
+            patch.setattr(sys, "argv", ["kmixer", *words])
+            for name, value in (env or {}).items():
+                patch.setenv(name, value)
+            with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as ended:
+                main(words)
+        return Finished(ended.value.code or 0, out.getvalue(), err.getvalue())
 
     return run
