@@ -1,4 +1,4 @@
-"""Write the generated pages: docs/settings.md from the settings, the others from docs/runs/.
+"""Write the generated pages: from the commands, the settings, the decisions, and docs/runs/.
 
     python docs/generate
 
@@ -7,6 +7,8 @@ The tests compare the pages with what this writes.
 
 from pathlib import Path
 
+from adr_index import adr_index
+from cli_page import cli_page
 from export_page import export_page
 from reliability_page import reliability_page
 from results_page import results_page
@@ -20,7 +22,9 @@ from kmixer.runs.run import load_run
 DOCS = Path(__file__).parent.parent
 RUNS = DOCS / "runs"
 PAGES = {
+    "cli.md": cli_page,
     "settings.md": settings_page,
+    "adr/README.md": lambda: adr_index(DOCS / "adr"),
     "results.md": lambda: results_page(RUNS),
     "export.md": lambda: export_page(RUNS / "exports"),
     "reliability.md": lambda: reliability_page(RUNS / "reliability.json"),
