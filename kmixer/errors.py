@@ -1,6 +1,7 @@
 """The errors kmixer raises: one line saying what was received, what was expected, what to do."""
 
 import signal
+from collections.abc import Iterable
 from difflib import get_close_matches
 
 _OUT_OF_MEMORY = ("RESOURCE_EXHAUSTED", "OOM when", "out of memory", "not enough memory")
@@ -39,40 +40,55 @@ class InterruptedRunError(BaseException):
     must not take it for damage.
     """
 
-    def __init__(self, message, signal_number):
+    def __init__(self, message: str, signal_number: int) -> None:
         super().__init__(message)
         self.exit_code = 128 + signal_number
 
 
-def describe(error):
-    """Return an exception as one line: kmixer's own in their words, others with their kind."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+def describe(error: BaseException) -> str:
+    """Return an exception as one line: kmixer's own in their words, others with their type."""
     if isinstance(error, KmixerError | InterruptedRunError):
-        return " ".join(lines)
-    said = lines[0][:300] if lines else "no reason given"
-    # Each backend has a type of its own for it, and torch none.
+        return " ".join(line.strip() for line in str(error).splitlines() if line.strip())
+    message = _first_line(str(error)) or "no reason given"
+    # Each backend has its own type for it, and torch has none.
     if isinstance(error, MemoryError) or any(words in str(error) for words in _OUT_OF_MEMORY):
-        return f"out of memory; a smaller model or data.batch_size needs less: {said}"
-    return f"{type(error).__name__}: {said}"
+        return f"out of memory; a smaller model or data.batch_size needs less: {message}"
+    return f"{type(error).__name__}: {message}"
 
 
-def nearest(name, valid):
-    """Return ` (nearest: 'a', 'b')` for the valid names that look like `name`, or all if few."""
-    valid = [str(choice) for choice in valid]
-    close = get_close_matches(str(name), valid, n=3, cutoff=0.5)
+def one_line(error: object, longest: int = 200) -> str:
+    """Return a message of another library on one line, cut to `longest` characters."""
+    return " ".join(str(error).split())[:longest]
+
+
+def file_problem(error: OSError | UnicodeError) -> str:
+    """Return why a file could not be read or written, such as `No space left on device`."""
+    if isinstance(error, UnicodeError):
+        return "it is not UTF-8 text"
+    return error.strerror or one_line(error)
+
+
+def nearest(name: object, valid: Iterable[object]) -> str:
+    """Return ` (nearest: 'a', 'b')` for the valid names that look like `name`, or list them all."""
+    names = [str(choice) for choice in valid]
+    close = get_close_matches(str(name), names, n=3, cutoff=0.5)
     if close:
         return " (nearest: " + ", ".join(repr(choice) for choice in close) + ")"
-    return " (valid: " + ", ".join(valid) + ")"
+    return " (valid: " + ", ".join(names) + ")"
 
 
-def process_failure(code, said):
+def process_failure(code: int, stderr: str) -> str:
     """Return why a process failed, as one line.
 
     Args:
         code: its exit code; below 0 the signal that ended it.
-        said: what it wrote on stderr.
+        stderr: what it wrote there.
     """
     if code < 0:
         return f"killed by {signal.Signals(-code).name}; was there memory left?"
-    lines = said.strip().splitlines()
+    lines = stderr.strip().splitlines()
     return lines[-1][:300] if lines else f"exit code {code}"
+
+
+def _first_line(text: str) -> str:
+    return next((line.strip()[:300] for line in text.splitlines() if line.strip()), "")

@@ -5,7 +5,7 @@ from pydantic import ValidationError
 
 from ..errors import SettingsError
 from . import Settings
-from .schema import brief, one_line
+from .schema import shorten, validation_message
 from .yaml_files import parse_yaml
 
 CHOICES = ("model", "optimizer", "schedule")  # sections whose `name` decides what keys they have
@@ -97,7 +97,7 @@ def _check_sections(layer):
     for key, value in layer.items():
         field = Settings.model_fields.get(key)
         if field and not isinstance(value, dict) and not (value is None and field.default is None):
-            raise SettingsError(f"{key}: received {brief(value)}, expected keys such as {key}.…=…")
+            raise SettingsError(f"{key}: received {shorten(value)}, expected keys such as {key}.…=…")
 
 
 def build(*layers):
@@ -113,7 +113,7 @@ def build(*layers):
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
-        raise SettingsError(one_line(error)) from None
+        raise SettingsError(validation_message(error)) from None
 
 
 def dump(settings):

@@ -1,84 +1,106 @@
-"""The settings' schema: which paths there are, and where in it an error lies."""
+"""Paths of settings, and pydantic's validation errors as one line."""
 
-from typing import get_args, get_origin
+from collections.abc import Sequence
+from typing import Any, get_args, get_origin
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from ..errors import nearest
 from . import Settings
 
+LONGEST_VALUE = 60  # characters
 
-def paths(section=Settings, above=""):
-    """Return the paths of all settings, whatever the model, the optimizer and the schedule are."""
+
+def paths(section: type[BaseModel] = Settings, above: str = "") -> list[str]:
+    """Return the paths of all settings, of every model, optimizer and schedule."""
     found = []
     for name, field in section.model_fields.items():
         path = f"{above}.{name}" if above else name
-        listed = get_origin(field.annotation) is list  # its items have no path
-        below = () if listed else _sections(section).get(name, ())
-        found += [path, *(key for each in below for key in paths(each, path))]
+        is_list = get_origin(field.annotation) is list  # its items have no path
+        below = [] if is_list else _sections(section, name)
+        found += [path, *(key for inner in below for key in paths(inner, path))]
     return list(dict.fromkeys(found))
 
 
-def one_line(error):
-    """Return pydantic's error as one line: the path, what was received, what was expected."""
+def validation_message(
+    error: ValidationError, model: type[BaseModel] = Settings, above: str = ""
+) -> str:
+    """Return pydantic's error as one line: the key's path, what was received, what was expected.
+
+    Args:
+        error: what `model.model_validate` raised.
+        model: the class that was validated.
+        above: a path that comes before the key's, such as `search.model.blocks`.
+    """
     problems = error.errors(include_url=False)
     problems.sort(key=lambda problem: problem["type"] == "missing")  # perhaps only misspelt
-    first = _describe(problems[0])
-    return first if len(problems) == 1 else f"{first} (and {len(problems) - 1} more)"
+    keys, section = _locate(problems[0]["loc"], model)
+    path = ".".join([above, *keys] if above else keys)
+    message = _describe(problems[0], path, section)
+    return message if len(problems) == 1 else f"{message} (and {len(problems) - 1} more)"
 
 
-def _describe(problem):
-    path, fields = _locate(problem["loc"])
-    if problem["type"] == "extra_forbidden":
-        return f"{path}: no such setting{nearest(path.rpartition('.')[2], fields)}"
-    if problem["type"] == "missing":
-        return f"{path}: received nothing, expected a value"
-    if problem["type"] == "value_error":
-        text = problem["msg"].removeprefix("Value error, ")
-        return f"{path}.{text}" if path else text
-    if problem["type"] == "union_tag_invalid":
-        tags = problem["ctx"]["expected_tags"].replace("'", "").split(", ")
-        received = problem["ctx"]["tag"]
-        return f"{path}.name: received {received!r}, no such choice{nearest(received, tags)}"
+def _describe(problem: Any, path: str, section: type[BaseModel]) -> str:
+    match problem["type"]:
+        case "extra_forbidden":
+            key = path.rpartition(".")[2]
+            return f"{path}: no such setting{nearest(key, section.model_fields)}"
+        case "missing":
+            return f"{path}: received nothing, expected a value"
+        case "value_error":
+            return _join(path, problem["msg"].removeprefix("Value error, "))
+        case "union_tag_invalid":
+            choices = problem["ctx"]["expected_tags"].replace("'", "").split(", ")
+            received = problem["ctx"]["tag"]
+            return f"{path}.name: received {received!r}, no such choice{nearest(received, choices)}"
     expected = problem["msg"].removeprefix("Input should be ").removeprefix("a valid ")
-    return f"{path}: received {brief(problem['input'])}, expected {expected}"
+    return f"{path}: received {shorten(problem['input'])}, expected {expected}"
 
 
-def brief(value):
+def _join(path: str, message: str) -> str:
+    """Put a section's path before a validator's message, which may begin with a key of it."""
+    if not path:
+        return message
+    return f"{path}: {message}" if message.startswith("received") else f"{path}.{message}"
+
+
+def shorten(value: object) -> str:
     """Return a value as an error shows it."""
     text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+    return text if len(text) <= LONGEST_VALUE else text[: LONGEST_VALUE - 3] + "..."
 
 
-def _locate(loc):
-    """Return the dotted path of an error and the fields valid where it happened."""
-    section, path, fields = Settings, [], list(Settings.model_fields)
-    for part in loc:
-        if section is None:
-            break
-        sections = _sections(section) if not isinstance(section, list) else section
-        if isinstance(section, list):  # a union: this part is the chosen member's name
-            section = next((s for s in sections if s.model_fields["name"].default == part), None)
-            fields = list(section.model_fields) if section else fields
-            continue
-        path.append(str(part))
-        if isinstance(part, int):  # an item of a list of sections
-            continue
-        inner = sections.get(part)
-        if inner and len(inner) > 1:
-            section = inner
-        else:
-            section = inner[0] if inner else None
-            fields = list(section.model_fields) if section else fields
-    return ".".join(path), fields
+def _locate(
+    loc: Sequence[int | str], section: type[BaseModel]
+) -> tuple[list[str], type[BaseModel]]:
+    """Return the keys that lead to an error, and the section that holds the last of them.
+
+    Args:
+        loc: pydantic's location: keys, indices of lists, and after the key of a union the name of
+            the section that was chosen.
+        section: where it begins.
+    """
+    if not loc:
+        return [], section
+    key, *rest = loc
+    keys, sections = [str(key)], _sections(section, str(key))
+    if len(sections) > 1 and rest:
+        name = rest.pop(0)
+        sections = [choice for choice in sections if choice.model_fields["name"].default == name]
+    if rest and isinstance(rest[0], int):
+        keys.append(str(rest.pop(0)))
+    if not sections or not rest:
+        return keys, section
+    below, inner = _locate(rest, sections[0])
+    return keys + below, inner
 
 
-def _sections(section):
-    """Return the settings sections below each field of `section`."""
-    found = {}
-    for name, field in section.model_fields.items():
-        options = get_args(field.annotation) or (field.annotation,)
-        models = [o for o in options if isinstance(o, type) and issubclass(o, BaseModel)]
-        if models:
-            found[name] = models
-    return found
+def _sections(section: type[BaseModel], key: str) -> list[type[BaseModel]]:
+    """Return the settings sections that may stand below a key of `section`."""
+    if key not in section.model_fields:
+        return []
+    annotation = section.model_fields[key].annotation
+    options = get_args(annotation) or (annotation,)
+    return [
+        option for option in options if isinstance(option, type) and issubclass(option, BaseModel)
+    ]
