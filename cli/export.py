@@ -1,13 +1,16 @@
 """`kmixer export`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .terminal import Backend, DataDir, Json, Quiet, Terminal, percent
 
-FILES = ("model.", "saved_model.pb")  # a format's own, that one looks for
+if TYPE_CHECKING:
+    from kmixer.exporting.artifact import Artifact
+    from kmixer.exporting.reference import Reference
+    from kmixer.runs.run import Run
 
 
 def export(
@@ -29,19 +32,19 @@ def export(
     ] = 0.5,
     data: Annotated[
         str | None,
-        typer.Option(help="The images to prove it on, of the run's classes; default: its own."),
+        typer.Option(help="The images to verify it on, of the run's classes; default: its own."),
     ] = None,
     listing: Annotated[
-        bool, typer.Option("--list", help="Print which formats can be had, and stop.")
+        bool, typer.Option("--list", help="Print the formats and what works, and stop.")
     ] = False,
     backend: Backend = None,
     data_dir: DataDir = None,
     quiet: Quiet = False,
     as_json: Json = False,
-):
-    """Write a run's model as a file that runs without kmixer, and prove that it is the same.
+) -> None:
+    """Write a run's model as a file that runs without kmixer, and verify its answers.
 
-    The written file is opened again and asked about 256 images; one that gives other answers than
+    The written file is opened again and classifies 256 images; a file that gives other answers than
     the Keras model is not kept.
 
     Example: kmixer export saved_models/fmnist-1 --format tflite --quantize int8
@@ -69,74 +72,79 @@ def export(
     from .loading import start
 
     start(backend or opened.settings.training.backend)
-    from kmixer.exporting.export import export as write
+    from kmixer.exporting.export import export_run
 
     with terminal.status() as step:
         step("reading the data")
-        evidence = _evidence(opened, data, data_dir)
-        artefacts = [
-            write(evidence, name, quantize, out=out, max_drop=max_drop, step=step)
+        reference = _reference(opened, data, data_dir)
+        artifacts = [
+            export_run(reference, name, quantize, out=out, max_drop=max_drop, on_step=step)
             for name in formats
         ]
-    _print(terminal, artefacts)
+    _print(terminal, artifacts)
 
 
-def _evidence(run, data, data_dir):
+def _reference(run: "Run", data: str | None, data_dir: str | None) -> "Reference":
     from kmixer.evaluation.evaluate import check_same_kind, load_data
-    from kmixer.exporting.reference import Evidence
+    from kmixer.exporting.reference import Reference
 
     if data is None and run.settings.data.name is None:
-        return Evidence(run)  # imported weights: there may be no images of theirs
+        return Reference(run)  # imported weights: there may be no images that belong to them
     dataset = load_data(run, data, data_dir)
     check_same_kind(run, dataset)
-    return Evidence(run, dataset)
+    return Reference(run, dataset)
 
 
-def _print(terminal, artefacts):
-    rows = []
-    for artefact in artefacts:
-        manifest, proof = artefact.manifest, artefact.manifest["proof"]
-        measured = proof["test_accuracy"]
-        rows.append([
-            manifest["format"],
-            manifest["quantize"],
-            f"{artefact.size:,}",
-            f"{proof['largest_difference']:.1e}",
-            percent(proof["top1_agreement"]),
-            f"{percent(measured['keras'])} → {percent(measured['file'])}" if measured else "–",
-            f"{proof['milliseconds_per_image']['1 thread']:.3f}",
-        ])  # fmt: skip
+def _print(terminal: Terminal, artifacts: "list[Artifact]") -> None:
     terminal.table(
         None,
         ["format", "quantized", "bytes", "difference", "same class", "test accuracy", "ms/image"],
-        rows,
+        [_row(artifact) for artifact in artifacts],
     )
-    first = artefacts[0].manifest["proof"]
+    first = artifacts[0].manifest["proof"]
     terminal.say(
-        f"proved on {first['images']} images ({first['source']}) against {first['reference']};"
+        f"verified on {first['images']} images ({first['source']}) against {first['reference']};"
         f" Keras' predict takes {first['keras_predict_milliseconds']:.1f} ms an image"
     )
-    for artefact in artefacts:
-        names = [name for name in artefact.manifest["files"] if name.startswith(FILES)]
-        terminal.say(f"in {artefact.folder}: {', '.join(names)}, labels.txt, README.md, …")
-    terminal.result({"exports": [{"folder": str(a.folder)} | a.manifest for a in artefacts]})
+    for artifact in artifacts:
+        names = ", ".join(artifact.model_files)
+        terminal.say(f"in {artifact.folder}: {names}, labels.txt, README.md, …")
+    terminal.result({"exports": [{"folder": str(a.folder)} | a.manifest for a in artifacts]})
 
 
-def _list(terminal):
+def _row(artifact: "Artifact") -> list[str]:
+    manifest, proof = artifact.manifest, artifact.manifest["proof"]
+    accuracy = proof["test_accuracy"]
+    return [
+        manifest["format"],
+        manifest["quantize"],
+        f"{artifact.size:,}",
+        f"{proof['largest_difference']:.1e}",
+        percent(proof["top1_agreement"]),
+        f"{percent(accuracy['keras'])} → {percent(accuracy['file'])}" if accuracy else "–",
+        f"{proof['milliseconds_per_image']['1 thread']:.3f}",
+    ]
+
+
+def _list(terminal: Terminal) -> None:
     from kmixer.backend import BACKENDS
-    from kmixer.exporting.formats import FORMATS, QUANTIZATIONS, missing_modules, support
+    from kmixer.exporting.formats import (
+        FORMATS,
+        QUANTIZATIONS,
+        cell_name,
+        missing_modules,
+        support,
+    )
 
     cells, rows = support(), []
-    for form in FORMATS.values():
-        missing = missing_modules(form)
-        for quantize in form.quantizations:
-            tried = [cells.get(f"{b}/{form.name}/{quantize}", "not tried") for b in BACKENDS]
-            rows.append([form.name, quantize, *tried, ", ".join(missing) or "ready"])
+    for known in FORMATS.values():
+        missing = missing_modules(known)
+        for quantize in known.quantizations:
+            tried = [cells[cell_name(backend, known, quantize)] for backend in BACKENDS]
+            rows.append([known.name, quantize, *tried, ", ".join(missing) or "ready"])
     terminal.table("trained under", ["format", "quantize", *BACKENDS, "on this machine"], rows)
-    others = {
-        q: [f.name for f in FORMATS.values() if q not in f.quantizations] for q in QUANTIZATIONS
-    }
-    for quantize, names in others.items():
-        if names:
-            terminal.say(f"no {quantize}: {', '.join(names)}")
+    for quantize in QUANTIZATIONS:
+        without = [known.name for known in FORMATS.values() if quantize not in known.quantizations]
+        if without:
+            terminal.say(f"no {quantize}: {', '.join(without)}")
     terminal.result({"cells": cells})

@@ -12,10 +12,10 @@ def serve(
     run: Annotated[Path, typer.Argument(help="A run folder, or one that `export` wrote.")],
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any that is free.")] = 8501,
     host: Annotated[
-        str, typer.Option(help="Whom to listen to; 0.0.0.0 lets the whole network in.")
+        str, typer.Option(help="The address to listen on; 0.0.0.0 lets the whole network in.")
     ] = "127.0.0.1",
     name: Annotated[
-        str | None, typer.Option(help="Under which it is served; default: the run's name.")
+        str | None, typer.Option(help="The name in the addresses; default: the run's.")
     ] = None,
     threads: Annotated[
         int | None, typer.Option(min=1, help="For the model; default: the runtime's choice.")
@@ -31,10 +31,10 @@ def serve(
         int, typer.Option(min=1, help="Bytes of a request; beyond it the answer is 413.")
     ] = 16_000_000,
     quiet: Quiet = False,
-):
+) -> None:
     """Serve a model over HTTP: TensorFlow Serving's REST calls, and a page to try it.
 
-    It serves an exported file; a run that has none is exported to TFLite first.
+    It serves an exported file; a run without one is exported to TFLite first.
 
     Example: kmixer serve saved_models/fmnist-1
     """
@@ -46,22 +46,22 @@ def serve(
 
     terminal = Terminal(quiet)
 
-    def export(folder):
+    def export(folder: Path) -> None:
         terminal.say(f"{folder} has no export that this machine can open; exporting it to TFLite")
         export_to_tflite(folder)
 
-    selection.check_name(name)
-    artefact = selection.find_artefact(run, export)
+    selection.check_served_name(name)
+    artifact = selection.find_artifact(run, export)
     from kmixer.serving.app import build_app
 
-    called = selection.served_name(artefact, name)
+    served_name = selection.served_name(artifact, name)
     app = build_app(
-        artefact, called, threads=threads, max_batch=max_batch, wait=batch_wait / 1e3,
+        artifact, served_name, threads=threads, max_batch=max_batch, wait=batch_wait / 1e3,
         max_waiting=queue, max_body=max_body,
     )  # fmt: skip
     with server.listening(host, port) as (socket, address):
-        terminal.say(f"model  {called}: {artefact.folder} on {app.state.served.runtime}")
+        terminal.say(f"model  {served_name}: {artifact.folder} on {app.state.served.runtime}")
         terminal.say(f"page   {address}/")
-        terminal.say(f"REST   {address}/v1/models/{quote(called)}:predict")
+        terminal.say(f"REST   {address}/v1/models/{quote(served_name)}:predict")
         terminal.say("Ctrl-C stops")
-        server.run(app, socket)
+        server.serve(app, socket)

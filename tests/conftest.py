@@ -61,13 +61,13 @@ def trained_run(image_folder, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def tflite_export(trained_run, tmp_path_factory):
-    """What `kmixer export --format tflite` wrote of `trained_run`."""
+    """The TFLite export of `trained_run`."""
     from kmixer.evaluation.evaluate import load_data
-    from kmixer.exporting.export import export
-    from kmixer.exporting.reference import Evidence
+    from kmixer.exporting.export import export_run
+    from kmixer.exporting.reference import Reference
 
-    evidence = Evidence(trained_run, load_data(trained_run))
-    return export.export(evidence, "tflite", out=tmp_path_factory.mktemp("tflite"))
+    reference = Reference(trained_run, load_data(trained_run))
+    return export_run(reference, "tflite", out=tmp_path_factory.mktemp("tflite"))
 
 
 @pytest.fixture(scope="session")

@@ -1,11 +1,11 @@
-"""docs/export.md, from the manifests of exports and from what a test found of each cell."""
+"""docs/export.md, from the manifests of exports and the results of the test of every cell."""
 
 import json
 from itertools import groupby
 
 from kmixer.backend import BACKENDS
 from kmixer.exporting.artifact import model_bytes
-from kmixer.exporting.formats import FORMATS, QUANTIZATIONS, support
+from kmixer.exporting.formats import FORMATS, QUANTIZATIONS, cell_name, support
 
 HEAD = """# Export
 
@@ -63,14 +63,11 @@ def _support():
         f"| format | quantization | {' | '.join(f'trained under {name}' for name in BACKENDS)} | needs |",
         "| --- " * (3 + len(BACKENDS)) + "|",
     ]  # fmt: skip
-    for form in FORMATS.values():
-        needs = (
-            "the plain install" if form.name in ("saved_model", "tflite") else "`kmixer[export]`"
-        )
-        needs = "`kmixer[torch]`" if form.backend == "torch" else needs
-        for quantize in form.quantizations:
-            tried = [cells[f"{backend}/{form.name}/{quantize}"] for backend in BACKENDS]
-            lines.append(f"| {form.name} | {quantize} | {' | '.join(tried)} | {needs} |")
+    for known in FORMATS.values():
+        needs = f"`{known.requirement}`" if known.extra else "the plain install"
+        for quantize in known.quantizations:
+            tried = [cells[cell_name(backend, known, quantize)] for backend in BACKENDS]
+            lines.append(f"| {known.name} | {quantize} | {' | '.join(tried)} | {needs} |")
     return lines
 
 

@@ -1,8 +1,8 @@
-"""Load a `kmixer serve` on the loopback address; write what was seen to docs/runs/serve.json.
+"""Measure `kmixer serve` under load on the loopback address; write docs/runs/serve.json.
 
     python docs/measure/serve.py EXPORT_OR_RUN_FOLDER
 
-`wrk` tells requests/s and latency with 1, 8 and 32 clients; then come 20,000 checked requests, one
+`wrk` measures requests/s and latency with 1, 8 and 32 clients; then come 20,000 checked requests, one
 in sixteen of them malformed, with the server's memory before and after. Both end by themselves.
 """
 
@@ -23,7 +23,7 @@ import numpy as np
 from kmixer_cli.subprocesses import export_to_tflite
 from PIL import Image
 
-from kmixer.serving.selection import find_artefact
+from kmixer.serving.selection import find_artifact
 
 CLIENTS, SECONDS = (1, 8, 32), 10
 REQUESTS, CHECKED_CLIENTS, MALFORMED_EVERY = 20_000, 16, 16
@@ -70,11 +70,11 @@ class Server:
         self.process.wait(30)
 
 
-def bodies(artefact, count=64):
+def bodies(artifact, count=64):
     """Return request bodies of random images, half in base64, and the answers to expect."""
     generator = np.random.default_rng(0)
-    images = generator.integers(0, 256, (count, *artefact.image_shape), dtype=np.uint8)
-    expected = artefact.open()[0](images)
+    images = generator.integers(0, 256, (count, *artifact.image_shape), dtype=np.uint8)
+    expected = artifact.open()[0](images)
     return [
         (json.dumps({"instances": [_instance(image, index)]}).encode(), answer)
         for index, (image, answer) in enumerate(zip(images, expected, strict=True))
@@ -165,12 +165,12 @@ def _read_wrk(text):
 
 def main(folder):
     """Measure the export of a folder and write docs/runs/serve.json."""
-    artefact = find_artefact(Path(folder), export_to_tflite)
-    asked = bodies(artefact)
-    with Server(artefact.folder) as server:
+    artifact = find_artifact(Path(folder), export_to_tflite)
+    asked = bodies(artifact)
+    with Server(artifact.folder) as server:
         load = rates(server, asked)
         checks = checked(server, asked)
-    manifest = artefact.manifest
+    manifest = artifact.manifest
     report = {
         "model": manifest["run"]["name"], "format": manifest["format"], "quantize": manifest["quantize"],
         "runtime": manifest["proof"]["runtime"], "device": manifest["proof"]["device"],

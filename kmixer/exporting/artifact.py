@@ -1,17 +1,32 @@
 """An exported model, opened by the runtime of its format; needs no Keras."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any
 
-from pydantic import BaseModel, PositiveInt, ValidationError
+from pydantic import AfterValidator, BaseModel, PositiveInt, ValidationError
 
-from ..errors import RunError
+from ..errors import RunError, nearest
 from ..files.checksums import checksum
 from .formats import FORMATS, QUANTIZATIONS
+from .runtimes import Predict
 
 MANIFEST = "manifest.json"
+BESIDE_THE_MODEL = ("labels.txt", "README.md")
+
+
+def _known_format(name: str) -> str:
+    if name not in FORMATS:
+        raise ValueError(f"received {name!r}{nearest(name, FORMATS)}")
+    return name
+
+
+def _known_quantization(name: str) -> str:
+    if name not in QUANTIZATIONS:
+        raise ValueError(f"received {name!r}{nearest(name, QUANTIZATIONS)}")
+    return name
 
 
 class _Input(BaseModel):
@@ -32,78 +47,96 @@ class _File(BaseModel):
 
 
 class _Manifest(BaseModel):
-    """What this module and the server rely on."""
+    """The part of a manifest that this module and the server rely on."""
 
-    format: Literal[*FORMATS]
-    quantize: Literal[*QUANTIZATIONS]
+    format: Annotated[str, AfterValidator(_known_format)]
+    quantize: Annotated[str, AfterValidator(_known_quantization)]
     file: str
     class_names: list[str]
     input: _Input
     output: _Output
     run: _Run
-    proof: dict
+    proof: dict[str, Any]
     files: dict[str, _File]
 
 
 @dataclass(frozen=True)
-class Artefact:
+class Artifact:
     """An export folder.
 
     Attributes:
-        folder: where it is.
-        manifest: what `manifest.json` says.
+        folder: its path.
+        manifest: the content of its `manifest.json`.
     """
 
     folder: Path
-    manifest: dict
+    manifest: dict[str, Any]
 
     @property
-    def class_names(self):
+    def class_names(self) -> tuple[str, ...]:
         """The class names, in the order of the probabilities."""
         return tuple(self.manifest["class_names"])
 
     @property
-    def image_shape(self):
+    def image_shape(self) -> tuple[int, int, int]:
         """(height, width, channels) of the images that it was trained on."""
-        return tuple(self.manifest["input"]["trained_on"])
+        height, width, channels = self.manifest["input"]["trained_on"]
+        return height, width, channels
 
     @property
-    def size(self):
+    def size(self) -> int:
         """Bytes of the model's own files, without labels, card and manifest."""
         return model_bytes(self.manifest)
 
-    def open(self, threads=None):
-        """Open the file, after it has been held against the manifest; see `runtimes.py`.
+    @property
+    def model_files(self) -> list[str]:
+        """The model's own files at the top of the folder, by name."""
+        return [
+            name
+            for name in self.manifest["files"]
+            if name not in BESIDE_THE_MODEL and "/" not in name
+        ]
+
+    def open(self, threads: int | None = None) -> tuple[Predict, str]:
+        """Compare the files with the manifest's checksums, then open the model.
+
+        Args:
+            threads: the number that the runtime may use; default its own choice.
+
+        Returns:
+            (a function of uint8 images → probabilities, the runtime's name and version); see
+            `runtimes.py`.
 
         Raises:
-            RunError: a file is missing or is not what was written, or the runtime refuses it.
+            RunError: a file is missing or changed, or the runtime refuses it.
         """
         for name, file in self.manifest["files"].items():
-            self._check(name, file)
+            self._check(name, file["sha256"])
         path = self.folder / self.manifest["file"]
         try:
             return FORMATS[self.manifest["format"]].open(str(path), threads)
-        except Exception as error:  # each runtime has its own kinds
+        except Exception as error:  # each runtime raises errors of its own
             reason = " ".join(str(error).split())[:200]
             raise RunError(f"{path}: cannot be opened: {type(error).__name__}: {reason}") from error
 
-    def _check(self, name, file):
+    def _check(self, name: str, sha256: str) -> None:
         path = self.folder / name
         try:
-            found = checksum(path)
+            received = checksum(path)["sha256"]
         except OSError as error:
             raise RunError(f"{path}: cannot be read: {error.strerror}") from None
-        if found["sha256"] != file["sha256"]:
+        if received != sha256:
             raise RunError(f"{path}: damaged or changed: its SHA-256 is not the manifest's")
 
 
-def model_bytes(manifest):
-    """Return the bytes of an export's own files, without labels, card and manifest."""
-    beside = {"labels.txt", "README.md"}
-    return sum(file["bytes"] for name, file in manifest["files"].items() if name not in beside)
+def model_bytes(manifest: Mapping[str, Any]) -> int:
+    """Return the bytes of an export's model files, without labels, card and manifest."""
+    return sum(
+        file["bytes"] for name, file in manifest["files"].items() if name not in BESIDE_THE_MODEL
+    )
 
 
-def load_artefact(folder):
+def load_artifact(folder: str | Path) -> Artifact:
     """Read an export folder's manifest.
 
     Raises:
@@ -126,13 +159,13 @@ def load_artefact(folder):
     except (ValueError, RecursionError) as error:
         raise RunError(f"{folder}: {MANIFEST} is damaged: {error}") from None
     _check_consistent(folder, checked)
-    return Artefact(folder, manifest)
+    return Artifact(folder, manifest)
 
 
-def _check_consistent(folder, manifest):
-    home = folder.resolve()
+def _check_consistent(folder: Path, manifest: _Manifest) -> None:
+    root = folder.resolve()
     for name in (manifest.file, *manifest.files):
-        if not (home / name).resolve().is_relative_to(home):
+        if not (root / name).resolve().is_relative_to(root):
             raise RunError(f"{folder}: {MANIFEST} is damaged: {name} lies outside the folder")
     if len(manifest.class_names) != manifest.output.shape[1]:
         raise RunError(

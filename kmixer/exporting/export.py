@@ -1,11 +1,14 @@
-"""A finished run → a file that runs without kmixer and Keras, proved to give the same answers."""
+"""Export a finished run to a file that runs without kmixer and Keras, verified against Keras."""
+
+from __future__ import annotations
 
 import json
 import shutil
 import tempfile
 import time
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,121 +18,153 @@ from ..files.checksums import checksum, checksums
 from ..runs import provenance
 from ..runs.card import export_card
 from . import subprocesses, verification
-from .artifact import MANIFEST, load_artefact, model_bytes
-from .formats import FORMATS, QUANTIZATIONS, find_format
+from .artifact import MANIFEST, Artifact, load_artifact, model_bytes
+from .convert_process import convert
+from .formats import Format, find_format
+from .verification import Accuracy, Comparison
+from .verify_process import verify
 
-__all__ = ["FORMATS", "QUANTIZATIONS", "export", "find_format"]
+if TYPE_CHECKING:
+    from .reference import Reference
 
 
-def export(evidence, name, quantize="none", *, out=None, max_drop=0.5, step=lambda doing: None):
-    """Write a run's model in a format, and keep it only if it gives the same answers.
+def export_run(
+    reference: Reference,
+    name: str,
+    quantize: str = "none",
+    *,
+    out: str | Path | None = None,
+    max_drop: float = 0.5,
+    on_step: Callable[[str], Any] = lambda message: None,
+) -> Artifact:
+    """Write a run's model in a format, and keep the file only if it gives the same answers.
 
     Args:
-        evidence: the run's `Evidence`.
+        reference: the run's Keras model and its answers.
         name: of the format, one of `FORMATS`.
         quantize: one of `QUANTIZATIONS`.
-        out: the folder that export folders go to; default `export/` in the run's.
-        max_drop: points of accuracy that a quantised file may lose.
-        step: called with what is being done next.
+        out: the folder that export folders are written to; default `export/` in the run's.
+        max_drop: points of accuracy that a quantized file may lose.
+        on_step: called with the name of each step as it begins.
 
     Returns:
-        The `Artefact`.
+        The export folder, as it can be opened.
 
     Raises:
         SettingsError: the format is unknown, cannot be written here, or lacks training images.
         RunError: the conversion failed, or the file gives other answers; nothing is left of it.
     """
-    form, run = find_format(name, quantize), evidence.run
-    if quantize == "int8" and not evidence.dataset:
+    export_format, run = find_format(name, quantize), reference.run
+    _check_calibration(reference, quantize)
+    export_name = name if quantize == "none" else f"{name}-{quantize}"
+    folder = Path(out or run.folder / "export") / export_name
+    with (
+        atomic.replacing_folder(folder, MANIFEST) as staged,
+        tempfile.TemporaryDirectory() as temporary,
+    ):
+        images = Path(temporary, "images.npz")
+        _save_images(images, reference, quantize)
+        job = {"run": str(run.folder), "format": name, "quantize": quantize, "folder": str(staged),
+               "path": str(staged / export_format.file), "images": str(images)}  # fmt: skip
+        on_step(f"{export_name}: converting")
+        subprocesses.call(
+            convert, job, backend=export_format.backend, task=f"{export_name}: converting"
+        )
+        on_step(f"{export_name}: verifying")
+        proof = _verify(job, reference, export_name, max_drop)
+        _describe(staged, export_format, quantize, reference, proof)
+    return load_artifact(folder)
+
+
+def _check_calibration(reference: Reference, quantize: str) -> None:
+    if quantize == "int8" and reference.dataset is None:
         raise SettingsError(
-            f"{run.folder}: int8 is calibrated on training images, and the run has none; name a"
-            " data set with --data"
+            f"{reference.run.folder}: int8 is calibrated on training images, and the run has none;"
+            " name a data set with --data"
         )
-    called = name if quantize == "none" else f"{name}-{quantize}"
-    folder = Path(out or run.folder / "export") / called
-    evidence.model  # noqa: B018  # its weights are read before a process is started for them
-    with ExitStack() as stack:
-        staged = stack.enter_context(atomic.replacing_folder(folder, MANIFEST))
-        images = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "images.npz"
-        _save_images(images, evidence, quantize)
-        step(f"{called}: converting")
-        job = {"run": str(run.folder), "format": name, "quantize": quantize,
-               "folder": str(staged), "images": str(images)}  # fmt: skip
-        subprocesses.run(
-            "kmixer.exporting.convert_process",
-            job,
-            backend=form.backend,
-            doing=f"{called}: converting",
-        )
-        step(f"{called}: proving")
-        proof = _prove(form, quantize, staged, images, evidence, called, max_drop)
-        _describe(staged, form, quantize, evidence, proof)
-    return load_artefact(folder)
 
 
-def _save_images(path, evidence, quantize):
-    arrays = {"images": evidence.images}
-    if quantize != "none" and evidence.dataset:
-        arrays["test"] = evidence.dataset.test.images
+def _save_images(path: Path, reference: Reference, quantize: str) -> None:
+    """Write the images that the two processes need: `images`, `test`, `representative`."""
+    arrays = {"images": reference.images}
+    if quantize != "none" and reference.dataset:
+        arrays["test"] = reference.dataset.test.images
     if quantize == "int8":
-        arrays["representative"] = evidence.representative
-    np.savez(path, **arrays)
+        arrays["representative"] = reference.calibration_images
+    np.savez(path, allow_pickle=False, **arrays)
 
 
-def _prove(form, quantize, staged, images, evidence, called, max_drop):
-    """Open the written file in a process without Keras and hold it against Keras' answers."""
-    answers = images.with_name("answers.npz")
-    job = {"format": form.name, "path": str(staged / form.file), "images": str(images)}
-
-    def ask(threads, answers=None):
-        asked = job | {"threads": threads, "answers": answers}
-        return subprocesses.run(
-            "kmixer.exporting.verify_process", asked, doing=f"{called}: opening the written file"
+def _verify(
+    job: subprocesses.Job, reference: Reference, export_name: str, max_drop: float
+) -> dict[str, Any]:
+    """Compare the written file with the Keras model, time it, and return the manifest's `proof`."""
+    task = f"{export_name}: opening the written file"
+    path = Path(job["images"]).with_name("answers.npz")
+    answered = subprocesses.call(verify, job | {"threads": 1, "answers": str(path)}, task=task)
+    with np.load(path) as answers:
+        comparison = verification.compare(
+            reference.probabilities, answers["images"], _accuracy(reference, answers)
         )
-
-    alone = ask(1, str(answers))
-    with np.load(answers) as said:
-        accuracy = None
-        if "test" in said:
-            right = said["test"].argmax(axis=1) == evidence.dataset.test.labels
-            accuracy = (evidence.accuracy, float(right.mean()))
-        found = verification.compare(evidence.probabilities, said["images"], accuracy)
-    verification.check(found, called, quantize, max_drop)
-    seconds = {"1 thread": alone["seconds_per_image"], "2 threads": ask(2)["seconds_per_image"]}
-    return _proof(found, alone["runtime"], seconds, evidence)
+    verification.check(comparison, export_name, job["quantize"], max_drop)
+    # Two threads take a process of their own: TensorFlow can be told their number only once, and
+    # the threads of a file that is still open would wait for work beside those being timed.
+    timed = subprocesses.call(verify, job | {"threads": 2, "answers": None}, task=task)
+    seconds = {
+        "1 thread": answered["seconds_per_image"],
+        "2 threads": timed["seconds_per_image"],
+    }
+    return _proof(comparison, answered["runtime"], seconds, reference)
 
 
-def _proof(found, runtime, seconds, evidence):
+def _accuracy(reference: Reference, answers: Mapping[str, np.ndarray]) -> Accuracy | None:
+    """Return the accuracies on the test set, which only a quantized file is asked about."""
+    if reference.dataset is None or "test" not in answers:
+        return None
+    right = answers["test"].argmax(axis=1) == reference.dataset.test.labels
+    return Accuracy(reference.accuracy, float(right.mean()))
+
+
+def _proof(
+    comparison: Comparison, runtime: str, seconds: dict[str, float], reference: Reference
+) -> dict[str, Any]:
     import keras
 
-    proof = {
+    accuracy = None
+    if comparison.accuracy and reference.dataset:
+        accuracy = {"keras": comparison.accuracy.keras, "file": comparison.accuracy.file,
+                    "images": len(reference.dataset.test)}  # fmt: skip
+    return {
         "runtime": runtime,
         "reference": f"Keras {keras.__version__} on {keras.backend.backend()}, float32",
-        "images": found.images,
-        "source": evidence.source,
-        "largest_difference": found.largest_difference,
-        "top1_agreement": found.agreement,
+        "images": comparison.images,
+        "source": reference.source,
+        "largest_difference": comparison.largest_difference,
+        "top1_agreement": comparison.agreement,
         "milliseconds_per_image": {
             threads: round(1e3 * value, 4) for threads, value in seconds.items()
         },
-        "keras_predict_milliseconds": round(1e3 * evidence.predict_seconds, 3),
+        "keras_predict_milliseconds": round(1e3 * reference.predict_seconds, 3),
         "device": provenance.processor(),
+        "test_accuracy": accuracy,
     }
-    measured = found.accuracy and {"keras": found.accuracy[0], "file": found.accuracy[1],
-                                   "images": len(evidence.dataset.test)}  # fmt: skip
-    return proof | {"test_accuracy": measured}
 
 
-def _describe(staged, form, quantize, evidence, proof):
-    """Write labels.txt, the model card, and last the manifest over them all."""
-    run = evidence.run
+def _describe(
+    folder: Path,
+    export_format: Format,
+    quantize: str,
+    reference: Reference,
+    proof: dict[str, Any],
+) -> None:
+    """Write labels.txt, the model card, and last the manifest with the checksums of them all."""
+    run = reference.run
     shape = list(run.info["input_shape"])
-    size = [None, None] if form.any_size else shape[:2]
-    shutil.copyfile(run.folder / "labels.txt", staged / "labels.txt")
+    size = [None, None] if export_format.any_size else shape[:2]
+    shutil.copyfile(run.folder / "labels.txt", folder / "labels.txt")
     manifest = {
-        "format": form.name,
+        "format": export_format.name,
         "quantize": quantize,
-        "file": form.file,
+        "file": export_format.file,
         "class_names": list(run.class_names),
         "input": {"name": "images", "dtype": "uint8", "shape": [None, *size, shape[2]],
                   "trained_on": shape},
@@ -141,10 +176,15 @@ def _describe(staged, form, quantize, evidence, proof):
         "versions": provenance.versions(),
         "proof": proof,
     }  # fmt: skip
-    manifest["files"] = checksums(staged)
+    files = checksums(folder)
+    manifest["files"] = files
     card = export_card(
-        run, manifest, size=model_bytes(manifest), usage=form.usage, library=form.library
+        run,
+        manifest,
+        size=model_bytes(manifest),
+        usage=export_format.usage,
+        library=export_format.library,
     )
-    atomic.write_text(staged / "README.md", card)
-    manifest["files"]["README.md"] = checksum(staged / "README.md")
-    atomic.write_text(staged / MANIFEST, json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
+    atomic.write_text(folder / "README.md", card)
+    files["README.md"] = checksum(folder / "README.md")
+    atomic.write_text(folder / MANIFEST, json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")

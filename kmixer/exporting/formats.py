@@ -1,36 +1,47 @@
 """The export formats, one record each; imports nothing heavy."""
 
+from __future__ import annotations
+
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from ..backend import BACKENDS
 from ..errors import SettingsError, nearest
 from . import runtimes
 
+if TYPE_CHECKING:
+    import keras
+    import numpy as np
+
+    from ..runs.run import Run
+
 QUANTIZATIONS = ("none", "float16", "dynamic", "int8")
 SUPPORT = Path(__file__).parent / "support.json"
+NOT_TRIED = "not tried"
 
 
 @dataclass(frozen=True)
 class Format:
-    """A file format: all that the rest of kmixer knows of it.
+    """A file format: everything the rest of kmixer knows about it.
 
     Attributes:
         name: as `--format` takes it.
-        file: what is opened, inside the export's folder; `"."` is the folder itself.
-        quantizations: which of `QUANTIZATIONS` it can have.
+        file: the file to open, inside the export's folder; `"."` is the folder itself.
+        quantizations: the `QUANTIZATIONS` that it supports.
         writer: the module in `exporting/writers/` whose `write` makes the file.
         open: opens the file with its own runtime; see `runtimes.py`.
         usage: Python lines that use the file in its folder, for the model card; `images` stands for
             any uint8 images of the model's size.
         library: its `library_name` on the Hugging Face Hub.
-        serving_rank: which export of a run is served, if it has several: the lowest; formats that
-            are fast for single images come first.
+        serving_rank: of a run's exports the one with the lowest rank is served; formats that are
+            fast for single images come first.
         backend: the Keras backend that can convert to it.
-        modules: what has to be installed beside it.
+        modules: modules that have to be installed, beside the backend.
+        extra: the extra of kmixer that installs them; None: the plain install does.
         any_size: whether it takes images of any size and resizes them inside.
     """
 
@@ -38,15 +49,28 @@ class Format:
     file: str
     quantizations: tuple[str, ...]
     writer: str
-    open: Callable
+    open: runtimes.Opener
     usage: str
     library: str
     serving_rank: int
     backend: str = "tensorflow"
     modules: tuple[str, ...] = ()
+    extra: str | None = None
     any_size: bool = False
 
-    def write(self, model, run, folder, quantize, representative):
+    @property
+    def requirement(self) -> str:
+        """The package to install with pip, such as `kmixer[export]`."""
+        return f"kmixer[{self.extra}]" if self.extra else "kmixer"
+
+    def write(
+        self,
+        model: keras.Model,
+        run: Run,
+        folder: Path,
+        quantize: str,
+        representative: np.ndarray | None,
+    ) -> None:
         """Write a model in this format; see `writers/saved_model.py`."""
         module = import_module(f".writers.{self.writer}", __package__)
         module.write(model, run, folder, quantize, representative)
@@ -83,7 +107,8 @@ ONNX = Format(
 model = onnxruntime.InferenceSession("model.onnx")
 probabilities = model.run(["probabilities"], {{"images": images}})[0]
 {_PRINT}""",
-    library="onnx", serving_rank=2, modules=("tf2onnx", "onnx", "onnxruntime"), any_size=True,
+    library="onnx", serving_rank=2, modules=("tf2onnx", "onnx", "onnxruntime"), extra="export",
+    any_size=True,
 )  # fmt: skip
 OPENVINO = Format(
     "openvino", "model.xml", ("none", "float16"), "to_openvino", runtimes.open_openvino,
@@ -93,7 +118,7 @@ OPENVINO = Format(
 model = openvino.Core().compile_model("model.xml", "CPU", {{"INFERENCE_PRECISION_HINT": "f32"}})
 probabilities = model([images])["probabilities"]
 {_PRINT}""",
-    library="openvino", serving_rank=3, modules=("openvino",),
+    library="openvino", serving_rank=3, modules=("openvino",), extra="export",
 )  # fmt: skip
 TORCH = Format(
     "torch", "model.pt2", ("none",), "to_torch", runtimes.open_torch,
@@ -103,49 +128,58 @@ TORCH = Format(
 model = torch.export.load("model.pt2").module()
 probabilities = model(torch.from_numpy(images)).detach().numpy()
 {_PRINT}""",
-    library="pytorch", serving_rank=5, backend="torch",
+    library="pytorch", serving_rank=5, backend="torch", extra="torch",
 )  # fmt: skip
 
-FORMATS = {form.name: form for form in (SAVED_MODEL, TFLITE, ONNX, OPENVINO, TORCH)}
+FORMATS = {known.name: known for known in (SAVED_MODEL, TFLITE, ONNX, OPENVINO, TORCH)}
 
 
-def find_format(name, quantize="none"):
-    """Return a `Format` that can be written on this machine.
+def find_format(name: str, quantize: str = "none") -> Format:
+    """Return a format that can be written on this machine.
 
     Raises:
-        SettingsError: there is no such format or quantisation, they do not go together, or what
-            writes it is not installed.
+        SettingsError: the format or the quantization is unknown, they do not go together, or a
+            module is not installed.
     """
     if name not in FORMATS:
         raise SettingsError(f"--format: received {name!r}{nearest(name, FORMATS)}")
     if quantize not in QUANTIZATIONS:
         raise SettingsError(f"--quantize: received {quantize!r}{nearest(quantize, QUANTIZATIONS)}")
-    form = FORMATS[name]
-    if quantize not in form.quantizations:
+    known = FORMATS[name]
+    if quantize not in known.quantizations:
         able = [other.name for other in FORMATS.values() if quantize in other.quantizations]
         raise SettingsError(
             f"--quantize: received {quantize!r} with --format {name}, which has"
-            f" {', '.join(form.quantizations)}; {quantize} is for {', '.join(able)}"
+            f" {', '.join(known.quantizations)}; {quantize} is for {', '.join(able)}"
         )
-    missing = missing_modules(form)
-    if missing:
-        extra = "torch" if "torch" in missing else "export"
+    if missing := missing_modules(known):
         raise SettingsError(
             f"--format: {name} needs {', '.join(missing)}; install with:"
-            f" pip install 'kmixer[{extra}]'"
+            f" pip install {known.requirement!r}"
         )
-    return form
+    return known
 
 
-def missing_modules(form):
-    """Return which modules a format needs and this machine has not."""
-    return [module for module in (form.backend, *form.modules) if find_spec(module) is None]
+def missing_modules(known: Format) -> list[str]:
+    """Return the modules that a format needs and this machine does not have."""
+    return [module for module in (known.backend, *known.modules) if find_spec(module) is None]
 
 
-def support():
-    """Return what a test found when it tried every cell.
+def support() -> dict[str, str]:
+    """Return which cells of backend × format × quantization work, as a test has tried them.
 
     Returns:
-        A dict by `"<backend>/<format>/<quantization>"` of `"ok"` or the reason why not.
+        By `"<backend>/<format>/<quantization>"`: `"ok"`, the reason why not, or `"not tried"`.
     """
-    return json.loads(SUPPORT.read_text(encoding="utf-8"))
+    cells = {
+        cell_name(backend, known, quantize): NOT_TRIED
+        for backend in BACKENDS
+        for known in FORMATS.values()
+        for quantize in known.quantizations
+    }
+    return cells | json.loads(SUPPORT.read_text(encoding="utf-8"))
+
+
+def cell_name(backend: str, known: Format, quantize: str) -> str:
+    """Return the name of a cell in `support()`."""
+    return f"{backend}/{known.name}/{quantize}"

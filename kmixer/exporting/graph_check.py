@@ -1,23 +1,25 @@
-"""A SavedModel's graph, which is looked at before TensorFlow runs anything of it."""
+"""Check a SavedModel's graph before TensorFlow runs any of it."""
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
-# Of operations with a state, those of variables, branches and calls; not those that write files.
+# Operations with a state that are safe: of variables, branches and calls; none that writes files.
 VARIABLES = {"VarHandleOp", "ReadVariableOp", "AssignVariableOp", "VarIsInitializedOp",
              "DisableCopyOnRead", "Placeholder"}  # fmt: skip
 CONTROL = {"StatefulPartitionedCall", "PartitionedCall", "If", "While", "Case", "Assert", "NoOp"}
 READERS = {"ReadFile", "MatchingFiles"}
 
 
-def check_graph(folder):
+def check_graph(folder: str | Path) -> None:
     """Refuse a SavedModel that could do more than compute.
 
     Args:
         folder: of the SavedModel.
 
     Raises:
-        ValueError: a function that loading or asking it may call holds an operation that reads or
-            writes files, runs Python, or that TensorFlow does not know.
+        ValueError: a function that loading or calling it may run holds an operation that reads or
+            writes files, runs Python, or is unknown to TensorFlow.
     """
     from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
@@ -25,13 +27,13 @@ def check_graph(folder):
     saved.ParseFromString((Path(folder) / "saved_model.pb").read_bytes())
     for graph in saved.meta_graphs:
         roots = _functions(graph.object_graph_def)
-        if not roots:  # TensorFlow 1's, of which loading runs what it names
+        if not roots:  # TensorFlow 1's, where loading runs operations that the file names
             raise ValueError("it holds no functions of TensorFlow 2")
         if unsafe := sorted(op for op in _called(graph.graph_def, roots) if not _is_safe(op)):
             raise ValueError(f"it holds the operation {unsafe[0]}, which does more than compute")
 
 
-def _functions(objects):
+def _functions(objects: Any) -> set[str]:
     """Return the names of the functions that the loaded object can call."""
     names = set(objects.concrete_functions)
     for node in objects.nodes:
@@ -40,24 +42,27 @@ def _functions(objects):
     return names
 
 
-def _called(graph, roots):
-    """Return the operations of the functions `roots` and of those that they call."""
+def _called(graph: Any, roots: Iterable[str]) -> set[str]:
+    """Return the operations of the functions `roots` and of all functions that they call."""
     bodies = {function.signature.name: function.node_def for function in graph.library.function}
-    operations, seen, left = set(), set(), list(roots)
-    while left:
-        name = left.pop()
+    operations: set[str] = set()
+    seen: set[str] = set()
+    waiting = list(roots)
+    while waiting:
+        name = waiting.pop()
         if name in seen:
             continue
         seen.add(name)
         for node in bodies.get(name, ()):
             operations.add(node.op)
-            left += [node.op] if node.op in bodies else []
+            if node.op in bodies:
+                waiting.append(node.op)
             for value in node.attr.values():
-                left += [value.func.name, *(each.name for each in value.list.func)]
+                waiting += [value.func.name, *(function.name for function in value.list.func)]
     return operations - bodies.keys()
 
 
-def _is_safe(operation):
+def _is_safe(operation: str) -> bool:
     from tensorflow.python.framework import op_def_registry
 
     known = op_def_registry.get(operation)

@@ -1,8 +1,11 @@
-"""What every export of a run is held against: real images, and what Keras says of them."""
+"""The Keras model's answers, which every exported file is compared with."""
 
-from functools import cached_property
+from __future__ import annotations
+
+from functools import cached_property, partial
 from statistics import median
 from timeit import timeit
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,68 +13,86 @@ from ..data import load
 from ..evaluation.evaluate import predict
 from ..runs.inference import probabilities
 
+if TYPE_CHECKING:
+    from ..data import Dataset
+    from ..runs.run import Run
+
 IMAGES = 256
-REPRESENTATIVE = 512
+CALIBRATION_IMAGES = 512
 PREDICT_CALLS = 30
 
 
-class Evidence:
-    """A run's Keras model, asked under the backend of this process.
+class Reference:
+    """A run's Keras model in float32, and its answers under the backend of this process.
+
+    The constructor reads the weights, so that a damaged run fails before a process is started.
 
     Args:
-        run: a finished `Run`.
-        dataset: its `Dataset`, or None: then Fashion-MNIST's images stand in, scaled to its size,
-            and there is no accuracy to lose.
+        run: a finished run.
+        dataset: its data; None: Fashion-MNIST's test images, scaled to the run's size, are used
+            instead, and there is no accuracy.
     """
 
-    def __init__(self, run, dataset=None):
+    def __init__(self, run: Run, dataset: Dataset | None = None) -> None:
         self.run, self.dataset = run.in_float32(), dataset
-        self.images = self._draw(dataset.test.images if dataset else _stand_in(run), IMAGES)
+        self.model = self.run.load_model()
+        test_images = dataset.test.images if dataset else _scaled_fashion_mnist(run)
+        self.images = _sample(test_images, IMAGES)
 
     @property
-    def source(self):
-        """Where the images are from, in words."""
+    def source(self) -> str:
+        """Where the images come from, in words."""
         return f"{self.dataset.name}, test" if self.dataset else "Fashion-MNIST, scaled"
 
-    @property
-    def representative(self):
-        """Training images to calibrate with, uint8 `(n, height, width, channels)`."""
-        return self._draw(self.dataset.train.images, REPRESENTATIVE)
-
     @cached_property
-    def model(self):
-        """The Keras model in float32."""
-        return self.run.load_model()
-
-    @cached_property
-    def probabilities(self):
-        """What Keras says of `images`, `(n, classes)`."""
+    def probabilities(self) -> np.ndarray:
+        """The model's probabilities for `images`, `(n, classes)`."""
         return probabilities(self.model, self.images)
 
     @cached_property
-    def accuracy(self):
-        """Keras' share of right answers on the whole test set."""
-        return predict(self.model, self.dataset.test).accuracy
-
-    @cached_property
-    def predict_seconds(self):
-        """Median seconds of `model.predict` for an image by itself."""
-        taken = [
-            timeit(lambda image=image: self.model.predict(image[None], verbose=0), number=1)
+    def predict_seconds(self) -> float:
+        """The median seconds of `model.predict` for a single image."""
+        times = [
+            timeit(partial(self.model.predict, image[None], verbose=0), number=1)
             for image in self.images[: PREDICT_CALLS + 1]
         ]
-        return median(taken[1:])
+        return median(times[1:])
 
-    def _draw(self, images, count):
-        chosen = np.random.default_rng(0).permutation(len(images))[:count]
-        return images[np.sort(chosen)]
+    @cached_property
+    def accuracy(self) -> float:
+        """The model's accuracy on the whole test set, 0 to 1.
+
+        Raises:
+            ValueError: there is no data set.
+        """
+        return predict(self.model, self._dataset.test).accuracy
+
+    @property
+    def calibration_images(self) -> np.ndarray:
+        """Training images to calibrate with, uint8 `(n, height, width, channels)`.
+
+        Raises:
+            ValueError: there is no data set.
+        """
+        return _sample(self._dataset.train.images, CALIBRATION_IMAGES)
+
+    @property
+    def _dataset(self) -> Dataset:
+        if self.dataset is None:
+            raise ValueError(f"{self.run.folder}: the reference has no data set")
+        return self.dataset
 
 
-def _stand_in(run):
+def _sample(images: np.ndarray, count: int) -> np.ndarray:
+    chosen = np.random.default_rng(0).permutation(len(images))[:count]
+    return images[np.sort(chosen)]
+
+
+def _scaled_fashion_mnist(run: Run) -> np.ndarray:
     """Return Fashion-MNIST's test images in the run's size and channels."""
     from PIL import Image
 
     height, width, channels = run.info["input_shape"]
     images = load("fmnist").test.images[:IMAGES, :, :, 0]
     scaled = [Image.fromarray(image).resize((width, height)) for image in images]
-    return np.repeat(np.stack(scaled)[..., None], channels, axis=3)
+    return np.repeat(np.stack([np.asarray(image) for image in scaled])[..., None], channels, axis=3)

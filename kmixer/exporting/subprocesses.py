@@ -1,42 +1,65 @@
-"""A module run in a process of its own, which has a Keras backend of its own."""
+"""Run a function in a Python process of its own, with a Keras backend of its own.
+
+The process is started as `python -m` this module, with the function's module and name: both are
+taken from the function itself, so that a moved or renamed one still runs.
+"""
 
 import json
 import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from ..errors import RunError, process_failure
 
-ON_PROCESSOR = {"CUDA_VISIBLE_DEVICES": ""}  # files are for any machine, and measured on this one's
+Job = dict[str, Any]
+
+CPU_ONLY = {"CUDA_VISIBLE_DEVICES": ""}  # files are for any machine; timings are the CPU's
 
 
-def run(module, job, *, backend=None, doing):
-    """Run `python -m MODULE JOB` to its end, on the processor.
+def call(
+    function: Callable[[Job], Job | None], job: Job, *, backend: str | None = None, task: str
+) -> Any:
+    """Call a function in a new process, on the CPU, and return its result.
 
     Args:
-        module: the module's name; it reads the job from a JSON file.
-        job: a JSON-able dict.
-        backend: the Keras backend it is to have.
-        doing: what is being done, for the error.
+        function: defined at the top of a module.
+        job: its argument, which has to be JSON-able.
+        backend: the Keras backend of the process; None: as configured.
+        task: the task in words, for the error.
 
     Returns:
-        The JSON object that it printed last, or None.
+        The function's result, which has to be JSON-able.
 
     Raises:
-        RunError: it failed; what it said is the error's cause.
+        RunError: the process failed; its stderr is the error's cause.
     """
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "job.json"
-        path.write_text(json.dumps(job), encoding="utf-8")
-        environment = os.environ | ON_PROCESSOR | ({"KERAS_BACKEND": backend} if backend else {})
+        job_file, result_file = Path(folder, "job.json"), Path(folder, "result.json")
+        job_file.write_text(json.dumps(job), encoding="utf-8")
+        # -P: a file in the current folder never stands in for a module of the same name
         done = subprocess.run(
-            [sys.executable, "-m", module, str(path)],
-            capture_output=True, text=True, env=environment, check=False, errors="replace",
+            [sys.executable, "-P", "-m", __name__, function.__module__, function.__name__,
+             str(job_file), str(result_file)],
+            capture_output=True, text=True, errors="replace", check=False,
+            env=os.environ | CPU_ONLY | ({"KERAS_BACKEND": backend} if backend else {}),
         )  # fmt: skip
-    if done.returncode:
-        said = done.stderr.strip()
-        raise RunError(f"{doing}: {process_failure(done.returncode, said)}") from RuntimeError(said)
-    lines = done.stdout.strip().splitlines()
-    return json.loads(lines[-1]) if lines and lines[-1].startswith("{") else None
+        if done.returncode:
+            cause = RuntimeError(done.stderr.strip())
+            raise RunError(f"{task}: {process_failure(done.returncode, done.stderr)}") from cause
+        return json.loads(result_file.read_text(encoding="utf-8"))
+
+
+def main(module: str, name: str, job_file: str, result_file: str) -> None:
+    """Call a function inside the new process; see `call`."""
+    function = getattr(import_module(module), name)
+    result = function(json.loads(Path(job_file).read_text(encoding="utf-8")))
+    Path(result_file).write_text(json.dumps(result), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,11 +1,10 @@
-"""What a written file says and how fast: `python -m kmixer.exporting.verify_process JOB`.
+"""The answers and the speed of a written file, in a process of its own.
 
 The process has neither Keras nor the model: it opens the file as its users do.
 """
 
-import json
-import sys
 import time
+from functools import partial
 from pathlib import Path
 from statistics import median
 from timeit import timeit
@@ -13,43 +12,43 @@ from timeit import timeit
 import numpy as np
 
 from .formats import FORMATS
+from .runtimes import Predict
+from .subprocesses import Job
 
 BATCH = 64
-LATENCY_SECONDS, MOST_CALLS = 0.5, 500
+LATENCY_SECONDS, MIN_CALLS, MAX_CALLS = 0.5, 10, 500
 
 
-def prove(job):
-    """Ask a file about images, and measure it.
+def verify(job: Job) -> Job:
+    """Open a file, save its answers, and time it.
 
     Args:
         job: `format`, `path`, `images` (an .npz file of `images` and perhaps `test`), `threads`
             (how many the runtime may use) and `answers` (the .npz file to write, or None).
 
     Returns:
-        A JSON-able dict: the runtime, and the median `seconds_per_image` of one by itself.
+        `runtime` (name and version) and `seconds_per_image`, the median for a single image.
     """
     predict, runtime = FORMATS[job["format"]].open(job["path"], job["threads"])
     with np.load(job["images"]) as arrays:
         if job["answers"]:
             names = [name for name in ("images", "test") if name in arrays]
-            np.savez(job["answers"], **{name: _answers(predict, arrays[name]) for name in names})
+            answers = {name: _probabilities(predict, arrays[name]) for name in names}
+            np.savez(Path(job["answers"]), allow_pickle=False, **answers)
         return {"runtime": runtime, "seconds_per_image": _latency(predict, arrays["images"])}
 
 
-def _answers(predict, images):
-    batches = range(0, len(images), BATCH)
-    return np.concatenate([predict(images[at : at + BATCH]) for at in batches])
+def _probabilities(predict: Predict, images: np.ndarray) -> np.ndarray:
+    starts = range(0, len(images), BATCH)
+    return np.concatenate([predict(images[start : start + BATCH]) for start in starts])
 
 
-def _latency(predict, images):
-    """Return the median seconds of an image by itself."""
-    taken, until = [], time.perf_counter() + LATENCY_SECONDS
+def _latency(predict: Predict, images: np.ndarray) -> float:
+    """Return the median seconds for a single image."""
     predict(images[:1])
-    while len(taken) < 10 or (len(taken) < MOST_CALLS and time.perf_counter() < until):
-        image = images[len(taken) % len(images)][None]
-        taken.append(timeit(lambda image=image: predict(image), number=1))
-    return median(taken)
-
-
-if __name__ == "__main__":
-    print(json.dumps(prove(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))))
+    times: list[float] = []
+    end = time.perf_counter() + LATENCY_SECONDS
+    while len(times) < MIN_CALLS or (len(times) < MAX_CALLS and time.perf_counter() < end):
+        image = images[len(times) % len(images)][None]
+        times.append(timeit(partial(predict, image), number=1))
+    return median(times)

@@ -1,6 +1,14 @@
 """Model cards: what a model is and how to use it, as the Hugging Face Hub reads them."""
 
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .run import Run
 
 TEMPLATE = "card.md"
 
@@ -12,22 +20,24 @@ probabilities = run.predict(images)
 print(run.class_names[probabilities[0].argmax()])"""
 
 
-def run_card(run, metrics=None):
+def run_card(run: Run, metrics: Mapping[str, Any] | None = None) -> str:
     """Return the card of a run, as Markdown.
 
     Args:
-        run: a `Run`.
-        metrics: its metrics, of which an imported one has none.
+        run: the run.
+        metrics: its metrics; None for imported weights, which have none.
     """
     return _render(run, metrics, usage=USAGE, library="keras")
 
 
-def export_card(run, manifest, *, size, usage, library):
+def export_card(
+    run: Run, manifest: Mapping[str, Any], *, size: int, usage: str, library: str
+) -> str:
     """Return the card of an export, as Markdown.
 
     Args:
-        run: the `Run` that it comes from.
-        manifest: the content of its manifest.json.
+        run: the run that was exported.
+        manifest: the content of the export's manifest.json.
         size: bytes of the model's files.
         usage: Python lines that use the file.
         library: its `library_name` on the Hugging Face Hub.
@@ -36,7 +46,15 @@ def export_card(run, manifest, *, size, usage, library):
     return _render(run, metrics, usage=usage, library=library, manifest=manifest, size=size)
 
 
-def _render(run, metrics, *, usage, library, manifest=None, size=None):
+def _render(
+    run: Run,
+    metrics: Mapping[str, Any] | None,
+    *,
+    usage: str,
+    library: str,
+    manifest: Mapping[str, Any] | None = None,
+    size: int | None = None,
+) -> str:
     from jinja2 import Environment, StrictUndefined
 
     source = Path(__file__).with_name(TEMPLATE).read_text(encoding="utf-8")
@@ -54,7 +72,7 @@ def _render(run, metrics, *, usage, library, manifest=None, size=None):
         settings=run.settings,
         shape="×".join(map(str, shape)),
         size=f"{shape[0]}×{shape[1]}",
-        colour="grey" if shape[2] == 1 else "colour",
+        color="grey" if shape[2] == 1 else "colour",
         manifest=manifest,
         usage=usage,
         library=library,
@@ -63,17 +81,17 @@ def _render(run, metrics, *, usage, library, manifest=None, size=None):
     )
 
 
-def _accuracy(metrics, manifest):
-    """Return the test accuracy of what the card is of: a quantised file has its own."""
-    measured = manifest and manifest["proof"]["test_accuracy"]
-    if measured:
-        return measured["file"]
-    test = metrics and metrics["best"]["test"]
-    return test["accuracy"] if test else None
+def _accuracy(
+    metrics: Mapping[str, Any] | None, manifest: Mapping[str, Any] | None
+) -> float | None:
+    """Return the test accuracy: a quantized file has one of its own, other files the run's."""
+    if manifest is not None and manifest["proof"]["test_accuracy"]:
+        return manifest["proof"]["test_accuracy"]["file"]
+    if metrics is not None and metrics["best"]["test"]:
+        return metrics["best"]["test"]["accuracy"]
+    return None
 
 
-def _quoted(text):
-    """Return a text as YAML holds it on one line."""
-    import json
-
+def _quoted(text: object) -> str:
+    """Return a text as YAML writes it on one line."""
     return json.dumps(str(text), ensure_ascii=False)

@@ -3,9 +3,13 @@
 import asyncio
 import json
 import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from importlib.resources import files
+from typing import Any, TypeVar
 
+import numpy as np
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
@@ -13,81 +17,112 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from ..errors import DataError
+from ..exporting.artifact import Artifact
 from . import protocol
 from .batcher import Batcher, QueueFullError
-from .limits import Gate
-from .metrics import Monitor
+from .limits import RequestLimits
+from .metrics import ServerMetrics
 
 VERSION = "1"
 MAX_BODY = 16_000_000  # bytes
 
+_Result = TypeVar("_Result")
 
-def build_app(artefact, name, *, threads=None, max_batch=32, wait=0.0, max_waiting=256,
-              max_body=MAX_BODY):  # fmt: skip
+
+def build_app(
+    artifact: Artifact,
+    name: str,
+    *,
+    threads: int | None = None,
+    max_batch: int = 32,
+    wait: float = 0.0,
+    max_waiting: int = 256,
+    max_body: int = MAX_BODY,
+) -> FastAPI:
     """Return the ASGI application that serves an exported model.
 
     Args:
-        artefact: an `Artefact`.
-        name: under which the model is served.
-        threads: that its runtime may use; default the runtime's choice.
+        artifact: the exported model.
+        name: the model's name in the addresses.
+        threads: the number that its runtime may use; default its own choice.
         max_batch: see `Batcher`.
         wait: see `Batcher`.
         max_waiting: see `Batcher`; beyond it the answer is 503.
         max_body: bytes of a request; beyond it the answer is 413, before the rest is read.
     """
-    predict, runtime = artefact.open(threads)
-    monitor = Monitor()
-    batcher = Batcher(predict, max_batch, wait, max_waiting, monitor.batch)
+    predict, runtime = artifact.open(threads)
+    metrics = ServerMetrics()
+    batcher = Batcher(predict, max_batch, wait, max_waiting, metrics.count_batch)
+    limits = RequestLimits(max_waiting, max_body)
 
     @asynccontextmanager
-    async def lifespan(app):
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
         await run_in_threadpool(batcher.stop)
 
     app = FastAPI(
         title="kmixer", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan
     )
-    app.state.served = Served(
-        artefact, name, runtime, batcher, monitor, Gate(max_waiting, max_body)
-    )
-    app.middleware("http")(monitor.watch)
-    app.add_exception_handler(HTTPException, _as_error)
-    app.add_exception_handler(RequestValidationError, _as_bad_request)
-    for path in ("/v1/models/{model}", f"/v1/models/{{model}}/versions/{VERSION}"):
-        app.post(f"{path}:predict")(_predict)
-        app.get(f"{path}/metadata")(_metadata)
-        app.get(path)(_status)
-    app.post("/classify")(_classify)
-    app.get("/health")(_health)
-    app.get("/metrics", response_class=PlainTextResponse)(_metrics)
-    app.get("/", response_class=HTMLResponse)(_page)
+    app.state.served = ServedModel(artifact, name, runtime, batcher, metrics, limits)
+    app.middleware("http")(metrics.count_request)
+    app.exception_handler(HTTPException)(_http_error)
+    app.exception_handler(RequestValidationError)(_invalid_parameter)
+    _add_addresses(app)
     return app
 
 
-class Served:
-    """What the addresses share: the model, its queue, the counters, the limits."""
+def _add_addresses(app: FastAPI) -> None:
+    plain: dict[str, Any] = {"response_model": None}  # answers are ours and need no validation
+    for path in ("/v1/models/{model}", f"/v1/models/{{model}}/versions/{VERSION}"):
+        app.post(f"{path}:predict", **plain)(_predict)
+        app.get(f"{path}/metadata", **plain)(_metadata)
+        app.get(path, **plain)(_status)
+    app.post("/classify", **plain)(_classify)
+    app.get("/health", **plain)(_health)
+    app.get("/metrics", response_class=PlainTextResponse, **plain)(_metrics)
+    app.get("/", response_class=HTMLResponse, **plain)(_page)
 
-    def __init__(self, artefact, name, runtime, batcher, monitor, gate):
-        self.artefact, self.name, self.runtime = artefact, name, runtime
-        self.batcher, self.monitor, self.gate = batcher, monitor, gate
-        self.started = time.time()
 
-    def check_name(self, model):
+@dataclass
+class ServedModel:
+    """A model with its queue, counters and limits, which all addresses share.
+
+    Attributes:
+        artifact: the exported model.
+        name: its name in the addresses.
+        runtime: that opened it, name and version.
+        batcher: answers requests.
+        metrics: counts requests.
+        limits: refuses requests.
+        started: when, in seconds since 1970.
+    """
+
+    artifact: Artifact
+    name: str
+    runtime: str
+    batcher: Batcher
+    metrics: ServerMetrics
+    limits: RequestLimits
+    started: float = field(default_factory=time.time)
+
+    def check_model(self, model: str) -> None:
         """Refuse a request for another model."""
         if model != self.name:
             raise HTTPException(404, f"Servable not found: {model}; this server has {self.name!r}")
 
-    async def read(self, request, reader, *arguments):
-        """Return what `reader` makes of a request's body."""
-        async with self.gate.body(request) as body:
+    async def read(
+        self, request: Request, reader: Callable[..., _Result], *arguments: Any
+    ) -> _Result:
+        """Read a request's body and return what `reader(body, image_shape, *arguments)` returns."""
+        async with self.limits.body(request) as body:
             try:
-                return await self.gate.read(
-                    reader, bytes(body), self.artefact.image_shape, *arguments
+                return await self.limits.decode(
+                    reader, bytes(body), self.artifact.image_shape, *arguments
                 )
             except DataError as error:
                 raise HTTPException(400, str(error)) from None
 
-    async def ask(self, images):
+    async def predict(self, images: np.ndarray) -> np.ndarray:
         """Return the probabilities of uint8 images, `(n, classes)`."""
         try:
             return await asyncio.wrap_future(self.batcher.submit(images))
@@ -95,45 +130,43 @@ class Served:
             raise HTTPException(503, str(error), {"Retry-After": "1"}) from None
 
 
-async def _predict(request: Request, model: str):
-    served = request.app.state.served
-    served.check_name(model)
-    images, key = await served.read(request, protocol.read_body, served.gate.max_requests)
-    return {key: (await served.ask(images)).tolist()}
+def _served(request: Request) -> ServedModel:
+    return request.app.state.served
 
 
-async def _classify(request: Request, invert: bool = False):
-    """Take an image file as the body; tell classes, the best first, and what the model saw."""
-    served = request.app.state.served
+async def _predict(request: Request, model: str) -> dict[str, Any]:
+    served = _served(request)
+    served.check_model(model)
+    images, key = await served.read(request, protocol.read_body, served.limits.max_requests)
+    return {key: (await served.predict(images)).tolist()}
+
+
+async def _classify(request: Request, invert: bool = False) -> dict[str, Any]:
+    """Classify an image file; answer the classes, best first, and the image as the model saw it."""
+    served = _served(request)
     pixels = await served.read(request, protocol.read_file, invert)
-    said = (await served.ask(pixels[None]))[0]
-    order = (-said).argsort(kind="stable")
-    names = served.artefact.class_names
+    probabilities = (await served.predict(pixels[None]))[0]
+    order = (-probabilities).argsort(kind="stable")
+    names = served.artifact.class_names
     return {
-        "classes": [{"class": names[i], "probability": float(said[i])} for i in order],
+        "classes": [{"class": names[i], "probability": float(probabilities[i])} for i in order],
         "seen": protocol.as_png(pixels),
     }
 
 
-async def _status(request: Request, model: str):
-    request.app.state.served.check_name(model)
+async def _status(request: Request, model: str) -> dict[str, Any]:
+    _served(request).check_model(model)
     state = {"error_code": "OK", "error_message": ""}
     return {"model_version_status": [{"version": VERSION, "state": "AVAILABLE", "status": state}]}
 
 
-async def _metadata(request: Request, model: str):
-    served = request.app.state.served
-    served.check_name(model)
-    manifest = served.artefact.manifest
-    height, width, channels = served.artefact.image_shape
-
-    def tensor(dtype, *sides):
-        dims = [{"size": str(side), "name": ""} for side in (-1, *sides)]
-        return {"dtype": dtype, "tensor_shape": {"dim": dims, "unknown_rank": False}}
-
+async def _metadata(request: Request, model: str) -> dict[str, Any]:
+    served = _served(request)
+    served.check_model(model)
+    manifest = served.artifact.manifest
     signature = {
-        "inputs": {protocol.INPUT: tensor("DT_UINT8", height, width, channels)},
-        "outputs": {"probabilities": tensor("DT_FLOAT", len(manifest["class_names"]))},
+        "inputs": {protocol.INPUT: _tensor("DT_UINT8", *served.artifact.image_shape)},
+        "outputs": {"probabilities": _tensor("DT_FLOAT", len(manifest["class_names"]))},
         "method_name": "tensorflow/serving/predict",
     }
     return {
@@ -149,29 +182,34 @@ async def _metadata(request: Request, model: str):
     }
 
 
-async def _health(request: Request):
-    served = request.app.state.served
-    return {"status": "ok", "seconds": round(time.time() - served.started, 1)}
+def _tensor(dtype: str, *sides: int) -> dict[str, Any]:
+    """Return TensorFlow Serving's description of a tensor `(batch, *sides)`."""
+    dims = [{"size": str(side), "name": ""} for side in (-1, *sides)]
+    return {"dtype": dtype, "tensor_shape": {"dim": dims, "unknown_rank": False}}
 
 
-async def _metrics(request: Request):
-    served = request.app.state.served
-    return served.monitor.text(served.batcher.waiting)
+async def _health(request: Request) -> dict[str, Any]:
+    return {"status": "ok", "seconds": round(time.time() - _served(request).started, 1)}
 
 
-async def _page(request: Request):
-    served = request.app.state.served
-    height, width, channels = served.artefact.image_shape
-    about = {"name": served.name, "classes": len(served.artefact.class_names), "width": width,
+async def _metrics(request: Request) -> str:
+    served = _served(request)
+    return served.metrics.text(served.batcher.waiting)
+
+
+async def _page(request: Request) -> str:
+    served = _served(request)
+    height, width, channels = served.artifact.image_shape
+    about = {"name": served.name, "classes": len(served.artifact.class_names), "width": width,
              "height": height, "channels": channels}  # fmt: skip
     page = files(__package__).joinpath("page.html").read_text(encoding="utf-8")
     return page.replace("{{about}}", json.dumps(about).replace("<", "\\u003c"))
 
 
-async def _as_error(request: Request, error: HTTPException):
+async def _http_error(request: Request, error: HTTPException) -> JSONResponse:
     return JSONResponse({"error": error.detail}, error.status_code, headers=error.headers)
 
 
-async def _as_bad_request(request: Request, error: RequestValidationError):
+async def _invalid_parameter(request: Request, error: RequestValidationError) -> JSONResponse:
     first = error.errors()[0]
     return JSONResponse({"error": f"{'.'.join(map(str, first['loc']))}: {first['msg']}"}, 400)

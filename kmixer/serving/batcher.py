@@ -1,41 +1,58 @@
-"""Requests that wait are answered together."""
+"""Answer waiting requests together, in batches."""
 
 import queue
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from ..errors import KmixerError
-
-STOP = object()
+from ..exporting.runtimes import Predict
 
 
 class QueueFullError(KmixerError):
-    """More images wait than the server has promised to hold."""
+    """More images wait than the server holds."""
+
+
+@dataclass(frozen=True)
+class _Job:
+    """Images `(n, height, width, channels)` and the future of their probabilities."""
+
+    images: np.ndarray
+    future: "Future[np.ndarray]" = field(default_factory=Future)
 
 
 class Batcher:
-    """One thread that owns a model and answers what waits, in batches.
+    """A thread that owns a model and answers waiting requests in batches.
 
     Args:
         predict: uint8 `(n, height, width, channels)` → probabilities `(n, classes)`.
         max_batch: images that are answered together.
-        wait: seconds to wait for more after the first; 0 takes what is there.
+        wait: seconds to wait for more images after the first; 0: take those that are there.
         max_waiting: images that may wait.
-        watch: called with the number of images of each batch.
+        on_batch: called with the number of images of each batch.
     """
 
-    def __init__(self, predict, max_batch=32, wait=0.0, max_waiting=256, watch=lambda images: None):
+    def __init__(
+        self,
+        predict: Predict,
+        max_batch: int = 32,
+        wait: float = 0.0,
+        max_waiting: int = 256,
+        on_batch: Callable[[int], object] = lambda images: None,
+    ) -> None:
         self.predict, self.max_batch, self.wait = predict, max_batch, wait
-        self.max_waiting, self.watch = max_waiting, watch
-        self.waiting, self._lock, self._queue = 0, threading.Lock(), queue.SimpleQueue()
+        self.max_waiting, self.on_batch = max_waiting, on_batch
+        self.waiting, self._lock = 0, threading.Lock()
+        self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()  # None: stop
         self._thread = threading.Thread(target=self._work, name="kmixer-batcher", daemon=True)
         self._thread.start()
 
-    def submit(self, images):
-        """Put images into the queue; return a `Future` of their probabilities.
+    def submit(self, images: np.ndarray) -> "Future[np.ndarray]":
+        """Put images into the queue; return the future of their probabilities.
 
         Raises:
             QueueFullError: too many wait.
@@ -44,58 +61,59 @@ class Batcher:
             if self.waiting and self.waiting + len(images) > self.max_waiting:
                 raise QueueFullError(f"{self.waiting} images wait already; try again later")
             self.waiting += len(images)
-        future = Future()
-        self._queue.put((images, future))
-        return future
+        job = _Job(images)
+        self._queue.put(job)
+        return job.future
 
-    def stop(self):
-        """Answer what waits, then end the thread."""
-        self._queue.put(STOP)
+    def stop(self) -> None:
+        """Answer the waiting requests, then end the thread."""
+        self._queue.put(None)
         self._thread.join()
 
-    def _work(self):
+    def _work(self) -> None:
         stopping = False
         while not stopping:
             first = self._queue.get()
-            if first is STOP:
+            if first is None:
                 return
             jobs, stopping = self._gather(first)
             self._answer(jobs)
 
-    def _gather(self, first):
-        """Return the first job and those that fit beside it, and whether to stop after them."""
-        jobs, images, until = [first], len(first[0]), time.monotonic() + self.wait
+    def _gather(self, first: _Job) -> tuple[list[_Job], bool]:
+        """Return the first job with those that fit into its batch, and whether to stop after it."""
+        jobs, images, end = [first], len(first.images), time.monotonic() + self.wait
         while images < self.max_batch:
             try:
-                job = self._queue.get(timeout=max(until - time.monotonic(), 0) or 1e-9)
+                job = self._queue.get(timeout=max(end - time.monotonic(), 0) or 1e-9)
             except queue.Empty:
                 break
-            if job is STOP:
+            if job is None:
                 return jobs, True
             jobs.append(job)
-            images += len(job[0])
+            images += len(job.images)
         return jobs, False
 
-    def _answer(self, jobs):
-        """Answer jobs together, but for those that nobody waits for any more."""
-        awaited = [job for job in jobs if job[1].set_running_or_notify_cancel()]
+    def _answer(self, jobs: list[_Job]) -> None:
+        """Answer jobs together, except those that were cancelled."""
+        active = [job for job in jobs if job.future.set_running_or_notify_cancel()]
         try:
-            if awaited:
-                said = self._ask(np.concatenate([images for images, _ in awaited]))
-                ends = np.cumsum([len(images) for images, _ in awaited])
-                for (_, future), answer in zip(awaited, np.split(said, ends[:-1]), strict=True):
-                    future.set_result(answer)
+            if active:
+                probabilities = self._predict(np.concatenate([job.images for job in active]))
+                ends = np.cumsum([len(job.images) for job in active])
+                for job, answer in zip(active, np.split(probabilities, ends[:-1]), strict=True):
+                    job.future.set_result(answer)
         except Exception as error:
-            for _, future in awaited:
-                if not future.done():
-                    future.set_exception(error)
+            for job in active:
+                if not job.future.done():
+                    job.future.set_exception(error)
         finally:
             with self._lock:
-                self.waiting -= sum(len(images) for images, _ in jobs)
+                self.waiting -= sum(len(job.images) for job in jobs)
 
-    def _ask(self, images):
-        said = []
-        for at in range(0, len(images), self.max_batch):
-            self.watch(len(images[at : at + self.max_batch]))
-            said.append(self.predict(images[at : at + self.max_batch]))
-        return np.concatenate(said)
+    def _predict(self, images: np.ndarray) -> np.ndarray:
+        probabilities = []
+        for start in range(0, len(images), self.max_batch):
+            batch = images[start : start + self.max_batch]
+            self.on_batch(len(batch))
+            probabilities.append(self.predict(batch))
+        return np.concatenate(probabilities)

@@ -1,60 +1,79 @@
-"""What the server takes in at once: requests, bytes of bodies, images being decoded."""
+"""Limits on what the server works on at once: requests, bytes of bodies, images being decoded.
+
+uvicorn's `limit_concurrency` does not replace this: it counts idle connections too, refuses
+`/health` and `/metrics` with the rest, answers in plain text where TensorFlow Serving's clients
+expect JSON, and has no limit on bytes.
+"""
 
 import os
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
+from typing import ParamSpec, TypeVar
 
 import anyio
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
 
-DECODERS = min(os.cpu_count() or 1, 4)  # an image being decoded can need hundreds of megabytes
-BODIES_HELD = 8  # of the longest allowed, all together
+DECODERS = min(os.cpu_count() or 1, 4)  # decoding an image can need hundreds of megabytes
+MAX_BODIES = 8  # of the greatest length, together
+
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
 
 
-class Gate:
-    """Refuses before memory is spent.
+class RequestLimits:
+    """Refuses requests before memory is spent on them.
 
     Args:
-        max_requests: that may be in hand; beyond it the answer is 503.
+        max_requests: requests in flight; beyond it the answer is 503.
         max_body: bytes of a request; beyond it the answer is 413, before the rest is read.
     """
 
-    def __init__(self, max_requests, max_body):
+    def __init__(self, max_requests: int, max_body: int) -> None:
         self.max_requests, self.max_body = max_requests, max_body
-        self.requests = self.held = 0
-        self._decoders = None
+        self.requests = 0  # in flight
+        self.body_bytes = 0  # of all requests in flight
+        self._decoders: anyio.CapacityLimiter | None = None
 
     @asynccontextmanager
-    async def body(self, request):
-        """Yield a request's body; while it is in hand it counts."""
+    async def body(self, request: Request) -> AsyncIterator[bytearray]:
+        """Yield a request's body; the request counts as in flight until the block ends."""
         length = request.headers.get("content-length", "0")
         if not length.isdecimal() or int(length) > self.max_body:
             raise self._too_long()
         if self.requests >= self.max_requests:
-            raise _busy(f"{self.requests} requests are in hand already")
+            raise _busy(f"{self.requests} requests are in flight")
         self.requests += 1
         content = bytearray()
         try:
             async for piece in request.stream():
                 content += piece
-                self.held += len(piece)
+                self.body_bytes += len(piece)
                 if len(content) > self.max_body:
                     raise self._too_long()
-                if self.held > BODIES_HELD * self.max_body:
-                    raise _busy("the requests in hand are too long together")
+                if self.body_bytes > MAX_BODIES * self.max_body:
+                    raise _busy("the requests in flight are too long together")
             yield content
         finally:
             self.requests -= 1
-            self.held -= len(content)
+            self.body_bytes -= len(content)
 
-    async def read(self, function, *arguments):
-        """Run what decodes in a thread, few at a time."""
-        if self._decoders is None:  # it belongs to the event loop that first asks
+    async def decode(
+        self,
+        function: Callable[_Arguments, _Result],
+        *arguments: _Arguments.args,
+        **options: _Arguments.kwargs,
+    ) -> _Result:
+        """Run a decoding function in a thread, at most `DECODERS` at a time."""
+        if self._decoders is None:  # it belongs to the event loop that first calls this
             self._decoders = anyio.CapacityLimiter(DECODERS)
-        return await anyio.to_thread.run_sync(function, *arguments, limiter=self._decoders)
+        call = partial(function, *arguments, **options)
+        return await anyio.to_thread.run_sync(call, limiter=self._decoders)
 
-    def _too_long(self):
+    def _too_long(self) -> HTTPException:
         return HTTPException(413, f"the body is longer than {self.max_body:,} bytes")
 
 
-def _busy(reason):
+def _busy(reason: str) -> HTTPException:
     return HTTPException(503, f"{reason}; try again later", {"Retry-After": "1"})

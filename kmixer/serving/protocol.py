@@ -1,9 +1,10 @@
-"""TensorFlow Serving's REST bodies ↔ pixels and probabilities."""
+"""Read TensorFlow Serving's REST requests: JSON and image files → pixels."""
 
 import base64
 import binascii
 import io
 import json
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -11,23 +12,25 @@ from ..data.decode import decode
 from ..errors import DataError
 
 INPUT = "images"
-MAX_PIXELS = 16_000_000  # of a file, before it is decoded; many are decoded at once
+MAX_PIXELS = 16_000_000  # of an image file; several are decoded at once
+
+ImageShape = tuple[int, int, int]
 
 
-def read_body(body, shape, most):
+def read_body(body: bytes, shape: ImageShape, max_images: int) -> tuple[np.ndarray, str]:
     """Return the images of a predict request.
 
     Args:
         body: bytes of a JSON object with `instances` (rows) or `inputs` (columns); an image is
             `{"b64": …}`, a file in base64, or whole numbers 0..255 `(height, width, channels)`.
         shape: (height, width, channels) that the model was trained on.
-        most: images that one request may hold.
+        max_images: images that one request may hold.
 
     Returns:
-        (uint8 `(n, *shape)`, the key that the answer is to have).
+        (uint8 `(n, *shape)`, the key of the answer: `predictions` or `outputs`).
 
     Raises:
-        DataError: the body is none of this.
+        DataError: the body is not such a request.
     """
     request = _json(body)
     if not isinstance(request, dict):
@@ -39,19 +42,20 @@ def read_body(body, shape, most):
                 items = items[INPUT]
             if not isinstance(items, list) or not items:
                 raise DataError(f"{key}: expected a list of one image or more")
-            if len(items) > most:
-                raise DataError(f"{key}: received {len(items):,} images, expected at most {most:,}")
-            return np.stack(
-                [_image(item, index, shape) for index, item in enumerate(items)]
-            ), answer
+            if len(items) > max_images:
+                raise DataError(
+                    f"{key}: received {len(items):,} images, expected at most {max_images:,}"
+                )
+            images = [_image(item, index, shape) for index, item in enumerate(items)]
+            return np.stack(images), answer
     raise DataError(f"expected 'instances' or 'inputs', received {sorted(request)[:5]}")
 
 
-def read_file(content, shape, invert=False):
+def read_file(content: bytes, shape: ImageShape, invert: bool = False) -> np.ndarray:
     """Return an image file's bytes as uint8 `shape`, fitted as in training.
 
     Raises:
-        DataError: it is no image that is read.
+        DataError: it is not an image, or of a kind that is not read.
     """
     pixels = decode(
         io.BytesIO(content), tuple(shape[:2]), grey=shape[2] == 1, called="image", most=MAX_PIXELS
@@ -59,7 +63,7 @@ def read_file(content, shape, invert=False):
     return 255 - pixels if invert else pixels
 
 
-def as_png(pixels):
+def as_png(pixels: np.ndarray) -> str:
     """Return pixels `(height, width, channels)` as a data URL."""
     from PIL import Image
 
@@ -69,18 +73,18 @@ def as_png(pixels):
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
-def _json(body):
+def _json(body: bytes) -> Any:
     try:
         return json.loads(body, parse_constant=lambda name: _refuse(f"{name} is no JSON"))
     except (ValueError, RecursionError) as error:
         raise DataError(f"not JSON: {error}") from None
 
 
-def _refuse(message):
+def _refuse(message: str) -> NoReturn:
     raise ValueError(message)
 
 
-def _image(item, index, shape):
+def _image(item: Any, index: int, shape: ImageShape) -> np.ndarray:
     if isinstance(item, dict) and set(item) == {INPUT}:
         item = item[INPUT]
     where = f"instance {index}"
@@ -96,23 +100,23 @@ def _image(item, index, shape):
     return _pixels(item, where, shape)
 
 
-def _pixels(item, where, shape):
-    wanted = "×".join(map(str, shape))
+def _pixels(item: Any, where: str, shape: ImageShape) -> np.ndarray:
+    expected = "×".join(map(str, shape))
     try:
-        cells = np.array(item, dtype=object)  # which makes nothing larger than what was sent
+        cells = np.array(item, dtype=object)  # takes no more memory than what was sent
     except (ValueError, RecursionError):
-        raise DataError(f"{where}: rows of unequal length, expected {wanted}") from None
+        raise DataError(f"{where}: rows of unequal length, expected {expected}") from None
     if cells.shape == tuple(shape[:2]) and shape[2] == 1:
         cells = cells[..., None]
     if cells.shape != tuple(shape):
         received = "×".join(map(str, cells.shape)) or _kind(item)
-        raise DataError(f"{where}: received {received}, expected {wanted} or {{'b64': …}}")
+        raise DataError(f"{where}: received {received}, expected {expected} or {{'b64': …}}")
     if not all(type(cell) is int and 0 <= cell <= 255 for cell in cells.flat):
         raise DataError(f"{where}: expected whole numbers 0 to 255")
     return cells.astype(np.uint8)
 
 
-def _kind(value):
+def _kind(value: object) -> str:
     names = {dict: "an object", list: "a list", str: "text", bool: "a truth value",
              type(None): "null"}  # fmt: skip
     return names.get(type(value), "a number")

@@ -1,10 +1,12 @@
-"""Which exported file is served, and under which name."""
+"""Choose the exported file to serve, and its name in the addresses."""
 
 import re
+from collections.abc import Callable
 from importlib.util import find_spec
+from pathlib import Path
 
 from ..errors import SettingsError
-from ..exporting.artifact import MANIFEST, load_artefact
+from ..exporting.artifact import MANIFEST, Artifact, load_artifact
 from ..exporting.formats import FORMATS, QUANTIZATIONS, missing_modules
 from ..files.keras_archive import check_run
 from ..runs.run import load_run
@@ -12,16 +14,16 @@ from ..runs.run import load_run
 MODULES = ("fastapi", "uvicorn", "prometheus_client")
 
 
-def find_artefact(folder, export):
-    """Return the `Artefact` to serve: an export folder's, or the preferred one of a run's.
+def find_artifact(folder: Path, export: Callable[[Path], object]) -> Artifact:
+    """Return the export to serve: the folder itself, or the preferred export of a run.
 
     Args:
-        folder: of an export or of a run.
-        export: called with the folder of a run that has no export this machine can open; it is to
-            write one. It should do so in another process, so that this one needs no Keras.
+        folder: an export folder or a run folder.
+        export: called with the run folder if it has no export that this machine can open; it is to
+            write one, in another process, so that this one needs no Keras.
 
     Raises:
-        SettingsError: what serves is not installed.
+        SettingsError: the server's modules are not installed.
         RunError: the folder is neither, or cannot be exported.
     """
     missing = [module for module in MODULES if find_spec(module) is None]
@@ -30,17 +32,17 @@ def find_artefact(folder, export):
             f"serving needs {', '.join(missing)}; install with: pip install 'kmixer[serve]'"
         )
     if (folder / MANIFEST).is_file():
-        return load_artefact(folder)
-    found = _exports(folder)
-    if not found:
+        return load_artifact(folder)
+    artifacts = _usable_exports(folder)
+    if not artifacts:
         _check_exportable(folder)
         export(folder)
-        found = _exports(folder)
-    return found[0]
+        artifacts = _usable_exports(folder)
+    return artifacts[0]
 
 
-def check_name(name):
-    """Refuse a name, other than None, that does not fit into an address.
+def check_served_name(name: str | None) -> None:
+    """Refuse a name that cannot be part of an address; None is fine.
 
     Raises:
         SettingsError: see above.
@@ -51,31 +53,31 @@ def check_name(name):
         )
 
 
-def served_name(artefact, name=None):
-    """Return the name under which an artefact is served: `name`, or its run's, fit for an address.
+def served_name(artifact: Artifact, name: str | None = None) -> str:
+    """Return the model's name in the addresses: `name`, or the run's, made fit for an address.
 
     Raises:
-        SettingsError: the name given is not.
+        SettingsError: `name` cannot be part of an address.
     """
-    check_name(name)
-    return name or re.sub(r"[^\w.-]+", "-", artefact.manifest["run"]["name"]) or "model"
+    check_served_name(name)
+    return name or re.sub(r"[^\w.-]+", "-", artifact.manifest["run"]["name"]) or "model"
 
 
-def _exports(folder):
-    """Return the `Artefact`s of a run that can be opened here, the preferred first."""
-    opened = [load_artefact(path.parent) for path in sorted(folder.glob(f"export/*/{MANIFEST}"))]
-    able = [a for a in opened if not missing_modules(FORMATS[a.manifest["format"]])]
-    return sorted(able, key=_preference)
+def _usable_exports(folder: Path) -> list[Artifact]:
+    """Return the exports of a run that can be opened here, the preferred first."""
+    artifacts = [load_artifact(path.parent) for path in sorted(folder.glob(f"export/*/{MANIFEST}"))]
+    usable = [a for a in artifacts if not missing_modules(FORMATS[a.manifest["format"]])]
+    return sorted(usable, key=_preference)
 
 
-def _preference(artefact):
-    """Return what artefacts are sorted by: of one format, the model's own answers come first."""
-    manifest = artefact.manifest
+def _preference(artifact: Artifact) -> tuple[int, int]:
+    """Return a sort key: by format, and within one the least quantized first."""
+    manifest = artifact.manifest
     rank = FORMATS[manifest["format"]].serving_rank
     return rank, QUANTIZATIONS.index(manifest["quantize"])
 
 
-def _check_exportable(folder):
+def _check_exportable(folder: Path) -> None:
     """Refuse a run that cannot be exported before a process is started for it."""
     run = load_run(folder)
     run.check_finished()

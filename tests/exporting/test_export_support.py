@@ -50,7 +50,7 @@ def test_every_cell(backend, tiny, tmp_path, kmixer_cli):
         pytest.skip(f"not installed: {', '.join(sorted(missing))}")
     config = tmp_path / "tiny.yaml"
     tiny["training"]["epochs"], tiny["optimizer"]["learning_rate"] = 6, 0.02
-    config.write_text(loading.dump(loading.build(tiny)))
+    config.write_text(loading.dump(loading.build_settings(tiny)))
     run = tmp_path / "run"
     done = kmixer_cli(
         "train", tiny["data"]["name"], "--config", config, "--backend", backend, "--out", run

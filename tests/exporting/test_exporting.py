@@ -1,4 +1,4 @@
-"""What leaves the house: files that say what the Keras model says, or nothing."""
+"""Exported files give the Keras model's answers, or are not kept."""
 
 import json
 import os
@@ -17,10 +17,10 @@ from PIL import Image
 from kmixer.data.image_files import read_images
 from kmixer.errors import RunError, SettingsError
 from kmixer.evaluation.evaluate import load_data
-from kmixer.exporting import artifact, formats, verification
-from kmixer.exporting.artifact import load_artefact
-from kmixer.exporting.export import export
-from kmixer.exporting.reference import Evidence
+from kmixer.exporting import formats, runtimes, verification
+from kmixer.exporting.artifact import load_artifact
+from kmixer.exporting.export import export_run
+from kmixer.exporting.reference import Reference
 from kmixer.files import atomic
 from kmixer.runs.run import load_run
 
@@ -43,35 +43,35 @@ FLOAT = [cell for cell in CELLS if cell.values[1] == "none"]
 
 
 @pytest.fixture(scope="module")
-def evidence(trained_run):
-    return Evidence(trained_run, load_data(trained_run))
+def reference(trained_run):
+    return Reference(trained_run, load_data(trained_run))
 
 
 @pytest.fixture(scope="module")
-def exported(evidence, tmp_path_factory):
-    """A function that exports once and returns the `Artefact`."""
+def exported(reference, tmp_path_factory):
+    """A function that exports once and returns the `Artifact`."""
     out, done = tmp_path_factory.mktemp("exports"), {}
 
     def get(name, quantize="none"):
         if missing := formats.missing_modules(formats.FORMATS[name]):
             pytest.skip(f"not installed: {', '.join(missing)}")
         if (name, quantize) not in done:
-            done[name, quantize] = export.export(evidence, name, quantize, out=out)
+            done[name, quantize] = export_run(reference, name, quantize, out=out)
         return done[name, quantize]
 
     return get
 
 
 @pytest.mark.parametrize(("name", "quantize"), CELLS)
-def test_the_written_file_says_what_keras_says(exported, evidence, name, quantize):
-    artefact = load_artefact(exported(name, quantize).folder)
-    predict, _ = artefact.open()
-    said = predict(evidence.images)
+def test_the_written_file_says_what_keras_says(exported, reference, name, quantize):
+    artifact = load_artifact(exported(name, quantize).folder)
+    predict, _ = artifact.open()
+    said = predict(reference.images)
     assert said.dtype == np.float32 and said.shape == (40, 2)
     atol = 1e-5 if quantize == "none" else 0.1
-    np.testing.assert_allclose(said, evidence.probabilities, atol=atol)
-    np.testing.assert_allclose(predict(evidence.images[:3]), said[:3], atol=atol)  # other batches
-    proof = artefact.manifest["proof"]
+    np.testing.assert_allclose(said, reference.probabilities, atol=atol)
+    np.testing.assert_allclose(predict(reference.images[:3]), said[:3], atol=atol)  # other batches
+    proof = artifact.manifest["proof"]
     assert proof["images"] == 40 and proof["top1_agreement"] == 1.0
     assert proof["largest_difference"] <= atol and proof["source"] == "halves, test"
     assert (proof["test_accuracy"] is not None) == (quantize != "none")
@@ -80,40 +80,40 @@ def test_the_written_file_says_what_keras_says(exported, evidence, name, quantiz
 
 @pytest.mark.parametrize(("name", "quantize"), CELLS)
 def test_the_manifest_and_the_labels_hold_what_they_say(exported, trained_run, name, quantize):
-    artefact = exported(name, quantize)
-    assert artefact.class_names == trained_run.class_names == ("above", "below")
-    assert (artefact.folder / "labels.txt").read_text() == "above\nbelow\n"
-    manifest = json.loads((artefact.folder / "manifest.json").read_text())
+    artifact = exported(name, quantize)
+    assert artifact.class_names == trained_run.class_names == ("above", "below")
+    assert (artifact.folder / "labels.txt").read_text() == "above\nbelow\n"
+    manifest = json.loads((artifact.folder / "manifest.json").read_text())
     for path, file in manifest["files"].items():
-        content = (artefact.folder / path).read_bytes()
+        content = (artifact.folder / path).read_bytes()
         assert (len(content), sha256(content).hexdigest()) == (file["bytes"], file["sha256"])
     on_disk = {
-        p.relative_to(artefact.folder).as_posix() for p in artefact.folder.rglob("*") if p.is_file()
+        p.relative_to(artifact.folder).as_posix() for p in artifact.folder.rglob("*") if p.is_file()
     }
     assert on_disk == {*manifest["files"], "manifest.json"}
     assert manifest["settings"]["model"]["hidden_dim"] == 8
 
 
 @pytest.mark.parametrize(("name", "quantize"), FLOAT)
-def test_the_cards_lines_run_without_kmixer_and_keras(exported, evidence, name, quantize, tmp_path):
-    artefact = exported(name, quantize)
-    card = (artefact.folder / "README.md").read_text()
+def test_the_cards_lines_run_without_kmixer_and_keras(exported, reference, name, quantize, tmp_path):
+    artifact = exported(name, quantize)
+    card = (artifact.folder / "README.md").read_text()
     code = re.search(r"```python\n(.*?)```", card, re.S).group(1)
     assert len(code.strip().splitlines()) <= 6
-    np.save(tmp_path / "images.npy", evidence.images)
+    np.save(tmp_path / "images.npy", reference.images)
     script = (
         "import sys\nsys.modules['kmixer'] = sys.modules['keras'] = None  # not to be had\n"
         f"import numpy\nimages = numpy.load({str(tmp_path / 'images.npy')!r})\n{code}\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, cwd=artefact.folder,
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd=artifact.folder,
         check=False,
     )  # fmt: skip
-    expected = artefact.class_names[evidence.probabilities[0].argmax()]
+    expected = artifact.class_names[reference.probabilities[0].argmax()]
     assert done.returncode == 0 and done.stdout.strip() == expected, done.stderr
 
 
-def test_the_runs_card_says_how_it_was_made_and_its_lines_run(trained_run, evidence):
+def test_the_runs_card_says_how_it_was_made_and_its_lines_run(trained_run, reference):
     card = (trained_run.folder / "README.md").read_text()
     metrics = trained_run.metrics
     assert f"| test | {100 * metrics['best']['test']['accuracy']:.2f} %" in card
@@ -121,9 +121,9 @@ def test_the_runs_card_says_how_it_was_made_and_its_lines_run(trained_run, evide
         "8×8 grey images into 2 classes" in card and f"{metrics['parameters']:,} parameters" in card
     )
     code = re.search(r"```python\n(.*?)```", card, re.S).group(1)
-    said = {"images": evidence.images}
+    said = {"images": reference.images}
     exec(code.replace('"."', repr(str(trained_run.folder))), said)
-    np.testing.assert_allclose(said["probabilities"], evidence.probabilities, atol=1e-6)
+    np.testing.assert_allclose(said["probabilities"], reference.probabilities, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["saved_model", "onnx"])
@@ -140,8 +140,8 @@ def test_images_of_any_size_are_fitted_as_predict_does_it(exported, tmp_path, na
 
 
 def test_a_tflite_file_carries_its_labels_and_computes_in_integers(exported):
-    artefact = exported("tflite", "int8")
-    path = artefact.folder / "model.tflite"
+    artifact = exported("tflite", "int8")
+    path = artifact.folder / "model.tflite"
     assert zipfile.ZipFile(path).read("labels.txt") == b"above\nbelow\n"
     assert b"TFLITE_METADATA" in path.read_bytes() and b"M001" in path.read_bytes()
     interpreter = pytest.importorskip("ai_edge_litert.interpreter").Interpreter(str(path))
@@ -155,59 +155,59 @@ def test_a_tflite_file_carries_its_labels_and_computes_in_integers(exported):
     assert floats == [interpreter.get_output_details()[0]["index"]]  # the probabilities alone
 
 
-def test_a_tflite_file_opens_with_tensorflow_alone(exported, evidence, monkeypatch):
-    monkeypatch.setattr(artifact, "find_spec", lambda name: None)  # no LiteRT runtime
+def test_a_tflite_file_opens_with_tensorflow_alone(exported, reference, monkeypatch):
+    monkeypatch.setattr(runtimes, "find_spec", lambda name: None)  # no LiteRT runtime
     predict, runtime = exported("tflite").open()
     assert runtime.startswith("tensorflow.lite ")
-    np.testing.assert_allclose(predict(evidence.images), evidence.probabilities, atol=1e-5)
+    np.testing.assert_allclose(predict(reference.images), reference.probabilities, atol=1e-5)
 
 
-def test_a_float_file_that_differs_is_not_kept(evidence, tmp_path, monkeypatch):
+def test_a_float_file_that_differs_is_not_kept(reference, tmp_path, monkeypatch):
     monkeypatch.setattr(verification, "TOLERANCE", -1.0)
     with pytest.raises(RunError, match=r"tflite: differs .* on 40 images: largest difference"):
-        export.export(evidence, "tflite", out=tmp_path)
+        export_run(reference, "tflite", out=tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_quantised_file_that_loses_too_much_is_not_kept_and_the_old_one_is(
-    evidence, exported, tmp_path
+    reference, exported, tmp_path
 ):
     old = shutil.copytree(exported("tflite", "int8").folder, tmp_path / "tflite-int8")
     with pytest.raises(
         RunError, match=r"100\.00 % became 100\.00 %, 0\.00 points lost, at most -1"
     ):
-        export.export(evidence, "tflite", "int8", out=tmp_path, max_drop=-1)
+        export_run(reference, "tflite", "int8", out=tmp_path, max_drop=-1)
     assert [path.name for path in tmp_path.iterdir()] == ["tflite-int8"]
-    assert load_artefact(old).manifest == exported("tflite", "int8").manifest
+    assert load_artifact(old).manifest == exported("tflite", "int8").manifest
 
 
-def test_a_folder_that_is_no_export_is_not_replaced(evidence, tmp_path):
+def test_a_folder_that_is_no_export_is_not_replaced(reference, tmp_path):
     (tmp_path / "tflite").mkdir()
     (tmp_path / "tflite" / "thesis.txt").write_text("mine")
     with pytest.raises(RunError, match=r"already there, and it holds no manifest\.json"):
-        export.export(evidence, "tflite", out=tmp_path)
+        export_run(reference, "tflite", out=tmp_path)
     assert (tmp_path / "tflite" / "thesis.txt").read_text() == "mine"
 
 
-def test_a_failing_conversion_is_one_line_and_leaves_nothing(evidence, tmp_path, monkeypatch):
+def test_a_failing_conversion_is_one_line_and_leaves_nothing(reference, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "broken"))
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "sitecustomize.py").write_text(
         "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
     )
     with pytest.raises(RunError, match="tflite: converting: ") as caught:
-        export.export(evidence, "tflite", out=tmp_path / "out")
+        export_run(reference, "tflite", out=tmp_path / "out")
     assert "\n" not in str(caught.value) and list((tmp_path / "out").iterdir()) == []
 
 
 def test_weights_without_images_are_proved_on_others_and_not_calibrated(trained_run, tmp_path):
-    alone = Evidence(trained_run)
+    alone = Reference(trained_run)
     assert alone.images.shape == (256, 8, 8, 1) and alone.images.dtype == np.uint8
-    artefact = export.export(alone, "tflite", "dynamic", out=tmp_path)
-    proof = artefact.manifest["proof"]
+    artifact = export_run(alone, "tflite", "dynamic", out=tmp_path)
+    proof = artifact.manifest["proof"]
     assert proof["source"] == "Fashion-MNIST, scaled" and proof["test_accuracy"] is None
     with pytest.raises(SettingsError, match="int8 is calibrated on training images"):
-        export.export(alone, "tflite", "int8", out=tmp_path)
+        export_run(alone, "tflite", "int8", out=tmp_path)
 
 
 def test_agreement_and_difference_by_hand():

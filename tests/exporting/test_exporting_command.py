@@ -9,7 +9,7 @@ import pytest
 
 from kmixer.errors import SettingsError
 from kmixer.exporting import formats
-from kmixer.exporting.artifact import load_artefact
+from kmixer.exporting.artifact import load_artifact
 
 pytestmark = pytest.mark.skipif(
     keras.backend.backend() != "tensorflow", reason="the conversions run in processes of their own"
@@ -75,7 +75,7 @@ def test_a_real_mixer_keeps_its_accuracy_in_integers_small_and_fast(kmixer_cli, 
     for quantize in ("none", "int8"):  # int8 fails where half a point is lost
         done = kmixer_cli("export", run, "--format", "tflite", "--quantize", quantize, timeout=300)
         assert done.returncode == 0, done.stderr
-    whole, small = (load_artefact(run / "export" / name) for name in ("tflite", "tflite-int8"))
+    whole, small = (load_artifact(run / "export" / name) for name in ("tflite", "tflite-int8"))
     assert small.size <= 0.30 * whole.size
     proof = whole.manifest["proof"]
     alone = proof["milliseconds_per_image"]["1 thread"]

@@ -12,7 +12,7 @@ import pytest
 
 from hostile_files import Touch
 from kmixer.errors import RunError
-from kmixer.exporting.artifact import load_artefact
+from kmixer.exporting.artifact import load_artifact
 from kmixer.files import checksums
 
 if keras.backend.backend() != "tensorflow":
@@ -29,7 +29,7 @@ def as_export(folder, form, file, like):
     """Write a manifest around a hostile file, its checksums right."""
     manifest = like.manifest | {"format": form, "file": file, "files": checksums.checksums(folder)}
     (folder / "manifest.json").write_text(json.dumps(manifest))
-    return load_artefact(folder)
+    return load_artifact(folder)
 
 
 def saved_model(folder, action):
@@ -59,13 +59,13 @@ ACTIONS = {
 @pytest.mark.parametrize("kind", ACTIONS)
 def test_a_saved_model_only_computes(kind, here, tflite_export):
     saved_model(str(here / "export"), ACTIONS[kind])
-    artefact = as_export(here / "export", "saved_model", ".", tflite_export)
+    artifact = as_export(here / "export", "saved_model", ".", tflite_export)
     if kind == "nothing":
-        predict, _ = artefact.open()
+        predict, _ = artifact.open()
         assert predict(np.zeros((1, 8, 8, 1), np.uint8)).shape == (1, 2)
         return
     with pytest.raises(RunError, match="holds the operation"):
-        artefact.open()
+        artifact.open()
     assert not list(here.glob("canary*"))
 
 

@@ -92,6 +92,6 @@ def test_the_length_norm_by_hand():
 def test_a_norm_of_a_norm_is_not_centred_again():
     model = models.MlpMixer(SHAPE, 3, **MIXER, norm_position="post", **PIXELS)
     images = np.random.default_rng(0).integers(0, 256, (9, *SHAPE), dtype=np.uint8)
-    off_centre = traced._off_centre(model, images)
-    assert id(model.get_layer("pre_head_layer_norm")) not in off_centre
-    assert id(model.get_layer("mixer_block_0").token_norm) in off_centre
+    off_center = traced._off_center(model, images)
+    assert id(model.get_layer("pre_head_layer_norm")) not in off_center
+    assert id(model.get_layer("mixer_block_0").token_norm) in off_center

@@ -17,7 +17,7 @@ from kmixer.data.decode import decode
 from kmixer.data.sources import image_folder
 from kmixer.data.sources.idx import read_idx
 from kmixer.errors import DataError, KmixerError, RunError, SettingsError, describe
-from kmixer.exporting.artifact import load_artefact
+from kmixer.exporting.artifact import load_artifact
 from kmixer.files import keras_archive
 from kmixer.files.npz import read_arrays
 from kmixer.runs.metrics import read_metrics
@@ -33,7 +33,7 @@ quickly = settings(
     max_examples=60, deadline=5000, derandomize=True, database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )  # fmt: skip
-CONFIG = yaml.safe_dump(json.loads(loading.build().model_dump_json()))
+CONFIG = yaml.safe_dump(json.loads(loading.build_settings().model_dump_json()))
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
@@ -82,7 +82,7 @@ def refused(error, call, *arguments):
 def test_settings_files(tmp_path, content):
     (tmp_path / "s.yaml").write_bytes(content)
     refused(
-        SettingsError, lambda: loading.build(yaml_files.read_file(tmp_path / "s.yaml"))
+        SettingsError, lambda: loading.build_settings(yaml_files.read_file(tmp_path / "s.yaml"))
     )  # fmt: skip
 
 
@@ -93,14 +93,14 @@ def test_settings_files(tmp_path, content):
     )
 )
 def test_settings_of_any_values(values):
-    built = refused(SettingsError, loading.build, values)
+    built = refused(SettingsError, loading.build_settings, values)
     assert built is None or loading.dump(built)
 
 
 @quickly
 @given(st.text(max_size=60))
 def test_texts_of_options(text):
-    refused(SettingsError, lambda: loading.build(loading.parse_assignment(text)))
+    refused(SettingsError, lambda: loading.build_settings(loading.parse_assignment(text)))
     refused(SettingsError, parse_grid, [text])
     refused(SettingsError, parse_search, [text])
 
@@ -180,7 +180,7 @@ def test_model_files(trained_run, tmp_path, data):
 def test_manifests(tflite_export, tmp_path, data):
     content = (tflite_export.folder / "manifest.json").read_bytes()
     (tmp_path / "manifest.json").write_bytes(data.draw(mutated(content)))
-    refused(RunError, lambda: load_artefact(tmp_path).open())
+    refused(RunError, lambda: load_artifact(tmp_path).open())
 
 
 @quickly

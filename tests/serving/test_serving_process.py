@@ -25,7 +25,7 @@ pytest.importorskip("fastapi")
 from kmixer_cli.subprocesses import export_to_tflite
 
 from kmixer.errors import RunError, SettingsError
-from kmixer.exporting.artifact import load_artefact
+from kmixer.exporting.artifact import load_artifact
 from kmixer.serving import selection
 
 
@@ -101,9 +101,9 @@ def test_a_port_that_is_taken_is_told_in_one_line(kmixer_cli, server, tflite_exp
 
 def test_a_run_without_an_export_is_exported_once(trained_run, tmp_path):
     copy = shutil.copytree(trained_run.folder, tmp_path / "copy")
-    artefact = selection.find_artefact(copy, export_to_tflite)
-    assert artefact.folder == copy / "export" / "tflite"
-    assert selection.find_artefact(copy, pytest.fail).folder == artefact.folder
+    artifact = selection.find_artifact(copy, export_to_tflite)
+    assert artifact.folder == copy / "export" / "tflite"
+    assert selection.find_artifact(copy, pytest.fail).folder == artifact.folder
 
 
 def _damage(change):
@@ -133,13 +133,13 @@ def test_a_damaged_export_is_not_served(tflite_export, tmp_path, damage, message
     copy = shutil.copytree(tflite_export.folder, tmp_path / "copy")
     damage(copy)
     with pytest.raises(RunError, match=message) as caught:
-        selection.find_artefact(copy, pytest.fail).open()
+        selection.find_artifact(copy, pytest.fail).open()
     assert "\n" not in str(caught.value)
 
 
 def test_a_run_that_has_only_a_quantised_export_is_served_with_it(tflite_export, tmp_path):
     shutil.copytree(tflite_export.folder, tmp_path / "export" / "tflite-int8")
-    found = selection.find_artefact(tmp_path, pytest.fail)
+    found = selection.find_artifact(tmp_path, pytest.fail)
     assert found.folder == tmp_path / "export" / "tflite-int8"
 
 
@@ -148,17 +148,17 @@ def test_a_name_fits_into_an_address(tflite_export):
     for name in ("", "a/b", "x{y}", "a b"):
         with pytest.raises(SettingsError, match="--name: received"):
             selection.served_name(tflite_export, name)
-    odd = load_artefact(tflite_export.folder)
+    odd = load_artifact(tflite_export.folder)
     odd.manifest["run"]["name"] = "my run/7"
     assert selection.served_name(odd) == "my-run-7"
 
 
 def test_what_cannot_be_served_is_one_line(tmp_path, monkeypatch):
     with pytest.raises(RunError, match="not a run folder"):
-        selection.find_artefact(tmp_path, pytest.fail)
+        selection.find_artifact(tmp_path, pytest.fail)
     monkeypatch.setattr(selection, "find_spec", lambda name: None)
     with pytest.raises(SettingsError, match=r"pip install 'kmixer\[serve\]'"):
-        selection.find_artefact(tmp_path, pytest.fail)
+        selection.find_artifact(tmp_path, pytest.fail)
 
 
 def first_class(browser, name):
@@ -166,7 +166,7 @@ def first_class(browser, name):
     from selenium.common.exceptions import TimeoutException
     from selenium.webdriver.support.ui import WebDriverWait
 
-    first = "return document.querySelector('#said li')?.textContent || ''"
+    first = "return document.querySelector('#classes li')?.textContent || ''"
     try:
         return WebDriverWait(browser, 60).until(
             lambda _: browser.execute_script(first).startswith(name)

@@ -1,17 +1,25 @@
-"""Keras → TensorFlow SavedModel."""
+"""Write a Keras model as a TensorFlow SavedModel."""
 
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
 import tensorflow as tf
 
+from ...runs.run import Run
 from . import traced
 
 
-def write(model, run, folder, quantize, representative):
+def write(
+    model: keras.Model, run: Run, folder: Path, quantize: str, representative: np.ndarray | None
+) -> None:
     """Write `saved_model.pb`, `variables/` and `assets/labels.txt`; images of any size.
 
     Args:
         model: a Keras model, uint8 images → logits.
-        run: the `Run` it is of.
-        folder: to write into.
+        run: the run that it belongs to.
+        folder: the folder to write into.
         quantize: `"none"`.
         representative: not used.
     """
@@ -19,8 +27,8 @@ def write(model, run, folder, quantize, representative):
     save(model, function, folder, labels=run.folder / "labels.txt")
 
 
-def save(model, function, folder, labels=None):
-    """Write a function over a model's variables as the SavedModel's default signature."""
+def save(model: keras.Model, function: Any, folder: str | Path, labels: Path | None = None) -> None:
+    """Write a `tf.function` that uses a model's variables as the SavedModel's default signature."""
     module = tf.Module()
     module.weights = [variable.value for variable in model.variables]
     if labels:

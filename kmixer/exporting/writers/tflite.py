@@ -1,16 +1,22 @@
-"""Keras → TensorFlow Lite, in float, with 8-bit weights, or wholly in integers."""
+"""Write a Keras model for TensorFlow Lite: in float, with 8-bit weights, or all in integers."""
 
 import tempfile
+from pathlib import Path
+from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 from tensorflow.lite.tools import flatbuffer_utils
 
+from ...runs.run import Run
 from . import tflite_metadata, traced
 from .saved_model import save
 
 
-def write(model, run, folder, quantize, representative):
+def write(
+    model: keras.Model, run: Run, folder: Path, quantize: str, representative: np.ndarray | None
+) -> None:
     """Write `model.tflite`: images of the size trained on, in batches of any size.
 
     Args:
@@ -41,29 +47,30 @@ def write(model, run, folder, quantize, representative):
     tflite_metadata.append_labels(path, labels)
 
 
-def _quantize(converter, quantize, representative):
+def _quantize(converter: Any, quantize: str, representative: np.ndarray | None) -> None:
     if quantize == "none":
         return
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if quantize == "float16":
         converter.target_spec.supported_types = [tf.float16]
     if quantize == "int8":
+        assert representative is not None  # the exporter requires a data set for int8
         images = _whole_range(representative)
         converter.representative_dataset = lambda: (
             [image[None].astype(np.float32)] for image in images
         )
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         converter.inference_input_type = tf.uint8
-        # One scale for a whole kernel instead of one a column: as accurate here, and an eighth less
-        # file (docs/export.md).
+        # One scale for a whole kernel instead of one a column: as accurate here, and the file is an
+        # eighth smaller (docs/export.md).
         converter._experimental_disable_per_channel_quantization_for_dense_layers = True
 
 
-def _whole_range(images):
-    """Return the images with one black and one white pixel in the first.
+def _whole_range(images: np.ndarray) -> np.ndarray:
+    """Return a copy of the images with a black and a white pixel in the first.
 
-    The integers that go in are pixels only if their scale is 1, for which the calibration has to
-    see both ends of the range.
+    Pixels can go in as they are only if the scale of the input is 1; for that the calibration has
+    to see 0 and 255.
     """
     images = images.copy()
     images[0, 0, 0], images[0, 0, -1] = 0, 255  # two corners

@@ -1,14 +1,19 @@
-"""TensorFlow Lite's metadata: what goes in, what comes out, and the class names in the file.
+"""TensorFlow Lite's metadata: the input, the output, and the class names in the file.
 
-Written by hand after `metadata_schema.fbs` of TensorFlow Lite Support (identifier M001): of the
-libraries that write it none installs beside TensorFlow today. Names stand for the places of fields
-in the schema's tables.
+Written by hand after `metadata_schema.fbs` of TensorFlow Lite Support (identifier M001), because no
+library that writes it can be installed beside TensorFlow today. Numbers are the positions of fields
+in the schema's tables; their names are in the comment after each table.
 """
 
 import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import flatbuffers
 from tensorflow.lite.python import schema_py_generated as schema
+
+from ...runs.run import Run
 
 BUFFER, IDENTIFIER, PARSER_VERSION = b"TFLITE_METADATA", b"M001", "1.0.0"
 LABELS = "labels.txt"
@@ -17,12 +22,12 @@ IMAGE_PROPERTIES, NORMALIZATION_OPTIONS = 2, 1  # members of their unions
 COLOR_SPACES = {3: 1, 1: 2}  # channels → RGB, GRAYSCALE
 
 
-def describe(model, run):
+def describe(model: Any, run: Run) -> None:
     """Put the metadata into a model.
 
     Args:
         model: the `ModelT` of an unpacked file.
-        run: the `Run` it comes from.
+        run: the run that it comes from.
     """
     buffer = schema.BufferT()
     buffer.data = _metadata(run)
@@ -32,19 +37,22 @@ def describe(model, run):
     model.metadata = [*(model.metadata or []), entry]
 
 
-def append_labels(path, labels):
-    """Append the text of labels.txt as a zip archive's tail: any zip reader finds it."""
+def append_labels(path: Path, labels: str) -> None:
+    """Append the text of labels.txt as a zip archive, which any zip reader finds at the end."""
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr(zipfile.ZipInfo(LABELS), labels)
 
 
-def _metadata(run):
+def _metadata(run: Run) -> bytes:
     """Return the bytes of a ModelMetadata."""
     builder = flatbuffers.Builder(1024)
     graph = _table(
         builder,
         8,
-        {2: _vector(builder, [_images(builder, run)]), 3: _vector(builder, [_said(builder)])},
+        {
+            2: _vector(builder, [_input_metadata(builder, run)]),
+            3: _vector(builder, [_output_metadata(builder)]),
+        },
     )  # SubGraphMetadata: input_tensor_metadata, output_tensor_metadata
     root = _table(builder, 8, {
         0: builder.CreateString(f"kmixer {run.name}"),
@@ -56,12 +64,12 @@ def _metadata(run):
     return builder.Output()
 
 
-def _images(builder, run):
+def _input_metadata(builder: flatbuffers.Builder, run: Run) -> int:
     channels = run.info["input_shape"][2]
     properties = _table(builder, 2, {}, {0: COLOR_SPACES[channels]})
     content = _table(builder, 3, {1: properties}, {0: IMAGE_PROPERTIES})
-    as_they_are = _table(builder, 2, {0: _floats(builder, [0.0]), 1: _floats(builder, [1.0])})
-    unit = _table(builder, 2, {1: as_they_are}, {0: NORMALIZATION_OPTIONS})
+    unscaled = _table(builder, 2, {0: _floats(builder, [0.0]), 1: _floats(builder, [1.0])})
+    unit = _table(builder, 2, {1: unscaled}, {0: NORMALIZATION_OPTIONS})
     return _table(builder, 7, {
         0: builder.CreateString("images"),
         1: builder.CreateString("uint8 pixels, 0 to 255; normalised inside"),
@@ -71,7 +79,7 @@ def _images(builder, run):
     })  # TensorMetadata: name, description, content, process_units, stats (max, min)  # fmt: skip
 
 
-def _said(builder):
+def _output_metadata(builder: flatbuffers.Builder) -> int:
     labels = _table(builder, 5, {
         0: builder.CreateString(LABELS),
         1: builder.CreateString("Class names, in the order of the probabilities"),
@@ -84,24 +92,29 @@ def _said(builder):
     })  # TensorMetadata: name, description, stats, associated_files  # fmt: skip
 
 
-def _table(builder, fields, offsets, bytes_=None):
-    """Write a table: `offsets` and `bytes_` are its fields' values by place."""
+def _table(
+    builder: flatbuffers.Builder,
+    fields: int,
+    offsets: Mapping[int, int],
+    bytes_: Mapping[int, int] | None = None,
+) -> int:
+    """Write a table of `fields` fields; `offsets` and `bytes_` hold values by field number."""
     builder.StartObject(fields)
-    for place, offset in offsets.items():
-        builder.PrependUOffsetTRelativeSlot(place, offset, 0)
-    for place, value in (bytes_ or {}).items():
-        builder.PrependInt8Slot(place, value, 0)
+    for field, offset in offsets.items():
+        builder.PrependUOffsetTRelativeSlot(field, offset, 0)
+    for field, value in (bytes_ or {}).items():
+        builder.PrependInt8Slot(field, value, 0)
     return builder.EndObject()
 
 
-def _vector(builder, offsets):
+def _vector(builder: flatbuffers.Builder, offsets: Sequence[int]) -> int:
     builder.StartVector(4, len(offsets), 4)
     for offset in reversed(offsets):
         builder.PrependUOffsetTRelative(offset)
     return builder.EndVector()
 
 
-def _floats(builder, values):
+def _floats(builder: flatbuffers.Builder, values: Sequence[float]) -> int:
     builder.StartVector(4, len(values), 4)
     for value in reversed(values):
         builder.PrependFloat32(value)

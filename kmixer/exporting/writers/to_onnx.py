@@ -1,16 +1,20 @@
-"""Keras → ONNX, through TensorFlow's graph."""
+"""Write a Keras model as ONNX, through TensorFlow's graph."""
 
 import tempfile
 from pathlib import Path
 
+import keras
 import numpy as np
 
+from ...runs.run import Run
 from . import traced
 
 OPSET = 18
 
 
-def write(model, run, folder, quantize, representative):
+def write(
+    model: keras.Model, run: Run, folder: Path, quantize: str, representative: np.ndarray | None
+) -> None:
     """Write `model.onnx`; images of any size.
 
     Args:
@@ -33,7 +37,7 @@ def write(model, run, folder, quantize, representative):
             _QUANTIZE[quantize](plain, str(path), representative)
 
 
-def _resizing(path):
+def _resize_nodes(path: str) -> list[str]:
     """Return the names of the nodes that fit images to the model's size; they stay in float32."""
     import onnx
 
@@ -41,14 +45,14 @@ def _resizing(path):
     return [node.name for node in nodes if f"{traced.RESIZE}/" in node.name]
 
 
-def _float16(plain, path, representative):
+def _float16(plain: str, path: str, representative: np.ndarray | None) -> None:
     import onnx
     from onnxruntime.transformers.float16 import convert_float_to_float16
 
     model = convert_float_to_float16(
-        onnx.load(plain), keep_io_types=True, node_block_list=_resizing(plain)
+        onnx.load(plain), keep_io_types=True, node_block_list=_resize_nodes(plain)
     )
-    # Where two operations need the same cast, the conversion writes it twice under one name.
+    # Where two operations need the same cast, the converter writes two nodes of one name.
     once = list({node.output[0]: node for node in reversed(model.graph.node)}.values())[::-1]
     del model.graph.node[:]
     model.graph.node.extend(once)
@@ -57,28 +61,28 @@ def _float16(plain, path, representative):
     onnx.save(model, path)
 
 
-def _dynamic(plain, path, representative):
+def _dynamic(plain: str, path: str, representative: np.ndarray | None) -> None:
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     quantize_dynamic(plain, path, weight_type=QuantType.QInt8)
 
 
-def _int8(plain, path, representative):
+def _int8(plain: str, path: str, representative: np.ndarray | None) -> None:
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quantize_static
 
-    class Representative(CalibrationDataReader):
-        """The representative images, one at a time."""
+    assert representative is not None  # the exporter requires a data set for int8
+    images = iter(representative)
 
-        def __init__(self):
-            self.images = iter(representative)
+    class Reader(CalibrationDataReader):
+        """Reads the representative images one at a time."""
 
-        def get_next(self):
-            image = next(self.images, None)
+        def get_next(self) -> dict[str, np.ndarray] | None:
+            image = next(images, None)
             return None if image is None else {"images": np.ascontiguousarray(image[None])}
 
     quantize_static(
-        plain, path, Representative(), quant_format=QuantFormat.QDQ,
-        op_types_to_quantize=["MatMul", "Gemm", "Conv"], nodes_to_exclude=_resizing(plain),
+        plain, path, Reader(), quant_format=QuantFormat.QDQ,
+        op_types_to_quantize=["MatMul", "Gemm", "Conv"], nodes_to_exclude=_resize_nodes(plain),
     )  # fmt: skip
 
 

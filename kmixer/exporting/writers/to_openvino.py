@@ -1,13 +1,20 @@
-"""Keras → OpenVINO, through a SavedModel."""
+"""Write a Keras model for OpenVINO, through a SavedModel."""
 
 import tempfile
+from pathlib import Path
 
+import keras
+import numpy as np
+
+from ...runs.run import Run
 from ..runtimes import import_openvino
 from . import traced
 from .saved_model import save
 
 
-def write(model, run, folder, quantize, representative):
+def write(
+    model: keras.Model, run: Run, folder: Path, quantize: str, representative: np.ndarray | None
+) -> None:
     """Write `model.xml` and `model.bin`; images of the size trained on.
 
     Args:

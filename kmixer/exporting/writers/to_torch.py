@@ -1,20 +1,28 @@
-"""Keras on PyTorch → an exported program that needs PyTorch alone."""
+"""Write a Keras model on PyTorch as an exported program that needs only PyTorch."""
 
+from pathlib import Path
+
+import keras
+import numpy as np
 import torch
+
+from ...runs.run import Run
 
 
 class _Probabilities(torch.nn.Module):
     """uint8 images → probabilities."""
 
-    def __init__(self, model):
+    def __init__(self, model: keras.Model) -> None:
         super().__init__()
         self.model = model
 
-    def forward(self, images):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
         return torch.softmax(self.model(images, training=False), dim=-1)
 
 
-def write(model, run, folder, quantize, representative):
+def write(
+    model: keras.Model, run: Run, folder: Path, quantize: str, representative: np.ndarray | None
+) -> None:
     """Write `model.pt2`: images of the size trained on, in batches of any size.
 
     Args:

@@ -1,48 +1,61 @@
 """A trained model as TensorFlow functions: uint8 images → probabilities, in forms converters know.
 
-Converters recognise patterns. Keras multiplies tokens by a kernel through reshapes of a shape that
-is only known when it runs, and computes a layer norm as a sum of two terms that nearly cancel;
-neither survives eight bits (docs/adr/0015). For the time of a trace, dense layers and layer norms
-are written out here: the same mathematics in fewer operations.
+Converters recognize patterns. Keras multiplies tokens by a kernel through reshapes whose shape is
+known only at run time, and computes a layer norm as a sum of two terms that nearly cancel; neither
+works in eight bits (docs/adr/0015). During a trace, dense layers and layer norms are therefore
+replaced by the functions below, which do the same mathematics in fewer operations.
+
+The replacement is made on Keras' classes, because the layers to replace lie inside other layers,
+which Keras' `clone_model` does not enter. It ends with the trace, and a conversion has a process of
+its own, so nothing else ever sees it.
 """
 
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 LEVELS = 255  # of an 8-bit integer
-AT_ONCE = 64  # images, where they are not batched by who calls
+BATCH = 64  # images, while calibrating
 RESIZE = "resize"  # the scope of the operations that fit an image to the model's size
 
+Tensor = Any
+ImageShape = tuple[int, int, int]
+LayerNorm = Callable[[keras.layers.LayerNormalization, Tensor], Tensor]
 
-def fixed_size(model, image_shape, *, representative=None):
-    """Return a function of images of the size trained on, any number of them.
+
+def fixed_size(
+    model: keras.Model, image_shape: ImageShape, *, representative: np.ndarray | None = None
+) -> Any:
+    """Return a function of any number of images of the size trained on.
 
     Args:
         model: a Keras model, uint8 images → logits.
         image_shape: (height, width, channels).
-        representative: uint8 images to calibrate with; then pixels arrive as float32 0..255, and
-            layer norms are lengths: what the converter to 8-bit integers needs.
+        representative: uint8 images to calibrate with, for the converter to 8-bit integers: pixels
+            are then float32 0..255, and layer norms are computed through a vector's length.
 
     Returns:
         A `tf.function`: `(batch, height, width, channels)` → float32 `(batch, classes)`.
     """
-    dtype, layer_norm = tf.uint8, _layer_norm
+    dtype: tf.DType = tf.uint8
+    layer_norm: LayerNorm = _layer_norm
     if representative is not None:
-        dtype, layer_norm = tf.float32, _length_norm(_off_centre(model, representative))
+        dtype, layer_norm = tf.float32, _length_norm(_off_center(model, representative))
 
     @tf.function(input_signature=[tf.TensorSpec((None, *image_shape), dtype, name="images")])
-    def probabilities(images):
-        with _written_out(layer_norm):
+    def probabilities(images: Tensor) -> dict[str, Tensor]:
+        with _replaced_calls(layer_norm):
             return {"probabilities": tf.nn.softmax(_logits(model, images))}
 
     return probabilities
 
 
-def any_size(model, image_shape):
-    """Return a function of images of any size, scaled and cropped as `kmixer predict` does it.
+def any_size(model: keras.Model, image_shape: ImageShape) -> Any:
+    """Return a function of images of any size, scaled and cropped as `kmixer predict` does.
 
     Args:
         model: see `fixed_size`.
@@ -56,8 +69,8 @@ def any_size(model, image_shape):
     @tf.function(
         input_signature=[tf.TensorSpec((None, None, None, channels), tf.uint8, name="images")]
     )
-    def probabilities(images):
-        with _written_out():
+    def probabilities(images: Tensor) -> dict[str, Tensor]:
+        with _replaced_calls():
             with tf.name_scope(RESIZE):
                 fitted = _fit(tf.cast(images, tf.float32), height, width)
             fitted = tf.ensure_shape(fitted, (None, *image_shape))
@@ -66,18 +79,18 @@ def any_size(model, image_shape):
     return probabilities
 
 
-def _logits(model, images):
+def _logits(model: keras.Model, images: Tensor) -> Tensor:
     x = images
-    for layer in model.layers[1:]:  # every model is a chain; its input alone insists on uint8
+    for layer in model.layers[1:]:  # every model is a chain; the input layer would insist on uint8
         x = layer(x)
     return x
 
 
-def _fit(images, height, width):
+def _fit(images: Tensor, height: int, width: int) -> Tensor:
     """Scale images to cover (height, width) and crop to the centre, as Pillow's `ImageOps.fit`.
 
-    Pillow rounds to whole levels after scaling along each side, and so does this; Pillow takes the
-    cheaper side first, this always the width, which can differ by one level.
+    Like Pillow this rounds to whole gray levels after scaling each side. Pillow scales the cheaper
+    side first and this always the width, which can differ by one level.
     """
     rows, columns = (
         tf.cast(side, tf.float32) for side in (tf.shape(images)[1], tf.shape(images)[2])
@@ -91,85 +104,84 @@ def _fit(images, height, width):
     return tf.floor(tf.einsum("bhwc,oh->bowc", x, down) + 0.5)
 
 
-def _bilinear(length, begin, extent, size):
-    """Return the share `(size, length)` of each pixel in each of `size` pixels across an extent."""
+def _bilinear(length: Tensor, begin: Tensor, extent: Tensor, size: int) -> Tensor:
+    """Return the weights `(size, length)` that scale an extent of `length` pixels to `size`."""
     ratio = extent / size
-    centres = begin + (tf.range(size, dtype=tf.float32) + 0.5) * ratio
-    distances = tf.abs(centres[:, None] - (tf.range(length) + 0.5)[None, :])
+    centers = begin + (tf.range(size, dtype=tf.float32) + 0.5) * ratio
+    distances = tf.abs(centers[:, None] - (tf.range(length) + 0.5)[None, :])
     weights = tf.maximum(1 - distances / tf.maximum(ratio, 1.0), 0.0)
     return weights / tf.reduce_sum(weights, axis=1, keepdims=True)
 
 
 @contextmanager
-def _written_out(layer_norm=None):
-    """Trace dense layers and layer norms as the functions below."""
-    forms = {
+def _replaced_calls(layer_norm: LayerNorm | None = None) -> Iterator[None]:
+    """Let dense layers and layer norms compute with the functions below."""
+    replacements = {
         keras.layers.Dense: _dense,
         keras.layers.LayerNormalization: layer_norm or _layer_norm,
     }
-    kept = {kind: kind.call for kind in forms}
-    for kind, form in forms.items():
-        kind.call = form
+    originals = {layer_class: layer_class.call for layer_class in replacements}
+    for layer_class, replacement in replacements.items():
+        layer_class.call = replacement
     try:
         yield
     finally:
-        for kind, call in kept.items():
-            kind.call = call
+        for layer_class, original in originals.items():
+            layer_class.call = original
 
 
-def _dense(layer, inputs, training=None):
+def _dense(layer: keras.layers.Dense, inputs: Tensor, training: bool | None = None) -> Tensor:
     y = tf.matmul(inputs, layer.kernel)
     if layer.use_bias:
         y = y + layer.bias
-    return y if layer.activation is None else _activated(layer.activation, y)
+    return y if layer.activation is None else _activate(layer.activation, y)
 
 
-def _activated(activation, y):
-    if (
-        activation is keras.activations.gelu
-    ):  # Keras' own form ends in an operation few formats have
+def _activate(activation: Callable[[Tensor], Tensor], y: Tensor) -> Tensor:
+    if activation is keras.activations.gelu:  # Keras uses an operation that few formats have
         return 0.5 * y * (1 + tf.math.erf(y * np.float32(0.5**0.5)))
     return activation(y)
 
 
-def _layer_norm(layer, x):
-    centred = x - tf.reduce_mean(x, axis=-1, keepdims=True)
-    variance = tf.reduce_mean(tf.square(centred), axis=-1, keepdims=True)
-    return centred * tf.math.rsqrt(variance + layer.epsilon) * layer.gamma + layer.beta
+def _layer_norm(layer: keras.layers.LayerNormalization, x: Tensor) -> Tensor:
+    centered = x - tf.reduce_mean(x, axis=-1, keepdims=True)
+    variance = tf.reduce_mean(tf.square(centered), axis=-1, keepdims=True)
+    return centered * tf.math.rsqrt(variance + layer.epsilon) * layer.gamma + layer.beta
 
 
-def _off_centre(model, images):
+def _off_center(model: keras.Model, images: np.ndarray) -> set[int]:
     """Return the ids of the layer norms whose inputs have a mean that eight bits can tell from 0.
 
-    That of another norm's output has none, and a scale for it would be too small to compute with.
+    The output of another norm has a mean of about 0, for which a scale would be too small to
+    compute with.
     """
-    found = set()
+    ids = set()
 
-    def note(layer, x):
+    def note(layer: keras.layers.LayerNormalization, x: Tensor) -> Tensor:
         mean = tf.reduce_max(tf.abs(tf.reduce_mean(x, axis=-1)))
         if mean > tf.reduce_max(tf.abs(x)) / LEVELS:
-            found.add(id(layer))
+            ids.add(id(layer))
         return _layer_norm(layer, x)
 
-    with _written_out(note):
-        for at in range(0, len(images), AT_ONCE):
-            _logits(model, tf.constant(images[at : at + AT_ONCE]))
-    return found
+    with _replaced_calls(note):
+        for start in range(0, len(images), BATCH):
+            _logits(model, tf.constant(images[start : start + BATCH]))
+    return ids
 
 
-def _length_norm(off_centre):
-    """Return a layer norm through the vector's length, which is one operation on integers.
+def _length_norm(off_center: set[int]) -> LayerNorm:
+    """Return a layer norm that divides by the vector's length, which is one operation on integers.
 
-    The variance itself has too wide a range for eight bits. The mean comes from a matrix product,
-    lest the converter merge the difference into the square.
+    The variance has too wide a range for eight bits. The mean is a matrix product, so that the
+    converter does not merge the subtraction into the square.
 
     Args:
-        off_centre: see `_off_centre`.
+        off_center: ids of the layer norms that have to subtract the mean; see `_off_center`.
     """
 
-    def call(layer, x):
+    def call(layer: keras.layers.LayerNormalization, x: Tensor) -> Tensor:
         channels = x.shape[-1]
-        if id(layer) in off_centre:
+        if id(layer) in off_center:
             x = x + tf.matmul(x, tf.fill((channels, 1), -1.0 / channels))
         squares = tf.reduce_sum(tf.square(x), axis=-1, keepdims=True)
         direction = x * tf.math.rsqrt(squares + np.float32(layer.epsilon * channels))
