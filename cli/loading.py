@@ -28,11 +28,11 @@ def load_settings(dataset, preset, config, flags, assignments, base=None):
     layers += [base] if base else []
     given = {path: value for path, value in flags.items() if value is not None}
     if "training.backend" in given:  # what was measured for another backend says nothing here
-        layers += [loading.nested("training.jit", None)]
-    flagged = [loading.nested("data.name", dataset)]
+        layers += [loading.nest("training.jit", None)]
+    flagged = [loading.nest("data.name", dataset)]
     flagged += [_flag(path, value) for path, value in given.items()]
     flagged += [loading.parse_assignment(text) for text in assignments or ()]
-    settings = loading.build(*layers, reduce(loading.merge, flagged))
+    settings = loading.build_settings(*layers, reduce(loading.merge, flagged))
     check_name(settings.data.name)  # before anything slow is imported
     return preset, settings
 
@@ -41,7 +41,7 @@ def _flag(path, value):
     """Paths stay text; every other flag's text is read as YAML."""
     from kmixer.config import loading
 
-    read = loading.nested if path == "data.dir" else loading.nested_text
+    read = loading.nest if path == "data.dir" else loading.nest_yaml
     return read(path, value)
 
 

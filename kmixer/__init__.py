@@ -12,7 +12,6 @@ _MODULES = {
     "train": "training.train",
     "resume": "training.train",
 }
-_NAMES = {"build_settings": "build"}  # where they have another one there
 _PACKAGES = ("augment", "layers", "models", "tuning")
 __all__ = ["Settings", "build_settings", "import_weights", "load_run", "resume", "train"]
 
@@ -23,7 +22,7 @@ def __getattr__(name):
         return import_module(f".{name}", __name__)
     if name not in _MODULES:
         raise AttributeError(f"module 'kmixer' has no attribute {name!r}")
-    return getattr(import_module(f".{_MODULES[name]}", __name__), _NAMES.get(name, name))
+    return getattr(import_module(f".{_MODULES[name]}", __name__), name)
 
 
 def __dir__():

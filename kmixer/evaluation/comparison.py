@@ -128,7 +128,7 @@ def differences(runs):
     None stands where a run has the whole section switched off. What a run cannot have, such as
     another optimizer's momentum, is left out.
     """
-    flat = [loading.flat(run.settings) for run in runs]
+    flat = [loading.flatten(run.settings) for run in runs]
     keys = dict.fromkeys(key for values in flat for key in values)
     columns = {key: [_value(values, key) for values in flat] for key in keys}
     return {

@@ -73,7 +73,7 @@ def architecture(name, image_size=None, classes=None):
 
 
 def _build(name, image_size, classes):
-    settings = None if name in SIZES else loading.build(presets.read_preset(name))
+    settings = None if name in SIZES else loading.build_settings(presets.read_preset(name))
     side, channels, count = IMAGES[settings.data.name] if settings else PAPER
     side = image_size or (settings and settings.data.image_size) or side
     shape = (side, side, channels)

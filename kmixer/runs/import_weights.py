@@ -89,7 +89,7 @@ def _plan(arrays, layout, size, mean=0.5, std=0.5):
     tokens = _length(arrays, layout, biases, (PAPER_SIDE // mixer["patch_size"]) ** 2)
     side = max(math.isqrt(tokens), 1) * mixer["patch_size"]
     data = {"name": None, "image_size": side, "mean": [mean] * 3, "std": [std] * 3}
-    settings = loading.build(
+    settings = loading.build_settings(
         {"data": data, "model": {"name": "mixer", "activation": layout.activation} | mixer}
     )
     return settings, (side, side, 3), _length(arrays, layout, ["head/bias"], PAPER_CLASSES)

@@ -32,14 +32,14 @@ def begun_run(settings, *, root, stem, name=None, out=None):
         return None
     run = load_run(folder)
     if changed := _changed(run.settings, settings):
-        before, now = loading.flat(run.settings), loading.flat(settings)
+        before, now = loading.flatten(run.settings), loading.flatten(settings)
         raise RunError(changed_message(folder, changed, before, now))
     return run
 
 
 def _changed(one, other):
     """Return the paths at which two settings differ, ignoring `checkpoint_every`."""
-    paths = changed_keys(loading.flat(one), loading.flat(other))
+    paths = changed_keys(loading.flatten(one), loading.flatten(other))
     return [path for path in paths if path != "training.checkpoint_every"]
 
 

@@ -246,6 +246,6 @@ def load_run(folder):
     if missing:
         raise RunError(f"{folder}: not a whole run: its config.yaml has no run.{missing[0]}")
     try:
-        return Run(folder, loading.build(values), info)
+        return Run(folder, loading.build_settings(values), info)
     except SettingsError as error:
         raise RunError(f"{folder}: config.yaml, perhaps of another version: {error}") from None

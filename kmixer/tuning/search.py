@@ -69,7 +69,7 @@ class Search:
         if settings.schedule.name == "cosine":
             share = trial.epochs / settings.training.epochs
             layer["schedule"] = {"warmup_epochs": settings.schedule.warmup_epochs * share}
-        return loading.build(settings.model_dump(mode="json"), layer)
+        return loading.build_settings(settings.model_dump(mode="json"), layer)
 
     def data_of(self, settings):
         """Return the `Dataset` of settings, loaded anew where they name other images."""

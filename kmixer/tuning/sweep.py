@@ -6,8 +6,6 @@ import json
 import re
 import shutil
 
-import yaml
-
 from ..config import loading, yaml_files
 from ..errors import SettingsError
 from ..files import atomic
@@ -85,16 +83,16 @@ def open_sweep(folder, runs):
     now = {name: settings.model_dump(mode="json") for name, settings in runs.items()}
     for name in begun.keys() & runs.keys():
         if state(folder / name) != "new":
-            _check_same(folder / name, loading.flat(begun[name]), loading.flat(runs[name]))
+            _check_same(folder / name, loading.flatten(begun[name]), loading.flatten(runs[name]))
     atomic.make_folder(folder)
     kept = {name: settings.model_dump(mode="json") for name, settings in begun.items()}
-    atomic.write_text(path, yaml.safe_dump(kept | now, sort_keys=False, allow_unicode=True))
+    atomic.write_text(path, yaml_files.to_yaml(kept | now))
 
 
 def _read(path):
     values = yaml_files.read_file(path, keep_run=True) if path.is_file() else {}
     try:
-        return {str(name): loading.build(each or {}) for name, each in values.items()}
+        return {str(name): loading.build_settings(each or {}) for name, each in values.items()}
     except (SettingsError, AttributeError) as error:
         raise SettingsError(f"{path}: damaged, or of another version: {error}") from None
 

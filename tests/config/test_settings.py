@@ -9,7 +9,7 @@ def test_precedence_defaults_preset_file_flags(tmp_path):
     file.write_text("training: {epochs: 3, seed: 4}\n")
     preset = {"training": {"epochs": 2, "seed": 2, "label_smoothing": 0.1}}
     flags = loading.parse_assignment("training.epochs=5")
-    built = loading.build(preset, yaml_files.read_file(file), flags)
+    built = loading.build_settings(preset, yaml_files.read_file(file), flags)
     assert built.training.epochs == 5
     assert built.training.seed == 4
     assert built.training.label_smoothing == 0.1
@@ -51,13 +51,15 @@ def test_precedence_defaults_preset_file_flags(tmp_path):
         ("model={name: cnn, stages: [{filter: 1}]}", "no such setting (nearest: 'filters'"),
         ("model={name: mlp, blocks: 2}", "model.blocks: no such setting"),
         ("model.name=mixxer", "model.name: received 'mixxer', no such choice (nearest: 'mixer'"),
+        ("training.checkpoint_every=x", "training.checkpoint_every: received 'x', expected a time"),
+        ("data.mean=[a]", "data.mean.0: received 'a', expected number"),
         ("nonsense", "received 'nonsense', expected path.to.key=value"),
         ("model.blocks=[", "model.blocks: expected YAML"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(text, message):
     with pytest.raises(SettingsError) as caught:
-        loading.build(loading.parse_assignment(text))
+        loading.build_settings(loading.parse_assignment(text))
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
     assert caught.value.exit_code == 2
@@ -68,14 +70,17 @@ def test_flags_of_one_command_line_count_together():
         loading.parse_assignment("optimizer.learning_rate=0.05"),
         loading.parse_assignment("optimizer.name=sgd"),
     )
-    assert loading.build({"optimizer": {"name": "muon"}}, both).optimizer.learning_rate == 0.05
+    assert (
+        loading.build_settings({"optimizer": {"name": "muon"}}, both).optimizer.learning_rate
+        == 0.05
+    )
 
 
 def test_another_optimizer_starts_from_its_own_defaults():
     preset = {"optimizer": {"name": "muon", "learning_rate": 0.03}}
-    built = loading.build(preset, loading.parse_assignment("optimizer.name=adam"))
+    built = loading.build_settings(preset, loading.parse_assignment("optimizer.name=adam"))
     assert built.optimizer.learning_rate == 1e-3
-    kept = loading.build(preset, loading.parse_assignment("optimizer.momentum=0.9"))
+    kept = loading.build_settings(preset, loading.parse_assignment("optimizer.momentum=0.9"))
     assert kept.optimizer.learning_rate == 0.03
 
 
@@ -93,18 +98,37 @@ def test_yaml_builds_no_objects():
         yaml_files.parse_yaml("!!python/object/apply:os.getcwd []", "here")
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: 1\nb: {c: 2}\na: 3\n", "here: expected YAML; line 3: received the key 'a' twice"),
+        ("b: {c: 2, c: 2}\n", "line 1: received the key 'c' twice, expected it once"),
+        ("a: &x [1]\nb: *x\n", r"line 2: received the alias \*x, expected the value itself"),
+    ],
+)
+def test_keys_that_come_twice_and_aliases_are_refused(text, message):
+    with pytest.raises(SettingsError, match=message):
+        yaml_files.parse_yaml(text, "here")
+
+
+@pytest.mark.parametrize("value", ["1e3", "no", "1.5", "null", ".nan", "é", "\udcff", "1:30", 1e-5])
+def test_what_is_written_as_yaml_reads_back_to_the_same_value(value):
+    text = yaml_files.to_yaml({"a": [value], "b": [value]})
+    assert yaml_files.parse_yaml(text, "here") == {"a": [value], "b": [value]}
+
+
 @pytest.mark.parametrize("name", presets.preset_names())
 def test_every_preset_loads_and_survives_yaml(name):
-    built = loading.build(presets.read_preset(name))
+    built = loading.build_settings(presets.read_preset(name))
     text = loading.dump(built)
-    assert loading.build(yaml_files.parse_yaml(text, "dump")) == built
+    assert loading.build_settings(yaml_files.parse_yaml(text, "dump")) == built
 
 
 @pytest.mark.parametrize("name", presets.preset_names())
 def test_every_preset_is_headed_and_holds_only_what_differs(name):
     text = presets.preset_text(name)
     assert text.startswith("# ")
-    data = loading.build(presets.read_preset(name)).data.name
+    data = loading.build_settings(presets.read_preset(name)).data.name
     command = f"kmixer train {data}{'' if name == data else f' --preset {name}'}"
     assert ("kmixer finetune" if name == "finetune" else command) in text
     assert len(presets.preset_heading(name)) > 20

@@ -30,7 +30,7 @@ def root(image_folder, tmp_path_factory):
         ("b", {"model": {"name": "mlp", "hidden_dims": [4]}}),
     ):
         data = {"data": {"name": str(image_folder)}}
-        kmixer.train(loading.build(TINY if name == "a" else TINY | {"model": {}}, data,
+        kmixer.train(loading.build_settings(TINY if name == "a" else TINY | {"model": {}}, data,
                                          changes), root=root, name=name)  # fmt: skip
     return root
 
@@ -147,7 +147,7 @@ def test_only_settings_that_all_have_and_that_differ_are_told(root):
 
 def test_a_section_that_only_one_run_has_switched_on_is_told():
     def run(changes):
-        return Run(None, loading.build({"schedule": {"name": "constant"}}, changes), {})
+        return Run(None, loading.build_settings({"schedule": {"name": "constant"}}, changes), {})
 
     differing = comparison.differences([run({}), run({"plateau": {"patience": 3}})])
     assert differing["plateau.patience"] == [None, 3] and "plateau" not in differing

@@ -24,7 +24,7 @@ def test_parameters_are_the_published_ones(name, parameters):
 
 @pytest.mark.parametrize("size", ["s32", "s16", "b32", "b16"])
 def test_the_papers_presets_have_the_papers_sizes(size):
-    model = loading.build(presets.read_preset(f"cifar10-{size}")).model
+    model = loading.build_settings(presets.read_preset(f"cifar10-{size}")).model
     assert {key: getattr(model, key) for key in mixer_size(size)} == mixer_size(size)
 
 
@@ -45,7 +45,7 @@ def test_every_architecture_is_described_and_drawn(name, tmp_path):
     figures.save(diagram(found.model, name), tmp_path / "diagram.png")
     assert (tmp_path / "diagram.png").read_bytes().startswith(b"\x89PNG")
     if name in presets.preset_names():
-        settings = loading.build(presets.read_preset(name))
+        settings = loading.build_settings(presets.read_preset(name))
         shape = tuple(facts["input_shape"])
         assert build_model(settings, shape, 10).count_params() == facts["parameters"]
 

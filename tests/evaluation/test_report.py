@@ -26,7 +26,7 @@ def runs(image_folder, tmp_path_factory):
                 "stages": [{"patch_size": 2, "dim": 9, "mlp_dim": 9, "blocks": 1}]},
     }  # fmt: skip
     for name, model in models.items():
-        settings = loading.build(
+        settings = loading.build_settings(
             {"data": {"name": str(image_folder), "batch_size": 16, "validation_size": 20,
                       "resize_size": 12, "crop_size": 12},  # nine patches, not four
              "model": model, "training": {"epochs": 2, "jit": False}}
@@ -117,7 +117,7 @@ def test_colour_images_that_are_not_square_and_many_classes(tmp_path):
             for index in range(count):
                 pixels = generator.integers(0, 256, (8, 12, 3), dtype=np.uint8)
                 Image.fromarray(pixels).save(folder / f"{index}.png")
-    settings = loading.build(
+    settings = loading.build_settings(
         {"data": {"name": str(tmp_path / "images"), "batch_size": 12, "validation_size": 12},
          "model": {"patch_size": 4, "blocks": 1, "hidden_dim": 4, "tokens_mlp_dim": 70,
                    "channels_mlp_dim": 4},

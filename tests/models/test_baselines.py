@@ -48,7 +48,7 @@ POOLED = {
 
 
 def build(preset):
-    return build_model(loading.build(presets.read_preset(preset)), (28, 28, 1), 10)
+    return build_model(loading.build_settings(presets.read_preset(preset)), (28, 28, 1), 10)
 
 
 def spread(layer):
@@ -163,8 +163,8 @@ def test_xla_is_chosen_by_backend_and_kind_of_model(image_folder):
     models = [{"patch_size": 4}, *({"name": n, "stages": s} for n, s in stages.items())]
     models.insert(2, {"name": "mlp"})
     data = {"data": {"name": str(image_folder), "validation_size": 20}}
-    dataset = load_splits(loading.build(data).data)
+    dataset = load_splits(loading.build_settings(data).data)
     found = [
-        resolve(loading.build(data, {"model": model}), dataset).training.jit for model in models
+        resolve(loading.build_settings(data, {"model": model}), dataset).training.jit for model in models
     ]
     assert tuple(found) == expected

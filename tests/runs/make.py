@@ -39,7 +39,7 @@ class StopInTheSecondEpoch(keras.callbacks.Callback):
 
 def train(name, **options):
     """Train on the `halves` of the working folder."""
-    settings = loading.build(
+    settings = loading.build_settings(
         {"data": {"name": "halves", "batch_size": 16, "validation_size": 20},
          "model": {"patch_size": 4, "blocks": 1, "hidden_dim": 8, "tokens_mlp_dim": 4,
                    "channels_mlp_dim": 8, "dropout": 0.1},

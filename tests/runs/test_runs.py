@@ -27,7 +27,7 @@ def copy(folder, tmp_path):
 
 def create(root, **options):
     return create_run(
-        loading.build(),
+        loading.build_settings(),
         {"command": "kmixer"},
         ("a", "b"),
         root=root,

@@ -19,7 +19,7 @@ HARD = (
 
 
 def build(tiny, *assignments):
-    return loading.build(tiny, *map(loading.parse_assignment, assignments))
+    return loading.build_settings(tiny, *map(loading.parse_assignment, assignments))
 
 
 class Signal(keras.callbacks.Callback):

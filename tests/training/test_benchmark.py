@@ -22,14 +22,14 @@ def test_every_rate_is_measured(tiny, monkeypatch):
     monkeypatch.setattr(benchmark, "find_spec", lambda name: None)
     done = []
     report = benchmark.benchmark(
-        loading.build(tiny | HARD), steps=2, progress=lambda *counts: done.append(counts)
+        loading.build_settings(tiny | HARD), steps=2, progress=lambda *counts: done.append(counts)
     )
     assert done[-1][0] == done[-1][1] == len(report["rates"]) and set(report["ratios"]) == OWN
     assert all(rate > 0 for rate in report["rates"].values())
 
 
 def test_one_rate_alone_is_measured_and_gives_the_seconds_of_an_epoch(tiny):
-    report = benchmark.benchmark(loading.build(tiny), steps=1, only=("step",))
+    report = benchmark.benchmark(loading.build_settings(tiny), steps=1, only=("step",))
     assert set(report["rates"]) == {"step"} and report["ratios"] == {}
     assert report["peak_memory_bytes"] > 1e8  # TensorFlow, JAX or torch alone take more
     # 100 images are left for training
@@ -38,4 +38,4 @@ def test_one_rate_alone_is_measured_and_gives_the_seconds_of_an_epoch(tiny):
 
 def test_a_rate_that_is_not_measured_is_refused(tiny):
     with pytest.raises(SettingsError, match="--only: received 'stepp'"):
-        benchmark.benchmark(loading.build(tiny), only=("stepp",))
+        benchmark.benchmark(loading.build_settings(tiny), only=("stepp",))

@@ -24,7 +24,7 @@ def diverge(tiny, folder, optimizer):
             self.step = batch + 1
 
     faster = Faster()
-    settings = loading.build(
+    settings = loading.build_settings(
         tiny, {"optimizer": {"name": optimizer}, "schedule": {"name": "constant"}}
     )
     with pytest.raises(DivergedError, match="kept: the weights of epoch 1") as caught:

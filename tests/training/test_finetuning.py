@@ -24,7 +24,7 @@ MIXER = {
 
 
 def build(*layers):
-    return loading.build(*layers[:-1], *map(loading.parse_assignment, layers[-1]))
+    return loading.build_settings(*layers[:-1], *map(loading.parse_assignment, layers[-1]))
 
 
 @pytest.fixture(scope="module")
@@ -207,7 +207,7 @@ def test_a_decay_by_blocks_needs_blocks(source, tmp_path):
 def test_a_share_that_only_a_norm_has_is_not_decayed():
     """Keras on torch cannot decay a list of no weights, which a frozen stem before a norm leaves."""
     chosen = {"name": "sgd", "weight_decay": 0.1, "learning_rate": 1.0, "momentum": 0.0}
-    settings = loading.build({"optimizer": chosen, "schedule": {"name": "constant"}})
+    settings = loading.build_settings({"optimizer": chosen, "schedule": {"name": "constant"}})
     norm, kernel = (keras.Variable([1.0], name=name) for name in ("gamma", "kernel"))
     optimizer = build_optimizer(settings, 1, {norm.path: 0.5, kernel.path: 1.0})
     optimizer.build([norm, kernel])
@@ -220,7 +220,7 @@ def test_a_share_that_only_a_norm_has_is_not_decayed():
 @pytest.mark.parametrize("name", ["sgd", "adam", "muon"])
 def test_each_weight_learns_and_decays_with_its_share(name, weight_decay):
     chosen = {"name": name, "weight_decay": weight_decay}
-    settings = loading.build({"optimizer": chosen, "schedule": {"name": "constant"}})
+    settings = loading.build_settings({"optimizer": chosen, "schedule": {"name": "constant"}})
     steps = []
     for share in (1.0, 0.25):
         variables = [

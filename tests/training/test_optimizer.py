@@ -14,7 +14,7 @@ pytestmark = pytest.mark.backends
 def _descent(**chosen):
     """Settings of plain gradient descent with a learning rate of 0.1."""
     plain = {"name": "sgd", "learning_rate": 0.1, "momentum": 0.0}
-    return loading.build({"optimizer": plain | chosen, "schedule": {"name": "constant"}})
+    return loading.build_settings({"optimizer": plain | chosen, "schedule": {"name": "constant"}})
 
 
 def _apply(optimizer, weights, *gradients):
@@ -23,7 +23,7 @@ def _apply(optimizer, weights, *gradients):
 
 
 def test_exponential_schedule_multiplies_by_gamma_each_epoch(tiny, tmp_path):
-    settings = loading.build(
+    settings = loading.build_settings(
         tiny,
         {"schedule": {"name": "exponential", "gamma": 0.5}, "training": {"epochs": 3}},
     )
@@ -32,7 +32,7 @@ def test_exponential_schedule_multiplies_by_gamma_each_epoch(tiny, tmp_path):
 
 
 def test_cosine_schedule_warms_up_and_ends_at_its_share():
-    settings = loading.build(
+    settings = loading.build_settings(
         {"schedule": {"warmup_epochs": 2, "final_share": 0.1}, "training": {"epochs": 10}}
     )
     rate = build_optimizer(settings, 100)._learning_rate
@@ -41,7 +41,7 @@ def test_cosine_schedule_warms_up_and_ends_at_its_share():
 
 
 def test_muon_takes_the_blocks_matrices_and_adam_the_rest(tiny, tmp_path):
-    settings = loading.build(tiny, {"optimizer": {"name": "muon", "weight_decay": 0.1}})
+    settings = loading.build_settings(tiny, {"optimizer": {"name": "muon", "weight_decay": 0.1}})
     model = kmixer.train(settings, root=tmp_path).load_model()
     optimizer = build_optimizer(settings, 1)
     muon = {v.path for v in model.trainable_variables if not optimizer._should_use_adamw(v)}
@@ -98,7 +98,7 @@ def test_norms_and_biases_are_not_decayed(tiny, name):
     chosen = {"name": name, "weight_decay": 0.5, "learning_rate": 0.1}
     if name == "muon":
         chosen["adam_learning_rate"] = 0.1  # of the stem and the head
-    settings = loading.build(
+    settings = loading.build_settings(
         tiny, {"optimizer": chosen, "schedule": {"name": "constant"}, "data": {"mean": [0.5]}}
     )
     model = build_model(settings, (8, 8, 1), 2)
@@ -122,7 +122,7 @@ def test_l2_adds_a_share_of_the_weight_to_its_gradient(name, after):
 
 
 def test_the_cosine_schedule_is_keras_own_with_its_warmup():
-    settings = loading.build(
+    settings = loading.build_settings(
         {"optimizer": {"learning_rate": 0.03}, "training": {"epochs": 5},
          "schedule": {"name": "cosine", "warmup_epochs": 1, "final_share": 0.1}}
     )  # fmt: skip

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.backends
 
 
 def build(tiny, *assignments):
-    return loading.build(tiny, *map(loading.parse_assignment, assignments))
+    return loading.build_settings(tiny, *map(loading.parse_assignment, assignments))
 
 
 def weights(run):
@@ -90,7 +90,7 @@ def test_config_is_resolved_and_says_where_it_came_from(trained):
 
 
 def test_training_again_from_config_gives_the_same_run(trained, tmp_path):
-    settings = loading.build(yaml_files.read_file(trained.folder / "config.yaml"))
+    settings = loading.build_settings(yaml_files.read_file(trained.folder / "config.yaml"))
     again = kmixer.train(settings, root=tmp_path)
     assert again.settings == trained.settings
     assert history(again) == history(trained)
@@ -277,4 +277,4 @@ def test_settings_that_do_not_fit_the_data_write_nothing(tiny, tmp_path, assignm
 
 def test_every_setting_has_a_json_form():
     values = Settings().model_dump(mode="json")
-    assert loading.build(json.loads(json.dumps(values))) == Settings()
+    assert loading.build_settings(json.loads(json.dumps(values))) == Settings()

@@ -110,7 +110,7 @@ def test_a_sweep_goes_on_after_ctrl_c_and_ends_with_the_comparison(
 
 def test_a_sweep_takes_up_values_added_to_its_grid(tmp_path):
     def settings(blocks):
-        return loading.build({"model": {"blocks": blocks}})
+        return loading.build_settings({"model": {"blocks": blocks}})
 
     sweep.open_sweep(tmp_path, {"blocks=1": settings(1)})
     sweep.open_sweep(tmp_path, {"blocks=1": settings(1), "blocks=2": settings(2)})
@@ -124,7 +124,7 @@ def test_a_sweep_takes_up_values_added_to_its_grid(tmp_path):
 
 def test_settings_of_a_run_that_never_began_may_be_mended(tmp_path):
     for blocks in (1, 2):
-        sweep.open_sweep(tmp_path, {"run": loading.build({"model": {"blocks": blocks}})})
+        sweep.open_sweep(tmp_path, {"run": loading.build_settings({"model": {"blocks": blocks}})})
     kept = yaml_files.read_file(tmp_path / "sweep.yaml", keep_run=True)
     assert kept["run"]["model"]["blocks"] == 2
 
@@ -133,7 +133,7 @@ def test_settings_of_a_run_that_never_began_may_be_mended(tmp_path):
 def test_a_damaged_sweep_file_is_told(tmp_path, text):
     (tmp_path / "sweep.yaml").write_text(text)
     with pytest.raises(SettingsError, match=r"sweep\.yaml: "):
-        sweep.open_sweep(tmp_path, {"run": loading.build()})
+        sweep.open_sweep(tmp_path, {"run": loading.build_settings()})
 
 
 def test_only_what_a_killed_run_left_is_cleared(tmp_path):

@@ -107,7 +107,7 @@ def test_conditions_decide_what_is_drawn_and_from_where():
 
 @pytest.mark.parametrize("preset", presets.preset_names())
 def test_the_shipped_space_is_valid_from_every_preset(preset):
-    base = with_default(loading.build(presets.read_preset(preset)))
+    base = with_default(loading.build_settings(presets.read_preset(preset)))
     space = Space(base.search)
     space.check(base)
     values = space.random(random.Random(0))
