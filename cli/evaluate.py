@@ -30,14 +30,13 @@ def evaluate(
     """
     from kmixer.data import check_name
     from kmixer.errors import SettingsError, nearest
-    from kmixer.files.keras_archive import check_run
     from kmixer.runs.run import load_run
 
     names = ("train", "validation", "test")
     if split not in names:
         raise SettingsError(f"--split: received {split!r}{nearest(split, names)}")
     opened = load_run(run)
-    check_run(opened)  # before anything slow is imported
+    opened.check_model()  # before anything slow is imported
     if dataset or opened.settings.data.name:
         check_name(dataset or opened.settings.data.name)
     from .loading import start

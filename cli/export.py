@@ -61,12 +61,11 @@ def export(
     for name in formats:
         find_format(name, quantize)
     from kmixer.data import check_name
-    from kmixer.files.keras_archive import check_run
     from kmixer.runs.run import load_run
 
     opened = load_run(run)
     opened.check_finished()
-    check_run(opened)  # before anything slow is imported
+    opened.check_model()  # before anything slow is imported
     if data or opened.settings.data.name:
         check_name(data or opened.settings.data.name)
     from .loading import start

@@ -8,7 +8,7 @@ import numpy as np
 from ..data import load_splits
 from ..errors import DataError
 from ..files import atomic
-from ..runs.inference import probabilities
+from ..runs.inference import predict_probabilities
 from . import figures
 from .predictions import Predictions, mistakes
 
@@ -30,9 +30,9 @@ def predict(model, split, flip_averaging=False, watchers=()):
         flip_averaging: average the probabilities of each image and of its mirror image.
         watchers: Keras callbacks, such as a progress display.
     """
-    said = probabilities(model, split.images, watchers)
+    said = predict_probabilities(model, split.images, watchers)
     if flip_averaging:
-        said = (said + probabilities(model, split.images[:, :, ::-1], watchers)) / 2
+        said = (said + predict_probabilities(model, split.images[:, :, ::-1], watchers)) / 2
     return Predictions(said, split.labels)
 
 

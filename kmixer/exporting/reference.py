@@ -11,7 +11,7 @@ import numpy as np
 
 from ..data import load
 from ..evaluation.evaluate import predict
-from ..runs.inference import probabilities
+from ..runs.inference import predict_probabilities
 
 if TYPE_CHECKING:
     from ..data import Dataset
@@ -47,7 +47,7 @@ class Reference:
     @cached_property
     def probabilities(self) -> np.ndarray:
         """The model's probabilities for `images`, `(n, classes)`."""
-        return probabilities(self.model, self.images)
+        return predict_probabilities(self.model, self.images)
 
     @cached_property
     def predict_seconds(self) -> float:

@@ -2,19 +2,20 @@
 
 import os
 import shutil
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ..errors import RunError
+from ..errors import RunError, file_problem
 
 
 @contextmanager
-def replacing(path, keep=None):
+def replacing(path: str | Path, keep: Path | None = None) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it is fsynced and renamed to `path`.
 
     Args:
-        path: what is to be written.
-        keep: a path that gets what was at `path` before.
+        path: the file to write.
+        keep: where the file that was at `path` is moved to; None: it is overwritten.
 
     Raises:
         RunError: the disk is full or the file cannot be written; `path` is as it was.
@@ -29,18 +30,18 @@ def replacing(path, keep=None):
         os.replace(temporary, path)
         _sync(path.parent, os.O_RDONLY)
     except OSError as error:
-        raise RunError(f"{path}: cannot be written: {error.strerror or error}") from error
+        raise RunError(f"{path}: cannot be written: {file_problem(error)}") from error
     finally:
         _remove(temporary)
 
 
 @contextmanager
-def replacing_folder(folder, mark):
-    """Yield a new folder beside `folder`; on success it takes its place, else it is removed.
+def replacing_folder(folder: str | Path, mark: str) -> Iterator[Path]:
+    """Yield a new folder beside `folder`; on success it is renamed to `folder`, else removed.
 
     Args:
-        folder: where it is to be.
-        mark: a file that a folder of the same kind holds; only such a one is replaced.
+        folder: the folder to write.
+        mark: the name of a file in it; an existing folder is replaced only if it holds that file.
 
     Raises:
         RunError: something else is there, or the disk does not allow it; `folder` is as it was.
@@ -63,7 +64,7 @@ def replacing_folder(folder, mark):
         os.replace(temporary, folder)
         _sync(folder.parent, os.O_RDONLY)
     except OSError as error:
-        raise RunError(f"{folder}: cannot be written: {error.strerror or error}") from error
+        raise RunError(f"{folder}: cannot be written: {file_problem(error)}") from error
     finally:
         if old.exists() and not folder.exists():  # stopped between the two renames
             os.replace(old, folder)
@@ -71,25 +72,25 @@ def replacing_folder(folder, mark):
         shutil.rmtree(old, ignore_errors=True)
 
 
-def remove_leftovers(folder):
-    """Remove what processes that were killed left half-written in a folder that is locked."""
+def remove_leftovers(folder: str | Path) -> None:
+    """Remove the half-written files of killed processes; the folder has to be locked."""
     for path in Path(folder).glob(".*.tmp*"):
         path.unlink(missing_ok=True)
 
 
-def sync_folder(path):
+def sync_folder(path: str | Path) -> None:
     """Flush a folder's list of names to the disk."""
     _sync(Path(path), os.O_RDONLY)
 
 
-def write_text(path, text):
+def write_text(path: str | Path, text: str) -> None:
     """Write a text file atomically."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
-def check_writable(path):
-    """Raise now what `replacing` would raise after hours; `path` itself is not touched.
+def check_writable(path: str | Path) -> None:
+    """Check before a long computation that `path` can be written; nothing is written to it.
 
     Raises:
         RunError: a file cannot be written there.
@@ -99,25 +100,25 @@ def check_writable(path):
     try:
         probe.touch()
     except OSError as error:
-        raise RunError(f"{path}: cannot be written: {error.strerror or error}") from None
+        raise RunError(f"{path}: cannot be written: {file_problem(error)}") from None
     finally:
         _remove(probe)
 
 
-def _remove(path):
-    """Remove a file that may not be there, even where none can be."""
+def _remove(path: Path) -> None:
+    """Remove a file, if it is there."""
     with suppress(OSError):
         path.unlink()
 
 
-def _beside(path, kind):
+def _beside(path: Path, kind: str) -> Path:
     if os.path.isdir(path):  # Path.is_dir raises for a name that is too long
         raise RunError(f"{path}: cannot be written: it is a folder")
     return path.with_name(f".{path.stem}.{os.getpid()}.{kind}")
 
 
-def make_folder(path):
-    """Make a folder and its parents, where they are not there yet.
+def make_folder(path: str | Path) -> None:
+    """Make a folder and its parents, unless they exist.
 
     Raises:
         RunError: it cannot be made.
@@ -125,10 +126,10 @@ def make_folder(path):
     try:
         Path(path).mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise RunError(f"{path}: cannot be made: {error.strerror}") from None
+        raise RunError(f"{path}: cannot be made: {file_problem(error)}") from None
 
 
-def _sync(path, flags):
+def _sync(path: Path, flags: int) -> None:
     if os.name != "posix" and path.is_dir():
         return  # Windows cannot open folders; there the rename alone has to do
     descriptor = os.open(path, flags)

@@ -1,34 +1,45 @@
-"""One process at a time in a folder: a lock that the system takes back when its holder dies."""
+"""One process at a time in a folder: a lock that the system releases when its holder dies.
+
+The package `filelock` would take and release the file. It does not name the holder, which is what
+the user of the second process wants to know; nor does it give the descriptor to child processes,
+which hold a search's lock until the last of them has ended.
+"""
 
 import os
 import socket
 import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..errors import RunError
+from ..errors import RunError, file_problem
 from . import atomic
 
 NAME = ".lock"
-NAMING_SECONDS = 0.5  # between taking a lock and writing down by whom
-_held = {}  # by this process: a lock's path → its descriptor
+NAMING_SECONDS = 0.5  # between taking a lock and writing the holder's name into it
+_held: dict[Path, int] = {}  # by this process: a lock's path → its descriptor
 
 
 @contextmanager
-def only_one(folder, patience=0.0, name=NAME, waiting=lambda holder: None):
+def folder_lock(
+    folder: str | Path,
+    patience: float = 0.0,
+    name: str = NAME,
+    waiting: Callable[[str], object] = lambda holder: None,
+) -> Iterator[int | None]:
     """Hold a folder's lock; yield its descriptor, for child processes to hold it too.
 
-    Who holds it already is given it again. Where the system has no such locks (Windows), None is
-    yielded.
+    A process that holds it already gets it again. Where the system has no such locks (Windows),
+    None is yielded.
 
     Args:
         folder: the folder; it is made if need be.
         patience: seconds to wait for it.
         name: of the lock's file.
-        waiting: called once with who holds it, if anyone does.
+        waiting: called once with the holder's name, if another process holds it.
 
     Raises:
-        RunError: another process holds it; the message says which.
+        RunError: another process holds it; the message names it.
     """
     atomic.make_folder(folder)
     path = Path(folder).resolve() / name
@@ -41,11 +52,11 @@ def only_one(folder, patience=0.0, name=NAME, waiting=lambda holder: None):
         yield descriptor
     finally:
         del _held[path]
-        path.unlink(missing_ok=True)  # before it is let go, so that nobody waits for a lost file
+        path.unlink(missing_ok=True)  # before the release, so that nobody waits for a removed file
         os.close(descriptor)
 
 
-def _available():
+def _available() -> bool:
     try:
         import fcntl  # noqa: F401
     except ImportError:
@@ -53,7 +64,7 @@ def _available():
     return True
 
 
-def _wait(path, folder, until, waiting):
+def _wait(path: Path, folder: str | Path, until: float, waiting: Callable[[str], object]) -> int:
     holder = None
     while (descriptor := _take(path)) is None:
         if holder is None:
@@ -67,17 +78,17 @@ def _wait(path, folder, until, waiting):
     return descriptor
 
 
-def _take(path):
+def _take(path: Path) -> int | None:
     """Return the lock's descriptor, or None if another process holds it."""
     import fcntl
 
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
-        raise RunError(f"{path}: cannot be written: {error.strerror}") from None
+        raise RunError(f"{path}: cannot be written: {file_problem(error)}") from None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if not _is(path, descriptor):  # its holder has removed it meanwhile
+        if not _is_at(path, descriptor):  # its holder has removed the file meanwhile
             raise BlockingIOError
     except OSError:
         os.close(descriptor)
@@ -87,19 +98,21 @@ def _take(path):
     return descriptor
 
 
-def _is(path, descriptor):
+def _is_at(path: Path, descriptor: int) -> bool:
+    """Say whether the open file is the one at `path`."""
     try:
         return os.path.samestat(os.stat(path), os.fstat(descriptor))
     except FileNotFoundError:
         return False
 
 
-def _holder(path):
+def _holder(path: Path) -> str:
+    """Return the name that the holder wrote into the lock, such as `process 7 on host`."""
     until = time.monotonic() + NAMING_SECONDS
     while time.monotonic() < until:
         try:
-            if said := path.read_text(encoding="utf-8", errors="replace"):
-                return said
+            if name := path.read_text(encoding="utf-8", errors="replace"):
+                return name
         except OSError:
             break
         time.sleep(0.02)

@@ -1,24 +1,25 @@
-"""NumPy's .npz files, which are looked at before anything in them is read."""
+"""NumPy's .npz files, checked before an array in them is read."""
 
 import math
 import zipfile
 import zlib
+from pathlib import Path
+from typing import IO, Any
 
 import numpy as np
 
 SUFFIX = ".npy"
-BYTES_PER_BYTE = (
-    20  # that a file may unpack to; weights and pixels shrink little, zeros a thousandfold
-)
+# What a file may unpack to: weights and pixels shrink little, zeros a thousandfold.
+BYTES_PER_BYTE = 20
 HEADROOM = 16_000_000
 
 
-def read_arrays(path):
+def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
     """Return the arrays of an .npz file by their names; nothing is unpickled.
 
     Raises:
-        ValueError: it is no .npz file, damaged, holds a pickled object, or is much larger than it
-            looks.
+        ValueError: it is no .npz file, damaged, holds a pickled object, or would unpack to much
+            more than its size.
         OSError: it cannot be opened.
     """
     with open(path, "rb") as file:
@@ -30,7 +31,7 @@ def read_arrays(path):
             raise ValueError(f"damaged: {error}") from None
 
 
-def _read_all(file):
+def _read_all(file: IO[bytes]) -> dict[str, np.ndarray]:
     with zipfile.ZipFile(file) as archive:
         _check_size(archive, file.seek(0, 2))
         return {
@@ -38,7 +39,7 @@ def _read_all(file):
         }
 
 
-def _check_size(archive, packed):
+def _check_size(archive: zipfile.ZipFile, packed: int) -> None:
     names = archive.namelist()
     if len(set(names)) < len(names):
         raise ValueError("damaged: it holds an array twice")
@@ -47,22 +48,22 @@ def _check_size(archive, packed):
         raise ValueError(f"it would unpack to {unpacked:,} bytes, at most {most:,} are read")
 
 
-def _read(archive, info):
+def _read(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
     with archive.open(info) as member:
         _check_header(member, info)
     with archive.open(info) as member:
         array = np.lib.format.read_array(member, allow_pickle=False)
         rest = member.read()  # to the end, where the checksum is compared
     if rest:
-        raise ValueError(f"damaged: {info.filename} goes on after its array")
-    return array
+        raise ValueError(f"damaged: {info.filename} has bytes after its array")
+    return np.asarray(array)
 
 
-def _check_header(member, info):
-    """Refuse an object, and a shape that the member cannot fill, before there is memory for it."""
+def _check_header(member: IO[bytes], info: zipfile.ZipInfo) -> None:
+    """Refuse pickled objects, and shapes larger than the member, before memory is allocated."""
     try:
         version = np.lib.format.read_magic(member)
-        shape, _, dtype = _HEADERS[version](member)
+        shape, _, dtype = _READ_HEADER[version](member)
     except Exception as error:  # NumPy parses it as Python's literals, which fail in many kinds
         raise ValueError(f"damaged: {info.filename} is no array: {error}") from None
     if dtype.hasobject:
@@ -71,7 +72,7 @@ def _check_header(member, info):
         raise ValueError(f"damaged: {info.filename} has fewer bytes than its shape {shape} needs")
 
 
-_HEADERS = {
+_READ_HEADER: dict[tuple[int, int], Any] = {
     (1, 0): np.lib.format.read_array_header_1_0,
     (2, 0): np.lib.format.read_array_header_2_0,
 }

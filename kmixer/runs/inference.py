@@ -1,80 +1,96 @@
 """Image files or pixels → class probabilities."""
 
+from __future__ import annotations
+
 from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..data.image_files import raise_if_error, read_images
 from ..errors import DataError
 
-BATCH = 256  # files that are decoded and answered together
+if TYPE_CHECKING:
+    import keras
+
+BATCH = 256  # files that are decoded and classified together
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What a model says of an image file.
+class Prediction:
+    """A model's prediction for an image file.
 
     Attributes:
         path: the file.
-        probabilities: float `(classes,)`, or None where the file could not be read.
+        probabilities: float `(classes,)`; empty where the file could not be read.
         error: why it could not be read, or None.
     """
 
     path: Path
-    probabilities: np.ndarray | None = None
+    probabilities: np.ndarray
     error: str | None = None
 
-    def top(self, class_names, count):
+    def top(self, class_names: Sequence[str], count: int) -> list[tuple[str, float]]:
         """Return the `count` most probable classes as (name, probability), the best first."""
         order = np.argsort(-self.probabilities, kind="stable")[:count]
         return [(class_names[index], float(self.probabilities[index])) for index in order]
 
 
-def answers(model, paths, shape, *, invert=False, strict=False):
-    """Ask a model about image files; yield one `Answer` a file, in order.
+def predict_files(
+    model: Callable[[np.ndarray], np.ndarray],
+    paths: Iterable[Path],
+    shape: Sequence[int],
+    *,
+    invert: bool = False,
+    strict: bool = False,
+) -> Iterator[Prediction]:
+    """Classify image files; yield one `Prediction` a file, in order.
 
     Args:
         model: a function of uint8 `(n, height, width, channels)` → probabilities `(n, classes)`.
-        paths: the files; so many are never decoded at once that memory would matter.
+        paths: the files; at most `BATCH` of them are in memory at once.
         shape: see `read_images`.
         invert: see `read_images`.
-        strict: raise for the first file that cannot be read, instead of answering with its error.
+        strict: raise for the first file that cannot be read, instead of yielding its error.
 
     Raises:
         DataError: with `strict`, a file cannot be read.
     """
     remaining = iter(paths)
     while batch := list(islice(remaining, BATCH)):
-        read = read_images(batch, shape, invert)
+        images = read_images(batch, shape, invert)
         if strict:
-            read = [raise_if_error(item) for item in read]
-        pixels = [item for item in read if not isinstance(item, DataError)]
-        said = deque(model(np.stack(pixels)) if pixels else ())
-        for path, item in zip(batch, read, strict=True):
-            if not isinstance(item, DataError):
-                yield Answer(path, said.popleft())
+            images = [raise_if_error(image) for image in images]
+        pixels = [image for image in images if not isinstance(image, DataError)]
+        probabilities = deque(model(np.stack(pixels)) if pixels else ())
+        for path, image in zip(batch, images, strict=True):
+            if isinstance(image, DataError):
+                yield Prediction(path, np.empty(0), str(image))
             else:
-                yield Answer(path, error=str(item))
+                yield Prediction(path, probabilities.popleft())
 
 
-def probabilities(model, images, watchers=()):
+def predict_probabilities(
+    model: keras.Model, images: np.ndarray, callbacks: Iterable[keras.callbacks.Callback] = ()
+) -> np.ndarray:
     """Run a Keras model of logits over images.
 
     Args:
         model: uint8 images → logits.
         images: uint8 `(n, height, width, channels)`.
-        watchers: Keras callbacks, such as a progress display.
+        callbacks: Keras callbacks, such as a progress display.
 
     Returns:
         float64 `(n, classes)`; each row sums to 1.
     """
+    from scipy.special import softmax
+
     from ..data.batches import even_batch_size
 
     batch_size = even_batch_size(len(images))
-    logits = model.predict(images, batch_size=batch_size, verbose=0, callbacks=list(watchers))
-    logits = logits.astype(np.float64)
-    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return exponentials / exponentials.sum(axis=1, keepdims=True)
+    logits = model.predict(images, batch_size=batch_size, verbose=0, callbacks=list(callbacks))
+    return softmax(logits.astype(np.float64), axis=1)

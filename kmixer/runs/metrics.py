@@ -1,37 +1,41 @@
-"""What a run's metrics.json holds; imports no Keras."""
+"""The content of a run's metrics.json; imports no Keras."""
 
 import json
+from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, FiniteFloat, ValidationError
 
+from ..config.schema import validation_message
 from ..errors import RunError
+from ..files.text import read_text
 
 
-class Figures(BaseModel):
-    """Of one split."""
+class SplitMetrics(BaseModel):
+    """Metrics of one split."""
 
     loss: FiniteFloat
     accuracy: FiniteFloat
 
 
-class Splits(BaseModel):
-    """Of one epoch's weights; a search's trials do not read the test set."""
+class EpochMetrics(BaseModel):
+    """Metrics of one epoch's weights; the trials of a search do not read the test set."""
 
-    train: Figures
-    validation: Figures
-    test: Figures | None
+    train: SplitMetrics
+    validation: SplitMetrics
+    test: SplitMetrics | None
 
 
 class Metrics(BaseModel):
-    """Of a finished run. Parameters that are not trained are batch norm's statistics."""
+    """Metrics of a finished run; parameters that are not trained are those of batch norm."""
 
     dataset: str
     backend: str
     device: str
     epochs: int
     best_epoch: int
-    best: Splits
-    last: Splits
+    best: EpochMetrics
+    last: EpochMetrics
     seconds: FiniteFloat
     seconds_to_first_step: FiniteFloat | None
     examples_per_second: FiniteFloat
@@ -41,25 +45,20 @@ class Metrics(BaseModel):
     peak_memory_bytes: int | None
 
 
-def read_metrics(text, source):
-    """Return the dict of a metrics.json.
-
-    Args:
-        text: its content.
-        source: the run folder, for the error.
+def read_metrics(path: Path) -> dict[str, Any]:
+    """Return the content of a metrics.json.
 
     Raises:
-        RunError: it is no JSON, or holds something else than `Metrics`.
+        RunError: it cannot be read, is not JSON, or does not hold `Metrics`.
     """
+    text = read_text(path)
     try:
         values = json.loads(text)
-        if isinstance(values, dict) and "parameters" in values:  # before there was batch norm
+        if isinstance(values, dict) and "parameters" in values:  # from before batch norm
             values.setdefault("trainable_parameters", values["parameters"])
         return Metrics.model_validate(values).model_dump()
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        path = ".".join(map(str, first["loc"]))
-        problem = "is missing" if first["type"] == "missing" else f"holds {first['input']!r:.60}"
-        raise RunError(f"{source}: metrics.json is of another version: {path} {problem}") from None
+        message = validation_message(error, Metrics)
+        raise RunError(f"{path}: damaged, or of another version: {message}") from None
     except (ValueError, RecursionError) as error:
-        raise RunError(f"{source}: metrics.json is damaged: {error}") from None
+        raise RunError(f"{path}: damaged: {error}") from None

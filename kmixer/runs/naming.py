@@ -1,4 +1,4 @@
-"""New folders for runs: numbered, or as named; whole from their first moment."""
+"""New folders for runs: numbered or named, and never seen half-filled."""
 
 import errno
 import glob
@@ -7,76 +7,87 @@ import os
 import re
 import secrets
 import shutil
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from ..errors import RunError
+from ..errors import RunError, file_problem
 from ..files import atomic
 
 TAKEN = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR)
 
 
-def create(fill, *, root, stem, name=None, out=None):
+def create_folder(
+    fill: Callable[[Path], object],
+    *,
+    root: str | Path,
+    stem: str,
+    name: str | None = None,
+    out: str | Path | None = None,
+) -> Path:
     """Fill a folder under a hidden name, rename it, and return it.
 
-    Of two at once under one name, renaming lets one through.
+    When two processes create a folder of one name at once, renaming lets one of them through.
 
     Args:
         fill: called with the hidden folder.
         root: the folder that holds the new one.
-        stem: it is `<stem>-<n>`, with the first n that is free.
-        name: its name under `root`, instead.
-        out: the folder itself, instead; an empty one may be there.
+        stem: the name is `<stem>-<n>`, with the first n that is free.
+        name: the name under `root`, instead.
+        out: the folder itself, instead; an empty one may exist.
 
     Raises:
-        RunError: something is there, or it cannot be made.
+        RunError: the folder exists, or cannot be made.
     """
-    wanted = Path(out) if out else Path(root) / name if name else None
-    if wanted and wanted.exists() and (not wanted.is_dir() or any(wanted.iterdir())):
-        raise _taken(wanted)
-    hidden = (wanted.parent if wanted else Path(root)) / f".{secrets.token_hex(4)}.tmp"
+    chosen = Path(out) if out else Path(root) / name if name else None
+    if chosen and chosen.exists() and (not chosen.is_dir() or any(chosen.iterdir())):
+        raise _taken(chosen)
+    hidden = (chosen.parent if chosen else Path(root)) / f".{secrets.token_hex(4)}.tmp"
     _make(hidden)
     try:
         fill(hidden)
-        numbers = (Path(root) / f"{_clean(stem)}-{number}" for number in itertools.count(1))
-        for folder in [wanted] if wanted else numbers:
-            if _renamed(hidden, folder):
+        for folder in [chosen] if chosen else _candidates(root, stem):
+            if _rename(hidden, folder):
                 return folder
-        raise _taken(wanted)
+        raise _taken(folder)
     finally:
         shutil.rmtree(hidden, ignore_errors=True)
 
 
-def numbered(root, stem):
-    """Return the numbered folders of a stem, the newest first."""
+def numbered_folders(root: str | Path, stem: str) -> list[Path]:
+    """Return the folders `<stem>-<n>`, the newest first."""
     start = f"{_clean(stem)}-"
     folders = [folder for folder in Path(root).glob(f"{glob.escape(start)}*") if folder.is_dir()]
     numbers = {folder: folder.name.removeprefix(start) for folder in folders}
     return sorted((f for f in folders if numbers[f].isdecimal()), key=lambda f: -int(numbers[f]))
 
 
-def _clean(stem):
+def _candidates(root: str | Path, stem: str) -> Iterable[Path]:
+    return (Path(root) / f"{_clean(stem)}-{number}" for number in itertools.count(1))
+
+
+def _clean(stem: str) -> str:
     return re.sub(r"[^\w.-]+", "-", stem).strip("-") or "run"
 
 
-def _taken(folder):
+def _taken(folder: Path) -> RunError:
     return RunError(f"{folder}: already there; choose another --name or --out")
 
 
-def _make(folder):
+def _make(folder: Path) -> None:
     atomic.make_folder(folder.parent)
     try:
         os.mkdir(folder)
     except OSError as error:
-        raise RunError(f"{folder.parent}: cannot be written: {error.strerror}") from None
+        raise RunError(f"{folder.parent}: cannot be written: {file_problem(error)}") from None
 
 
-def _renamed(hidden, folder):
-    """Rename a folder, unless something is there; say if it was."""
+def _rename(hidden: Path, folder: Path) -> bool:
+    """Rename a folder, unless the new name is taken; return whether it was renamed."""
     try:
         os.rename(hidden, folder)
     except OSError as error:
         if error.errno in TAKEN:
             return False
-        raise RunError(f"{folder}: cannot be made: {error.strerror}") from None
+        raise RunError(f"{folder}: cannot be made: {file_problem(error)}") from None
     atomic.sync_folder(folder.parent)
     return True

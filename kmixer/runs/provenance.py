@@ -1,4 +1,4 @@
-"""What a run was trained with: versions, commit, device, memory."""
+"""Versions, commit, device and peak memory, for a run's config.yaml and metrics.json."""
 
 import os
 import platform
@@ -10,18 +10,18 @@ from pathlib import Path
 PACKAGES = ("kmixer", "keras", "tensorflow", "jax", "torch", "numpy")
 
 
-def versions():
-    """Return the versions of Python and of the packages that decide a result."""
-    found = {"python": platform.python_version()}
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the installed packages that a result depends on."""
+    installed = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
-            found[package] = metadata.version(package)
+            installed[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             continue
-    return found
+    return installed
 
 
-def git_commit():
+def git_commit() -> str | None:
     """Return the commit of the checkout that kmixer runs from, or None if it is installed.
 
     `-dirty` is appended where tracked files differ from the commit.
@@ -34,7 +34,7 @@ def git_commit():
     return f"{commit}-dirty" if commit and dirty else commit
 
 
-def _git(folder, *words):
+def _git(folder: Path, *words: str) -> str | None:
     try:
         done = subprocess.run(
             ["git", "-C", str(folder), *words], capture_output=True, text=True, check=True
@@ -44,8 +44,8 @@ def _git(folder, *words):
     return done.stdout.strip()
 
 
-def accelerators():
-    """Return the names of what the backend computes on besides the processor."""
+def accelerators() -> list[str]:
+    """Return the names of the GPUs or TPUs that the backend uses."""
     import keras
 
     if keras.backend.backend() == "torch":
@@ -55,17 +55,17 @@ def accelerators():
     return [name for name in keras.distribution.list_devices() if not name.startswith("cpu")]
 
 
-def device():
-    """Describe what the backend computes on, such as `cpu, 2 cores (AMD EPYC)`."""
+def device() -> str:
+    """Describe the device that the backend uses, such as `cpu, 2 cores (AMD EPYC)`."""
     return next(iter(accelerators()), processor())
 
 
-def processor():
+def processor() -> str:
     """Describe the processor, such as `cpu, 2 cores (AMD EPYC)`."""
     return f"cpu, {os.cpu_count()} cores ({_processor_name()})"
 
 
-def _processor_name():
+def _processor_name() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         return next(
@@ -75,11 +75,11 @@ def _processor_name():
         return platform.processor() or platform.machine()
 
 
-def peak_memory():
-    """Return the process's largest resident memory in bytes; None where POSIX does not tell."""
+def peak_memory() -> int | None:
+    """Return the process's peak resident memory in bytes; None on Windows."""
     try:
         import resource
     except ImportError:
         return None
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most if sys.platform == "darwin" else most * 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

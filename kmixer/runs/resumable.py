@@ -1,34 +1,41 @@
-"""Runs that were begun before: the one of the same command, and whether it can be gone on with."""
+"""Find the run to resume, and compare settings with those that a folder was begun with."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..config import loading
+from ..config import Settings, loading
 from ..errors import RunError
-from .naming import numbered
-from .run import load_run
+from .naming import numbered_folders
+from .run import Run, load_run, run_state
 
 
-def begun_run(settings, *, root, stem, name=None, out=None):
-    """Return the run of these settings that was begun where `create_run` would make one, or None.
+def find_resumable_run(
+    settings: Settings,
+    *,
+    root: str | Path,
+    stem: str,
+    name: str | None = None,
+    out: str | Path | None = None,
+) -> Run | None:
+    """Return the run with these settings where `create_run` would make one, or None.
 
     Args:
         settings: resolved `Settings`.
-        root: as of `create_run`, and so the others.
-        stem: where there is neither name nor out, the newest numbered run of these settings.
-        name: of the folder.
-        out: the folder itself.
+        root: see `create_run`.
+        stem: see `create_run`; without name and out it is the newest numbered run with these
+            settings.
+        name: see `create_run`.
+        out: see `create_run`.
 
     Raises:
-        RunError: what is there under `name` or `out` is another run.
+        RunError: the folder of `name` or `out` holds a run with other settings.
     """
     if not (out or name):
-        begun = (folder for folder in numbered(root, stem) if (folder / "config.yaml").is_file())
-        runs = (load_run(folder) for folder in begun)
+        runs = (load_run(f) for f in numbered_folders(root, stem) if run_state(f) != "new")
         return next((run for run in runs if not _changed(run.settings, settings)), None)
-    folder = Path(out) if out else Path(root) / name
-    if not (folder / "config.yaml").is_file():
+    folder = Path(out) if out else Path(root) / str(name)
+    if run_state(folder) == "new":
         return None
     run = load_run(folder)
     if changed := _changed(run.settings, settings):
@@ -37,7 +44,7 @@ def begun_run(settings, *, root, stem, name=None, out=None):
     return run
 
 
-def _changed(one, other):
+def _changed(one: Settings, other: Settings) -> list[str]:
     """Return the paths at which two settings differ, ignoring `checkpoint_every`."""
     paths = changed_keys(loading.flatten(one), loading.flatten(other))
     return [path for path in paths if path != "training.checkpoint_every"]
@@ -72,8 +79,8 @@ def changed_message(
     )
 
 
-def check_unfinished(run):
-    """Refuse a run that no training goes on with.
+def check_unfinished(run: Run) -> None:
+    """Refuse a run that has no training to resume.
 
     Raises:
         RunError: it is finished, or its weights were imported.

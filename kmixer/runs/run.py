@@ -1,40 +1,53 @@
-"""The run folder: its name, what lies in it, and how it is read back.
+"""The run folder: the files in it, and how they are written and read.
 
 config.yaml      resolved settings, and under `run:` what it was trained with
 labels.txt       class names, one a line, in the order of the logits
 history.csv      one row per epoch
 model.keras      the weights that were best on the validation split
-checkpoint.npz   weights, optimizer, seeds and counters to go on from; checkpoint.previous.npz: the
+checkpoint.npz   weights, optimizer, seeds and counters to resume from; checkpoint.previous.npz: the
                  one before
-metrics.json     figures at the end; its presence says that the run is finished
+metrics.json     metrics of the finished training; a run without it is not finished
 *.png            curves, confusion matrix
 README.md        the model card
 export/          what `kmixer export` wrote
 """
 
+from __future__ import annotations
+
 import csv
 import io
 import json
 import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
 
 from ..config import Settings, loading, yaml_files
 from ..data.image_files import as_pixels
 from ..errors import RunError, SettingsError
-from ..files import atomic
-from ..files.keras_archive import read_weights
-from .inference import probabilities
+from ..files import atomic, keras_archive
+from ..files.text import csv_text, read_text
+from .inference import predict_probabilities
 from .metrics import read_metrics
-from .naming import create
+from .naming import create_folder
+
+if TYPE_CHECKING:
+    import keras
 
 FORMAT, READABLE = 2, (1, 2)  # 2: checkpoints within an epoch
+CONFIG_FILE, LABELS_FILE, HISTORY_FILE = "config.yaml", "labels.txt", "history.csv"
+MODEL_FILE, METRICS_FILE, CARD_FILE = "model.keras", "metrics.json", "README.md"
+CHECKPOINT_FILE, PREVIOUS_CHECKPOINT_FILE = "checkpoint.npz", "checkpoint.previous.npz"
 COLUMNS = (
     "epoch", "seconds", "examples_per_second", "learning_rate",
     "loss", "accuracy", "val_loss", "val_accuracy",
 )  # fmt: skip
 INFO = ("format", "command", "dataset", "device", "git_commit", "input_shape", "preset", "versions")
+LONGEST_SIDE = 8_000  # pixels of the images that a run may ask for
 
 
 @dataclass(frozen=True)
@@ -42,60 +55,61 @@ class Run:
     """A run folder.
 
     Attributes:
-        folder: where it is.
+        folder: its path.
         settings: the resolved `Settings`.
-        info: what else `config.yaml` says: format, versions, input_shape, command, …
+        info: the section `run` of config.yaml: format, versions, input_shape, command, …
     """
 
     folder: Path
     settings: Settings
-    info: dict
+    info: dict[str, Any]
 
     @property
-    def name(self):
+    def name(self) -> str:
         """The folder's name."""
         return self.folder.resolve().name
 
     @property
-    def class_names(self):
+    def class_names(self) -> tuple[str, ...]:
         """The class names, in the order of the logits."""
-        return tuple(self._read("labels.txt").splitlines())
+        return tuple(read_text(self.folder / LABELS_FILE).splitlines())
 
     @property
-    def history(self):
+    def history(self) -> list[dict[str, float]]:
         """The rows of history.csv as dicts of numbers."""
-        rows = list(csv.DictReader(io.StringIO(self._read("history.csv"))))
+        path = self.folder / HISTORY_FILE
+        rows = list(csv.DictReader(io.StringIO(read_text(path))))
         try:
             numbers = [{key: float(row[key]) for key in COLUMNS} for row in rows]
         except (KeyError, TypeError, ValueError) as error:
-            raise RunError(f"{self.folder}: history.csv is damaged: {error}") from None
+            raise RunError(f"{path}: damaged: {error}") from None
         if not all(math.isfinite(value) for row in numbers for value in row.values()):
-            raise RunError(f"{self.folder}: history.csv is damaged: it holds no finite number")
+            raise RunError(f"{path}: damaged: it holds a number that is not finite")
         return numbers
 
     @property
-    def metrics(self):
+    def metrics(self) -> dict[str, Any]:
         """The content of metrics.json: a dict as `kmixer.runs.metrics.Metrics` describes it."""
-        return read_metrics(self._read("metrics.json"), self.folder)
+        return read_metrics(self.folder / METRICS_FILE)
 
     @property
-    def imported(self):
-        """Whether its weights were read from a file instead of trained: it has no history."""
+    def imported(self) -> bool:
+        """Whether its weights were imported from a file: it has no history and no metrics."""
         return "imported" in self.info
 
     @property
-    def finished(self):
-        """Whether the run came to its end."""
-        return (self.folder / "metrics.json").is_file()
+    def finished(self) -> bool:
+        """Whether its training is finished."""
+        return run_state(self.folder) == "finished"
 
-    def start_settings(self, image_size=None):
+    def start_settings(self, image_size: int | None = None) -> dict[str, Any]:
         """Return the nested settings that a fine-tuning takes over from this run.
 
-        They are the model, and what happens to pixels before it: the same mean and standard
-        deviation, and images resized inside the model to the side that it knows.
+        They are the model, and the preprocessing of its images: the same mean and standard
+        deviation, and images resized inside the model to the side that it was trained on.
 
         Args:
-            image_size: side in pixels instead.
+            image_size: another side, in pixels.
         """
         values = self.settings.model_dump(mode="json")
         data = {key: values["data"][key] for key in ("mean", "std", "resize_size", "crop_size")}
@@ -105,61 +119,54 @@ class Run:
             data |= {"resize_size": side, "crop_size": side}
         return {"data": data, "model": values["model"], "finetune": {"run": str(self.folder)}}
 
-    def write_config(self):
+    def write_config(self) -> None:
         """Write config.yaml."""
-        import yaml
-
-        info = yaml.safe_dump({"run": self.info}, sort_keys=False, allow_unicode=True)
         header = f"# {self.info['command']}\n"
-        atomic.write_text(self.folder / "config.yaml", header + loading.dump(self.settings) + info)
+        text = header + loading.dump(self.settings) + yaml_files.to_yaml({"run": self.info})
+        atomic.write_text(self.folder / CONFIG_FILE, text)
 
-    def write_history(self, rows):
-        """Write history.csv anew; it is never half a row long."""
-        text = io.StringIO()
-        writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        atomic.write_text(self.folder / "history.csv", text.getvalue())
+    def write_history(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Write the whole history.csv; an interruption leaves no half-written row."""
+        atomic.write_text(self.folder / HISTORY_FILE, csv_text(COLUMNS, rows))
 
-    def write_metrics(self, metrics):
-        """Write metrics.json."""
-        atomic.write_text(
-            self.folder / "metrics.json", json.dumps(metrics, indent=2, allow_nan=False) + "\n"
-        )
+    def write_metrics(self, metrics: Mapping[str, Any]) -> None:
+        """Write metrics.json; with it, the run is finished."""
+        text = json.dumps(metrics, indent=2, allow_nan=False) + "\n"
+        atomic.write_text(self.folder / METRICS_FILE, text)
 
-    def save_model(self, model):
+    def save_model(self, model: keras.Model) -> None:
         """Write model.keras."""
-        with atomic.replacing(self.folder / "model.keras") as temporary:
+        with atomic.replacing(self.folder / MODEL_FILE) as temporary:
             model.save(temporary)
 
-    def build_model(self):
-        """Build the run's model from its settings, with fresh weights."""
+    def build_model(self) -> keras.Model:
+        """Build the run's model from its settings, with newly initialized weights."""
         from ..models.factory import build_model
 
         return build_model(self.settings, tuple(self.info["input_shape"]), len(self.class_names))
 
-    def load_model(self):
-        """Build the run's model and read back the weights that were best on validation.
+    def load_model(self) -> keras.Model:
+        """Build the run's model and read the weights that were best on the validation split.
 
-        Only weights are read: a model file is never deserialised.
+        Only weights are read: a model file is never deserialized.
 
         Raises:
             RunError: model.keras is missing, damaged, or of another model.
         """
         model = self.build_model()
-        read_weights(self.folder / "model.keras", model)
+        keras_archive.read_weights(self.folder / MODEL_FILE, model)
         return model
 
-    def in_float32(self):
-        """Return the run as one whose model computes in float32, whatever it was trained in."""
+    def in_float32(self) -> Run:
+        """Return the run with a model that computes in float32, whatever it was trained in."""
         training = self.settings.training.model_copy(update={"precision": "float32"})
         return replace(self, settings=self.settings.model_copy(update={"training": training}))
 
-    def check_finished(self):
-        """Refuse a run whose training has not come to its end.
+    def check_finished(self) -> None:
+        """Refuse a run whose training is not finished.
 
         Raises:
-            RunError: it is not finished; the message says how to go on.
+            RunError: it is not finished; the message says how to resume it.
         """
         if not self.finished and not self.imported:
             raise RunError(
@@ -167,7 +174,27 @@ class Run:
                 f" kmixer resume {self.folder}"
             )
 
-    def predict(self, images):
+    def check_model(self) -> None:
+        """Check without Keras, which starts slowly, that `load_model` can find its model.
+
+        Raises:
+            RunError: the images' shape, the class names or the weights are missing or damaged.
+        """
+        shape = self.info["input_shape"]
+        sides = shape if isinstance(shape, list) and len(shape) == 3 else ()
+        if not sides or not all(type(side) is int and 0 < side <= LONGEST_SIDE for side in sides):
+            raise RunError(
+                f"{self.folder}: config.yaml: run.input_shape: received {shape!r}, expected"
+                f" [height, width, channels], each from 1 to {LONGEST_SIDE:,}"
+            )
+        if (classes := len(self.class_names)) < 2:
+            raise RunError(
+                f"{self.folder}: labels.txt: received {classes} class names, expected two or more,"
+                " one a line"
+            )
+        keras_archive.check_file(self.folder / MODEL_FILE)
+
+    def predict(self, images: np.ndarray | Sequence[str | Path] | str | Path) -> np.ndarray:
         """Return the probabilities that the best weights give; the model is loaded once.
 
         Args:
@@ -182,23 +209,31 @@ class Run:
             DataError: the images are of another shape, or a file cannot be read.
         """
         pixels = as_pixels(images, self.info["input_shape"])
-        return probabilities(self._model, pixels)
+        return predict_probabilities(self._model, pixels)
 
     @cached_property
-    def _model(self):
+    def _model(self) -> keras.Model:
         self.check_finished()
         return self.load_model()
 
-    def _read(self, name):
-        try:
-            return (self.folder / name).read_text(encoding="utf-8")
-        except OSError as error:
-            raise RunError(f"{self.folder}: {name} cannot be read: {error.strerror}") from None
-        except UnicodeDecodeError:
-            raise RunError(f"{self.folder}: {name} is damaged: it is not UTF-8 text") from None
+
+def run_state(folder: Path) -> Literal["new", "unfinished", "finished"]:
+    """Say how far the training of a run folder is; a folder without config.yaml is new."""
+    if not (folder / CONFIG_FILE).is_file():
+        return "new"
+    return "finished" if (folder / METRICS_FILE).is_file() else "unfinished"
 
 
-def create_run(settings, info, class_names, *, root, stem, name=None, out=None):
+def create_run(
+    settings: Settings,
+    info: Mapping[str, Any],
+    class_names: Iterable[str],
+    *,
+    root: str | Path,
+    stem: str,
+    name: str | None = None,
+    out: str | Path | None = None,
+) -> Run:
     """Make a new run folder and write config.yaml and labels.txt.
 
     Args:
@@ -213,17 +248,17 @@ def create_run(settings, info, class_names, *, root, stem, name=None, out=None):
     Raises:
         RunError: the folder is taken or cannot be made.
     """
-    run = Run(Path(), settings, {"format": FORMAT} | info)
+    run = Run(Path(), settings, {"format": FORMAT, **info})
 
-    def fill(folder):
+    def fill(folder: Path) -> None:
         labels = "".join(f"{label}\n" for label in class_names)
-        atomic.write_text(folder / "labels.txt", labels)
+        atomic.write_text(folder / LABELS_FILE, labels)
         replace(run, folder=folder).write_config()
 
-    return replace(run, folder=create(fill, root=root, stem=stem, name=name, out=out))
+    return replace(run, folder=create_folder(fill, root=root, stem=stem, name=name, out=out))
 
 
-def load_run(folder):
+def load_run(folder: str | Path) -> Run:
     """Open a run folder.
 
     Args:
@@ -233,9 +268,9 @@ def load_run(folder):
         RunError: it is no run folder, or was written by a newer kmixer.
     """
     folder = Path(folder)
-    if not (folder / "config.yaml").is_file():
+    if run_state(folder) == "new":
         raise RunError(f"{folder}: not a run folder: it holds no config.yaml")
-    values = yaml_files.read_file(folder / "config.yaml", keep_run=True)
+    values = yaml_files.read_file(folder / CONFIG_FILE, keep_run=True)
     info = values.pop("run", None)
     if not isinstance(info, dict) or "format" not in info:
         raise RunError(f"{folder}: not a run folder: its config.yaml has no section 'run'")

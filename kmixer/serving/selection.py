@@ -8,7 +8,6 @@ from pathlib import Path
 from ..errors import SettingsError
 from ..exporting.artifact import MANIFEST, Artifact, load_artifact
 from ..exporting.formats import FORMATS, QUANTIZATIONS, missing_modules
-from ..files.keras_archive import check_run
 from ..runs.run import load_run
 
 MODULES = ("fastapi", "uvicorn", "prometheus_client")
@@ -81,4 +80,4 @@ def _check_exportable(folder: Path) -> None:
     """Refuse a run that cannot be exported before a process is started for it."""
     run = load_run(folder)
     run.check_finished()
-    check_run(run)
+    run.check_model()

@@ -12,12 +12,12 @@ from ..errors import RunError, SettingsError
 from ..evaluation import figures
 from ..evaluation.evaluate import measure_splits
 from ..files import atomic
-from ..files.lock import only_one
+from ..files.lock import folder_lock
 from ..models import count_flops
 from ..models.factory import build_model
 from ..runs import provenance
 from ..runs.card import run_card
-from ..runs.resumable import begun_run, check_unfinished
+from ..runs.resumable import check_unfinished, find_resumable_run
 from ..runs.run import create_run
 from ..runs.signals import stop_requests
 from . import checkpoint, distribution, finetuning
@@ -71,7 +71,7 @@ def train(settings, *, dataset=None, preset=None, command="kmixer.train(...)", r
     }
     check_model(settings, dataset)
     places = {"root": root, "stem": _stem(dataset.name, preset), "name": name, "out": out}
-    run = begun_run(settings, **places) if go_on else None
+    run = find_resumable_run(settings, **places) if go_on else None
     if run:
         options = {"watchers": watchers, "announce": announce, "read_test": read_test}
         return run if run.finished else resume(run, dataset=dataset, started=started, **options)
@@ -134,12 +134,12 @@ def _stem(dataset_name, preset):
 
 
 def _fit(run, dataset, watchers, announce, read_test, started, devices):
-    with only_one(run.folder), stop_requests() as request:
+    with folder_lock(run.folder), stop_requests() as request:
         atomic.remove_leftovers(run.folder)
         with distribution.distributed(devices):
             watchers, announce = (watchers, announce) if devices.writes else ((), None)
             fitting = _train_model(run, dataset, watchers, announce, request, started, devices)
-        request.heed_at_once(f"all epochs are saved; go on with: kmixer resume {run.folder}")
+        request.raise_if_requested(f"all epochs are saved; go on with: kmixer resume {run.folder}")
         model = distribution.local_model(run, fitting.model, devices)
         _finish(run, model, dataset, fitting, read_test, watchers)
     return run if devices.writes else None

@@ -10,7 +10,7 @@ import pytest
 
 from interrupted_training import HARD, Signal, build, cut
 from kmixer.errors import RunError
-from kmixer.files.lock import NAME, only_one
+from kmixer.files.lock import NAME, folder_lock
 
 pytest.importorskip("fcntl", reason="the system has no such locks")
 
@@ -22,36 +22,36 @@ def begun(tiny, tmp_path):
 
 
 def test_a_lock_is_held_by_one_and_named(tmp_path):
-    script = f"from kmixer.files.lock import only_one\nwith only_one({str(tmp_path)!r}): pass"
-    with only_one(tmp_path), only_one(tmp_path):  # who holds it has it
+    script = f"from kmixer.files.lock import folder_lock\nwith folder_lock({str(tmp_path)!r}): pass"
+    with folder_lock(tmp_path), folder_lock(tmp_path):  # who holds it has it
         done = subprocess.run(
             [sys.executable, "-c", script], capture_output=True, text=True, check=False
         )
     assert f"in use by process {os.getpid()} on " in done.stderr
     assert not (tmp_path / NAME).exists()
-    with only_one(tmp_path):
+    with folder_lock(tmp_path):
         pass
 
 
 def test_the_lock_of_a_process_that_was_killed_is_taken_over(tmp_path):
     child = os.fork()
     if not child:
-        with only_one(tmp_path):
+        with folder_lock(tmp_path):
             os.kill(os.getpid(), signal.SIGKILL)
     os.waitpid(child, 0)
     assert (tmp_path / NAME).exists()
-    with only_one(tmp_path):
+    with folder_lock(tmp_path):
         pass
 
 
 def test_a_folder_that_cannot_be_locked_is_told(tmp_path):
     (tmp_path / NAME).mkdir()
-    with pytest.raises(RunError, match="cannot be written"), only_one(tmp_path):
+    with pytest.raises(RunError, match="cannot be written"), folder_lock(tmp_path):
         pass
 
 
 def test_a_run_that_is_in_use_is_left_alone(kmixer_cli, begun):
-    with only_one(begun.folder):
+    with folder_lock(begun.folder):
         done = kmixer_cli("resume", begun.folder)
     assert done.returncode == 1 and done.stderr.count("\n") == 1
     assert f"in use by process {os.getpid()} on " in done.stderr

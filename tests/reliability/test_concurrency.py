@@ -42,7 +42,7 @@ print(load("tfds:halves_slowly", sys.argv[3]).fingerprint())
 NUMBER = """
 from kmixer.runs import naming
 TOGETHER
-print(naming.create(lambda folder: (folder / "it").touch(), root=sys.argv[3], stem="halves"))
+print(naming.create_folder(lambda folder: (folder / "it").touch(), root=sys.argv[3], stem="halves"))
 """
 IMPORT = """
 import sys
