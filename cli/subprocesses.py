@@ -3,25 +3,32 @@
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 POLL_SECONDS = 0.2
 
 
-def run_kmixer(words, folder, environment=None):
+def run_kmixer(
+    words: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None
+) -> int:
     """Run one `kmixer` command as a process of its own and return its exit code.
 
     It has a session of its own, so that Ctrl-C reaches it once, through here.
 
+    Args:
+        words: of the command, without `kmixer`.
+        folder: of the search or sweep that it belongs to, for the message.
+        environment: of the process; default: this one's.
+
     Raises:
-        InterruptedRunError: a signal came; the run has been given the time to save.
+        InterruptedRunError: a signal came; the run was given time to save.
     """
     from kmixer.errors import InterruptedRunError
     from kmixer.runs.signals import stop_requests
 
     with stop_requests() as request:
-        process = subprocess.Popen(
-            _command(words), start_new_session=True, env=environment
-        )  # fmt: skip
+        process = subprocess.Popen(_command(words), start_new_session=True, env=environment)
         try:
             while process.poll() is None and not request.signal:
                 time.sleep(POLL_SECONDS)
@@ -39,11 +46,11 @@ def run_kmixer(words, folder, environment=None):
     return code
 
 
-def export_to_tflite(run):
-    """Export a run in a process of its own, which is told to stop when this one is.
+def export_to_tflite(run: str | Path) -> None:
+    """Export a run in a process of its own, which is stopped when this one is.
 
     Raises:
-        RunError: the export failed, with the command's own words.
+        RunError: the export failed, with the command's own message.
     """
     from kmixer.errors import RunError
 
@@ -59,7 +66,7 @@ def export_to_tflite(run):
         raise RunError(message.strip().removeprefix("kmixer: ") or "the export failed")
 
 
-def _command(words):
+def _command(words: Sequence[str]) -> list[str]:
     """Return the words of a `kmixer` command.
 
     `-P` keeps modules in the current folder from standing in for the installed ones.

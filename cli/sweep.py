@@ -6,13 +6,11 @@ from typing import Annotated
 import typer
 
 from .subprocesses import run_kmixer
-from .terminal import Backend, DataDir, Json, Quiet, Set, Terminal, folder_name
+from .terminal import Backend, DataDir, Dataset, Json, Quiet, Set, Terminal, folder_name
 
 
 def sweep(
-    dataset: Annotated[
-        str, typer.Argument(help="fmnist, mnist, cifar10, cifar100, tfds:NAME or an image folder.")
-    ],
+    dataset: Dataset,
     grid: Annotated[
         list[str] | None,
         typer.Option(metavar="KEY=VALUE,VALUE,…", help="A setting's values; may be repeated."),
@@ -30,7 +28,7 @@ def sweep(
     ] = None,
     quiet: Quiet = False,
     as_json: Json = False,
-):
+) -> None:
     """Train every combination of a grid of settings, then compare; the same command goes on.
 
     Each combination is an ordinary run with its own command, in a folder of the sweep's. Runs that
@@ -38,7 +36,8 @@ def sweep(
 
     Example: kmixer sweep fmnist --grid optimizer.learning_rate=0.01,0.03 --grid model.blocks=2,4
     """
-    from kmixer.errors import SettingsError
+    from kmixer.data import tidy_name
+    from kmixer.errors import RunError, SettingsError
     from kmixer.tuning import sweep as sweeps
 
     from .loading import load_settings
@@ -47,21 +46,31 @@ def sweep(
         raise SettingsError("--grid: received none, expected at least one KEY=VALUE,VALUE,…")
     parsed = sweeps.parse_grid(grid)
     flags = {"training.backend": backend, "data.dir": data_dir}
-    dataset = str(Path(dataset)) if Path(dataset).is_dir() else dataset  # photos/ is photos
+    dataset = tidy_name(dataset)
     combinations = sweeps.combinations(parsed)
     runs = {}
-    for each, texts in combinations.items():  # a mistake in the last is told before the first
-        every = [*(assignments or ()), *texts]
-        given, runs[each] = load_settings(dataset, preset, config, flags, every)
-    folder = Path("saved_models") / (name or f"{given or Path(dataset).name}-sweep")
+    for run_name, texts in combinations.items():  # a mistake in the last stops before the first
+        run_assignments = [*(assignments or ()), *texts]
+        preset_name, runs[run_name] = load_settings(dataset, preset, config, flags, run_assignments)
+    folder = Path("saved_models") / (name or f"{preset_name or Path(dataset).name}-sweep")
     sweeps.open_sweep(folder, runs)
     words = _words(dataset, preset, config, assignments, backend, data_dir)
     terminal = Terminal(quiet, as_json)
     failed = _run_all(terminal, folder, combinations, words, quiet or as_json)
-    _close(terminal, folder, [each for each in combinations if each not in failed], failed)
+    _compare(terminal, folder, [run for run in combinations if run not in failed])
+    if failed:
+        codes = ", ".join(f"{run} (exit code {code})" for run, code in failed.items())
+        raise RunError(f"{len(failed)} of {len(combinations)} runs failed: {codes}")
 
 
-def _words(dataset, preset, config, assignments, backend, data_dir):
+def _words(
+    dataset: str,
+    preset: str | None,
+    config: Path | None,
+    assignments: list[str] | None,
+    backend: str | None,
+    data_dir: str | None,
+) -> list[str]:
     """Return the words of `kmixer train` that all runs share."""
     options = {"--preset": preset, "--config": config, "--backend": backend, "--data-dir": data_dir}
     words = [dataset]
@@ -72,8 +81,14 @@ def _words(dataset, preset, config, assignments, backend, data_dir):
     return words
 
 
-def _run_all(terminal, folder, combinations, words, quiet):
-    """Bring every run to its end and return the exit codes of those that failed, by name."""
+def _run_all(
+    terminal: Terminal,
+    folder: Path,
+    combinations: dict[str, list[str]],
+    words: list[str],
+    quiet: bool,
+) -> dict[str, int]:
+    """Train every run to its end and return the exit codes of those that failed, by name."""
     from kmixer.tuning import sweep as sweeps
 
     failed = {}
@@ -85,7 +100,7 @@ def _run_all(terminal, folder, combinations, words, quiet):
             continue
         command = ["resume", str(run)] if state == "begun" else ["train", *words]
         if state == "new":
-            sweeps.clear(run)
+            sweeps.remove_unstarted(run)
             command += [word for text in texts for word in ("--set", text)] + ["--out", str(run)]
         code = run_kmixer([*command, *(["--quiet"] if quiet else [])], folder)
         if code:
@@ -93,8 +108,7 @@ def _run_all(terminal, folder, combinations, words, quiet):
     return failed
 
 
-def _close(terminal, folder, finished, failed):
-    from kmixer.errors import RunError
+def _compare(terminal: Terminal, folder: Path, finished: list[str]) -> None:
     from kmixer.evaluation.comparison import find_runs
 
     from .compare import show
@@ -102,6 +116,3 @@ def _close(terminal, folder, finished, failed):
     if finished:
         runs = find_runs([folder / name for name in finished])
         show(terminal, runs, out=folder / "comparison")
-    if failed:
-        told = ", ".join(f"{name} (exit code {code})" for name, code in failed.items())
-        raise RunError(f"{len(failed)} of {len(failed) + len(finished)} runs failed: {told}")

@@ -3,7 +3,7 @@
 import json
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -19,9 +19,26 @@ Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Any setting by its path; may be repeated."),
 ]
+Dataset = Annotated[
+    str, typer.Argument(help="A name of `kmixer data list`, tfds:NAME or an image folder.")
+]
 DataDir = Annotated[
     str | None, typer.Option(help="Where prepared data sets lie; over TFDS_DATA_DIR.")
 ]
+
+
+def option(help_text: str, panel: str, *names: str, **options: Any) -> Any:
+    """Return a `typer.Option` that `--help` shows in a panel of its own, without the default.
+
+    Args:
+        help_text: one line.
+        panel: its heading.
+        names: of the option, where they do not follow from the argument's.
+        options: others of `typer.Option`.
+    """
+    return typer.Option(
+        *names, help=help_text, rich_help_panel=panel, show_default=False, **options
+    )
 
 
 def folder_name(name):

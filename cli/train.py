@@ -7,7 +7,7 @@ import typer
 
 from . import STARTED
 from .loading import command_line, load_settings, read_data, start
-from .terminal import Backend, DataDir, Json, Quiet, Set, Terminal, folder_name
+from .terminal import Backend, DataDir, Dataset, Json, Quiet, Set, Terminal, folder_name, option
 
 # Which setting each flag sets.
 FLAGS = {
@@ -39,19 +39,13 @@ FLAGS = {
 _MODEL, _TRAINING, _RUN = "Model", "Training", "Run folder"
 
 
-def _option(help_text, panel, *names, **more):
-    return typer.Option(*names, help=help_text, rich_help_panel=panel, show_default=False, **more)
-
-
 def _setting(help_text, panel, metavar):
     """A flag whose text the settings check, so that its error names path, received, expected."""
-    return Annotated[str | None, _option(help_text, panel, metavar=metavar)]
+    return Annotated[str | None, option(help_text, panel, metavar=metavar)]
 
 
 def train(
-    dataset: Annotated[
-        str, typer.Argument(help="fmnist, mnist, cifar10, cifar100, tfds:NAME or an image folder.")
-    ],
+    dataset: Dataset,
     preset: Annotated[
         str | None, typer.Option(help="A shipped preset; default: the data set's own, if any.")
     ] = None,
@@ -73,21 +67,21 @@ def train(
     precision: _setting("float32, mixed_bfloat16 or mixed_float16.", _TRAINING, "NAME") = None,
     distribute: _setting("auto: over all devices; none.", _TRAINING, "NAME") = None,
     jit: Annotated[
-        bool | None, _option("Compile with XLA; default: as measured.", _TRAINING, "--jit/--no-jit")
+        bool | None, option("Compile with XLA; default: as measured.", _TRAINING, "--jit/--no-jit")
     ] = None,
     steps_per_execution: _setting("Steps at once.", _TRAINING, "INT") = None,
     image_size: _setting("Side to resize images to.", _TRAINING, "INT") = None,
     backend: Backend = None,
     data_dir: DataDir = None,
     assignments: Set = None,
-    name: Annotated[str | None, _option("Of the run folder.", _RUN, callback=folder_name)] = None,
-    out: Annotated[Path | None, _option("The run folder itself.", _RUN)] = None,
+    name: Annotated[str | None, option("Of the run folder.", _RUN, callback=folder_name)] = None,
+    out: Annotated[Path | None, option("The run folder itself.", _RUN)] = None,
     tensorboard: Annotated[
-        bool | None, _option("Write TensorBoard logs too.", _RUN, "--tensorboard")
+        bool | None, option("Write TensorBoard logs too.", _RUN, "--tensorboard")
     ] = None,
     checkpoint_every: _setting("Steps, or a time such as 10m.", _RUN, "INT|TIME") = None,
     resume: Annotated[
-        bool, _option("Go on with the run of these settings, if it was begun.", _RUN, "--resume")
+        bool, option("Go on with the run of these settings, if it was begun.", _RUN, "--resume")
     ] = False,
     quiet: Quiet = False,
     as_json: Json = False,
@@ -112,7 +106,7 @@ def resume(
     """
     from contextlib import nullcontext
 
-    from kmixer.files.lock import only_one
+    from kmixer.files.lock import folder_lock
     from kmixer.runs.resumable import check_unfinished
     from kmixer.runs.run import load_run
 
@@ -121,7 +115,7 @@ def resume(
     # Before anything slow is imported, one of two commands leaves; where several processes train
     # one run together, only the first of them asks for it, later.
     alone = opened.settings.training.distribute == "none"
-    with only_one(run) if alone else nullcontext():
+    with folder_lock(run) if alone else nullcontext():
         dataset = read_data(opened.settings)
         start(opened.settings.training.backend)
         from kmixer.training.train import resume

@@ -1,31 +1,31 @@
 """`kmixer tune`."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .terminal import Backend, DataDir, Json, Quiet, Set, Terminal, folder_name
+from .terminal import Backend, DataDir, Dataset, Json, Quiet, Set, Terminal, folder_name, option
 
-CLOSING_SECONDS = 3600
+if TYPE_CHECKING:
+    from kmixer.config import Settings
+    from kmixer.tuning.plan import Plan
+    from kmixer.tuning.search import Search
+
+CLOSING_SECONDS = 3600  # to wait for another worker that writes the results
 _SPACE, _BOUNDS, _MACHINES = "What is searched", "How long", "Where it runs"
 
 
-def _option(help_text, panel, *names, **more):
-    return typer.Option(*names, help=help_text, rich_help_panel=panel, show_default=False, **more)
-
-
 def tune(
-    dataset: Annotated[
-        str, typer.Argument(help="fmnist, mnist, cifar10, cifar100, tfds:NAME or an image folder.")
-    ] = "fmnist",
-    preset: Annotated[str | None, _option("A shipped preset to start from.", _SPACE)] = None,
+    dataset: Dataset = "fmnist",
+    preset: Annotated[str | None, option("A shipped preset to start from.", _SPACE)] = None,
     config: Annotated[
-        Path | None, _option("A YAML file of settings, with a section `search`.", _SPACE)
+        Path | None, option("A YAML file of settings, with a section `search`.", _SPACE)
     ] = None,
     search: Annotated[
         list[str] | None,
-        _option(
+        option(
             "A setting and its values: a,b,c or 1..8 or 64..256:64 or 1e-4..1e-2:log;"
             " may be repeated.",
             _SPACE,
@@ -34,43 +34,43 @@ def tune(
     ] = None,
     assignments: Set = None,
     objective: Annotated[
-        str, _option("val_accuracy (default), val_loss, accuracy or loss.", _SPACE)
+        str, option("val_accuracy (default), val_loss, accuracy or loss.", _SPACE)
     ] = "val_accuracy",
     show_space: Annotated[
-        bool, _option("Print kmixer's own search space as YAML and end.", _SPACE, "--show-space")
+        bool, option("Print kmixer's own search space as YAML and end.", _SPACE, "--show-space")
     ] = False,
-    engine: Annotated[str, _option("keras-tuner (default) or optuna.", _SPACE)] = "keras-tuner",
+    engine: Annotated[str, option("keras-tuner (default) or optuna.", _SPACE)] = "keras-tuner",
     tuner: Annotated[
         str | None,
-        _option(
+        option(
             "random, hyperband, bayesian or grid; of optuna: tpe, random, grid or hyperband.",
             _SPACE,
         ),
     ] = None,
-    trials: Annotated[int | None, _option("How many to train; 20.", _BOUNDS, min=1)] = None,
-    epochs: Annotated[str | None, _option("Of each trial.", _BOUNDS, metavar="INT")] = None,
+    trials: Annotated[int | None, option("How many to train; 20.", _BOUNDS, min=1)] = None,
+    epochs: Annotated[str | None, option("Of each trial.", _BOUNDS, metavar="INT")] = None,
     budget: Annotated[
-        str | None, _option("Stop after 90s, 30m, 2h or 1h30m.", _BOUNDS, metavar="TIME")
+        str | None, option("Stop after 90s, 30m, 2h or 1h30m.", _BOUNDS, metavar="TIME")
     ] = None,
-    max_params: Annotated[int | None, _option("Leave out larger models.", _BOUNDS, min=1)] = None,
+    max_params: Annotated[int | None, option("Leave out larger models.", _BOUNDS, min=1)] = None,
     max_seconds_per_epoch: Annotated[
-        float | None, _option("End trials that are slower.", _BOUNDS)
+        float | None, option("End trials that are slower.", _BOUNDS)
     ] = None,
-    keep: Annotated[int, _option("Trials whose weights stay; 3.", _BOUNDS, min=1)] = 3,
-    seed: Annotated[int, _option("Of the draws; 0.", _BOUNDS, min=0)] = 0,
+    keep: Annotated[int, option("Trials whose weights stay; 3.", _BOUNDS, min=1)] = 3,
+    seed: Annotated[int, option("Of the draws; 0.", _BOUNDS, min=0)] = 0,
     retrain: Annotated[
-        bool, _option("Train the best on train + validation at the end.", _BOUNDS, "--retrain")
+        bool, option("Train the best on train + validation at the end.", _BOUNDS, "--retrain")
     ] = False,
     extend: Annotated[
-        bool, _option("Go on with other settings or another space.", _BOUNDS, "--extend")
+        bool, option("Go on with other settings or another space.", _BOUNDS, "--extend")
     ] = False,
-    workers: Annotated[int, _option("Trials at once; 1.", _MACHINES, min=1)] = 1,
+    workers: Annotated[int, option("Trials at once; 1.", _MACHINES, min=1)] = 1,
     storage: Annotated[
         str | None,
-        _option("Of a study that machines share: a file, or postgresql://…", _MACHINES),
+        option("Of a study that machines share: a file, or postgresql://…", _MACHINES),
     ] = None,
     role: Annotated[
-        str | None, _option("chief or worker, as KerasTuner's variables say.", _MACHINES)
+        str | None, option("chief or worker, as KerasTuner's variables say.", _MACHINES)
     ] = None,
     backend: Backend = None,
     data_dir: DataDir = None,
@@ -80,7 +80,7 @@ def tune(
     ] = None,
     quiet: Quiet = False,
     as_json: Json = False,
-):
+) -> None:
     """Search for better settings; the same command goes on with a search that was interrupted.
 
     Every trial is a run in a folder and a process of its own, judged on the validation split. The
@@ -89,6 +89,8 @@ def tune(
     Example: kmixer tune fmnist --trials 20 --search model.blocks=1,2,4
     --search optimizer.learning_rate=1e-3..1e-1:log
     """
+    from kmixer.data import tidy_name
+
     from .loading import load_settings
 
     if show_space:
@@ -96,7 +98,7 @@ def tune(
 
         typer.echo(default_text(), nl=False)
         return
-    dataset = str(Path(dataset)) if Path(dataset).is_dir() else dataset
+    dataset = tidy_name(dataset)
     flags = {"training.backend": backend, "data.dir": data_dir, "training.epochs": epochs}
     given, settings = load_settings(dataset, preset, config, flags, assignments)
     terminal = Terminal(quiet, as_json)
@@ -107,38 +109,39 @@ def tune(
         storage=storage, extend=extend, role=_role(role),
         max_seconds_per_epoch=max_seconds_per_epoch,
     )  # fmt: skip
-    found = _run(plan, terminal)
+    search_done = _run(plan, terminal)
     if role != "worker":
-        from kmixer.files.lock import only_one
+        from kmixer.files.lock import folder_lock
 
         from .tune_results import show_results
 
-        with only_one(plan.folder, CLOSING_SECONDS):  # of several workers, one reads the test set
-            show_results(terminal, found, retrain)
+        with folder_lock(plan.folder, CLOSING_SECONDS):  # one of several workers reads the test set
+            show_results(terminal, search_done, retrain)
 
 
-def _plan(settings, search, folder, say, **more):
+def _plan(
+    settings: "Settings", search: list[str] | None, folder: Path, say: Callable[[str], None],
+    **options: Any,
+) -> "Plan":  # fmt: skip
     from kmixer.backend import configured
     from kmixer.tuning.plan import Plan
     from kmixer.tuning.space import space
     from kmixer.tuning.space.command_line import parse_search
 
-    section = (settings.search or {}) | parse_search(search or ())
+    section = (settings.search or {}) | parse_search(search or [])
     if not section:
         if settings.model.name != "mixer":
             say("kmixer's own search space is of plain Mixers; name another with --search")
         settings = space.with_default(settings)
-        section = settings.search
+        section = settings.search or {}
     training = settings.training.model_copy(
         update={"backend": settings.training.backend or configured()}
     )
-    settings = settings.model_copy(update={"training": training})
-    plan = Plan(settings.model_copy(update={"search": None}), section, folder, **more)
-    plan.space()  # its mistakes are told before anything slow is imported
-    return plan
+    settings = settings.model_copy(update={"training": training, "search": None})
+    return Plan(settings, section, folder, **options)
 
 
-def _seconds(text):
+def _seconds(text: str | None) -> float | None:
     """Return the seconds of a text such as 30m or 1h30m."""
     from kmixer.config.durations import read_seconds
     from kmixer.errors import SettingsError
@@ -149,7 +152,7 @@ def _seconds(text):
         raise SettingsError(f"--budget: {error}") from None
 
 
-def _role(role):
+def _role(role: str | None) -> str | None:
     from kmixer.errors import SettingsError
 
     if role not in (None, "chief", "worker"):
@@ -157,17 +160,25 @@ def _role(role):
     return role
 
 
-def _run(plan, terminal):
-    from kmixer.tuning.workers.resources import hide_gpus, shares
+def _run(plan: "Plan", terminal: Terminal) -> "Search":
+    """Check the space against the images before Keras is imported, then search."""
+    from kmixer.backend import choose
+    from kmixer.tuning.datasets import SearchDatasets
+    from kmixer.tuning.space.validity import check_some_point_fits
+    from kmixer.tuning.workers.resources import divide_machine, hide_gpus
 
-    parts = shares(plan.workers)
-    hide_gpus()
     from .loading import start
 
+    space = plan.space
+    resources = divide_machine(plan.workers)
+    hide_gpus()
+    choose(plan.settings.training.backend)
+    datasets = SearchDatasets(plan.settings.data)
+    check_some_point_fits(space, plan.settings, datasets.check_fit)
     start(plan.settings.training.backend)
-    from kmixer.tuning import search as searching
+    from kmixer.tuning import search
 
     from .tune_progress import TuneProgress
 
-    with TuneProgress(terminal, plan) as watch:
-        return searching.run(plan, parts, watch)
+    with TuneProgress(terminal, plan) as progress:
+        return search.run(plan, resources, progress, datasets)

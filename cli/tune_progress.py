@@ -1,89 +1,100 @@
-"""The display of a search: a bar with what runs and the best so far, one line a trial."""
+"""The display of a search: a bar with the running trials and the best so far, one line a trial."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Self
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from .terminal import Terminal
+
+if TYPE_CHECKING:
+    from kmixer.tuning.plan import Plan
+    from kmixer.tuning.trials import Trial
+
 
 class TuneProgress:
-    """Told by a search of its trials.
+    """Shows the trials of a search; see `kmixer.tuning.search.SearchProgress`.
 
     Args:
         terminal: the `Terminal`.
         plan: the search's `Plan`.
     """
 
-    def __init__(self, terminal, plan):
-        self.terminal, self.plan, self.now = terminal, plan, {}
-        self.best, self.live = None, None
+    def __init__(self, terminal: Terminal, plan: "Plan") -> None:
+        self.terminal, self.plan = terminal, plan
+        self.running: dict[int, str] = {}  # the newest epoch of each running trial
+        self.best: Trial | None = None
+        self.bar: Progress | None = None
         if terminal.console.is_terminal and not terminal.quiet:
-            self.live = Progress(
+            self.bar = Progress(
                 TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
                 TimeElapsedColumn(), TextColumn("{task.fields[now]}"),
                 console=terminal.console, transient=True,
             )  # fmt: skip
-            self.task = self.live.add_task("trials", total=plan.most, now="")
+            self.task = self.bar.add_task("trials", total=plan.trial_limit, now="")
 
-    def __enter__(self):
-        if self.live:
-            self.live.start()
+    def __enter__(self) -> Self:
+        if self.bar:
+            self.bar.start()
         return self
 
-    def __exit__(self, *error):
-        if self.live:
-            self.live.stop()
+    def __exit__(self, *error: object) -> None:
+        if self.bar:
+            self.bar.stop()
 
-    def known(self, trials):
-        """Take note of the trials of a search that is gone on with."""
+    def resumed(self, trials: list["Trial"]) -> None:
+        """Show the trials that the search has already."""
         from kmixer.tuning.trials import counted, ranked
 
         ended = [trial for trial in counted(trials) if trial.outcome]
-        for trial in ranked(ended, self.plan.objective)[:1]:
-            self.best = trial
+        self.best = next(iter(ranked(ended, self.plan.objective)), None)
         if ended:
             self.terminal.say(f"goes on with {len(ended)} trials of {self.plan.folder}")
-        if self.live:
-            self.live.update(self.task, completed=len(ended))
+        if self.bar:
+            self.bar.update(self.task, completed=len(ended))
 
-    def begun(self, trial):
-        """A trial begins."""
-        self.now[trial.number] = "starting"
+    def trial_started(self, trial: "Trial") -> None:
+        """Show that a trial has started."""
+        self.running[trial.number] = "starting"
         self._show()
 
-    def epoch(self, trial, message):
-        """An epoch of a trial has ended."""
+    def epoch_ended(self, trial: "Trial", message: dict[str, Any]) -> None:
+        """Show an epoch of a trial."""
         value = message["row"][self.plan.objective]
-        self.now[trial.number] = f"{message['epoch']}/{message['of']} {value:.4f}"
+        self.running[trial.number] = f"{message['epoch']}/{message['of']} {value:.4f}"
         self._show()
 
-    def ended(self, trial):
-        """A trial has ended."""
+    def trial_ended(self, trial: "Trial") -> None:
+        """Show a trial with its outcome."""
         from kmixer.tuning.trials import ranked
 
-        self.now.pop(trial.number, None)
-        either = [each for each in (self.best, trial) if each]
-        self.best = next(iter(ranked(either, self.plan.objective)), None)
-        self.terminal.say(f"trial {trial.number:>3}  {self._told(trial)}")
-        if self.live:
-            self.live.advance(self.task)
+        self.running.pop(trial.number, None)
+        candidates = [candidate for candidate in (self.best, trial) if candidate]
+        self.best = next(iter(ranked(candidates, self.plan.objective)), None)
+        self.terminal.say(f"trial {trial.number:>3}  {self._summary(trial)}")
+        if self.bar:
+            self.bar.advance(self.task)
         self._show()
 
-    def _told(self, trial):
-        outcome, values = trial.outcome, describe(trial.values)
-        if outcome.state != "finished":
-            return f"{outcome.state}: {outcome.reason}  {values}"
-        seconds = outcome.metrics["seconds"]
-        return f"{self.plan.objective} {outcome.value:.4f}  {seconds:.0f} s  {values}"
+    def _summary(self, trial: "Trial") -> str:
+        values = describe(trial.values)
+        if trial.state != "finished":
+            reason = trial.outcome.reason if trial.outcome else None
+            return f"{trial.state}: {reason}  {values}"
+        seconds = trial.metrics["seconds"]
+        return f"{self.plan.objective} {trial.score:.4f}  {seconds:.0f} s  {values}"
 
-    def _show(self):
-        if self.live:
-            now = "  ".join(f"#{number} {what}" for number, what in self.now.items())
-            best = f"best {self.best.outcome.value:.4f}  " if self.best else ""
-            self.live.update(self.task, now=best + now)
+    def _show(self) -> None:
+        if self.bar:
+            epochs = "  ".join(f"#{number} {epoch}" for number, epoch in self.running.items())
+            best = f"best {self.best.score:.4f}  " if self.best else ""
+            self.bar.update(self.task, now=best + epochs)
 
 
-def describe(values):
+def describe(values: Mapping[str, Any]) -> str:
     """Return values by path as one line."""
     return " ".join(f"{path}={_short(value)}" for path, value in values.items())
 
 
-def _short(value):
+def _short(value: Any) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -1,12 +1,20 @@
-"""What `kmixer tune` prints at the end."""
+"""The closing output of `kmixer tune`."""
 
-from .terminal import percent
+from typing import TYPE_CHECKING, Any
 
-SHOWN = 10  # trials in the closing table
+from .terminal import Terminal, percent
+
+if TYPE_CHECKING:
+    from kmixer.tuning.search import Search
+    from kmixer.tuning.trials import Trial
+
+MOST_ROWS = 10  # trials in the closing table
+COLUMNS = ("settings", "trial", "{objective}", "epoch", "parameters", "MFLOPs", "examples/s",
+           "seconds")  # fmt: skip
 
 
-def show_results(terminal, search, retrain):
-    """Write the search's files, read the test set of the best, and print what was found.
+def show_results(terminal: Terminal, search: "Search", retrain: bool) -> None:
+    """Write the search's files, read the test set of the best, and print the results.
 
     Args:
         terminal: the `Terminal`.
@@ -17,85 +25,87 @@ def show_results(terminal, search, retrain):
         RunError: no trial finished.
     """
     from kmixer.tuning import analysis, results
-    from kmixer.tuning.search import check_finished
+    from kmixer.tuning.search import finished_trials
     from kmixer.tuning.trials import counted
 
-    plan, trials = search.plan, search.engine.known()
+    plan, trials = search.plan, search.engine.all_trials()
     results.write_table(search)
-    best = check_finished(trials, plan.objective)
-    _table(terminal, best, plan.objective)
-    states = [trial.state for trial in trials]
-    others = {state: states.count(state) for state in dict.fromkeys(states) if state != "finished"}
-    told = "".join(f", {count} {state}" for state, count in others.items())
-    terminal.say(f"{len(best)} trials finished{told}")
-    shares = analysis.importance(best, search.space)
-    files = ["trials.csv", *results.write_results(search, shares)]
-    test = _retrain(terminal, search, best[0]) if retrain else results.read_test(search, best[0])
-    if test:
-        terminal.say(
-            f"best: trial {best[0].number}, {plan.objective} {best[0].outcome.value:.4f};"
-            f" test accuracy {percent(test['accuracy'])}"
-        )
-    else:
-        terminal.say(f"best: trial {best[0].number}, whose weights lie on {best[0].outcome.host}")
-    for path, share in list(shares.items())[:5]:
-        terminal.say(f"  {percent(share):>8} of the importance: {path}")
+    finished = finished_trials(trials, plan.objective)
+    best = finished[0]
+    _show_table(terminal, finished, plan.objective)
+    terminal.say(_count_states(trials))
+    importance = analysis.importance(finished, search.space)
+    files = ["trials.csv", *results.write_results(search, importance)]
+    test = _retrain(terminal, search, best) if retrain else results.read_test(search, best)
+    terminal.say(_describe_best(best, plan.objective, test))
+    for path, part in list(importance.items())[:5]:
+        terminal.say(f"  {percent(part):>8} of the importance: {path}")
     terminal.say(f"in {plan.folder}: {', '.join(files)}, trials/")
     terminal.say(f"again: kmixer train {plan.settings.data.name} --config {plan.folder}/best.yaml")
     terminal.result(
-        {"folder": str(plan.folder), "best": _summary(best[0]), "test": test,
+        {"folder": str(plan.folder), "best": _summary(best), "test": test,
          "trials": [_summary(trial) for trial in counted(trials)]}
     )  # fmt: skip
 
 
-def _summary(trial):
+def _count_states(trials: list["Trial"]) -> str:
+    states = [trial.state for trial in trials]
+    counts = [f"{states.count('finished')} trials finished"]
+    others = [state for state in dict.fromkeys(states) if state != "finished"]
+    return ", ".join(counts + [f"{states.count(state)} {state}" for state in others])
+
+
+def _describe_best(best: "Trial", objective: str, test: dict[str, Any] | None) -> str:
+    if test is None:
+        host = best.outcome.host if best.outcome else None
+        return f"best: trial {best.number}, whose weights lie on {host}"
+    return (
+        f"best: trial {best.number}, {objective} {best.score:.4f};"
+        f" test accuracy {percent(test['accuracy'])}"
+    )
+
+
+def _summary(trial: "Trial") -> dict[str, Any]:
     outcome = trial.outcome.as_dict() if trial.outcome else {}
     return {"trial": trial.number, "state": trial.state, "values": trial.values} | outcome
 
 
-def _table(terminal, best, objective):
+def _show_table(terminal: Terminal, finished: list["Trial"], objective: str) -> None:
+    columns = [column.format(objective=objective) for column in COLUMNS]
+    terminal.table(None, columns, [_row(trial) for trial in finished[:MOST_ROWS]])
+
+
+def _row(trial: "Trial") -> list[Any]:
     from .tune_progress import describe
 
-    columns = [
-        "settings",
-        "trial",
-        objective,
-        "epoch",
-        "parameters",
-        "MFLOPs",
-        "examples/s",
-        "seconds",
-    ]
-    rows = []
-    for trial in best[:SHOWN]:
-        metrics = trial.outcome.metrics
-        rows.append([
-            describe(trial.values), trial.number, f"{trial.outcome.value:.4f}",
-            f"{trial.outcome.best_epoch}/{metrics['epochs']}",
-            f"{metrics['trainable_parameters']:,}", f"{metrics['flops'] / 1e6:.2f}",
-            f"{metrics['examples_per_second']:,.0f}", f"{metrics['seconds']:,.0f}",
-        ])  # fmt: skip
-    terminal.table(None, columns, rows)
+    metrics = trial.metrics
+    best_epoch = trial.outcome.best_epoch if trial.outcome else None
+    return [
+        describe(trial.values), trial.number, f"{trial.score:.4f}",
+        f"{best_epoch}/{metrics['epochs']}", f"{metrics['trainable_parameters']:,}",
+        f"{metrics['flops'] / 1e6:.2f}", f"{metrics['examples_per_second']:,.0f}",
+        f"{metrics['seconds']:,.0f}",
+    ]  # fmt: skip
 
 
-def _retrain(terminal, search, trial):
-    """Train the best settings on train + validation and return the test figures of that run."""
+def _retrain(terminal: Terminal, search: "Search", trial: "Trial") -> dict[str, Any]:
+    """Train the best settings on train + validation and return the test metrics of that run."""
     from kmixer.errors import RunError
     from kmixer.runs.run import load_run
-    from kmixer.tuning.sweep import clear, state
+    from kmixer.tuning.sweep import remove_unstarted, state
 
     from .subprocesses import run_kmixer
 
     plan = search.plan
     folder = plan.folder / f"best-{trial.number:03}"
-    clear(folder)
+    remove_unstarted(folder)
     words = ["resume", str(folder)]
     if state(folder) == "new":
-        words = ["train", plan.settings.data.name, "--config", str(plan.folder / "best.yaml"),
+        words = ["train", str(plan.settings.data.name), "--config", str(plan.folder / "best.yaml"),
                  "--set", "data.train_on_validation=true", "--out", str(folder)]  # fmt: skip
     if state(folder) != "finished":
         quiet = ["--quiet"] if terminal.quiet or terminal.as_json else []
-        environment = search.shares[0].environ()
+        environment = search.resources[0].environ()
         if code := run_kmixer([*words, *quiet], plan.folder, environment):
             raise RunError(f"{folder}: the best trial's training failed (exit code {code})")
     return load_run(folder).metrics["last"]["test"]

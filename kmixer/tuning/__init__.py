@@ -1,9 +1,11 @@
-"""Searches: a space of settings, an engine that draws points, a run for each, what was found."""
+"""Searches over settings: a space, an engine that draws points, a training for each, results."""
+
+from typing import Any
 
 __all__ = ["MixerHyperModel"]
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> Any:
     if name == "MixerHyperModel":  # KerasTuner takes seconds to import
         from .hypermodel import MixerHyperModel
 

@@ -1,17 +1,24 @@
 """The search space as an ordinary KerasTuner hypermodel, for one's own tuner in Python."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import keras_tuner
 
-from ..data import load_splits
+from ..config import Settings
 from ..data.batches import close
 from ..training.callbacks import keras_callbacks
 from ..training.inputs import streams, with_images
 from ..training.optimizer import compile_model
 from ..training.resolve import resolve
 from ..training.train import check_model, steps_per_epoch
+from .datasets import SearchDatasets
 from .engines.keras_tuner_space import hyperparameters
 from .space.space import Space, with_default
+from .space.validity import check_some_point_fits
 
 
 class MixerHyperModel(keras_tuner.HyperModel):
@@ -28,43 +35,53 @@ class MixerHyperModel(keras_tuner.HyperModel):
         KmixerError: the space or the data do not allow it.
     """
 
-    def __init__(self, settings):
+    def __init__(self, settings: Settings) -> None:
         super().__init__()
         settings = settings if settings.search else with_default(settings)
-        self.space = Space(settings.search)
+        self.space = Space(settings.search or {})
         self.settings = settings.model_copy(update={"search": None})
         self.space.check(self.settings)
-        self.dataset = load_splits(settings.data)
+        datasets = SearchDatasets(settings.data)
+        check_some_point_fits(self.space, self.settings, datasets.check_fit)
+        self.dataset = datasets.base
 
-    def build(self, hp):
+    def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
         """Return the compiled model of a point.
 
         Raises:
-            keras_tuner.errors.FailedTrialError: it cannot be built on these images.
+            SettingsError: it cannot be built on these images.
         """
         hp.merge(hyperparameters(self.space))
         settings = self._settings(hp)
         keras.utils.set_random_seed(settings.training.seed)
         model = check_model(settings, self.dataset)
         steps = steps_per_epoch(settings, self.dataset)
-        trained = with_images(settings, self.dataset, model)
-        compile_model(trained, settings, steps)
-        return trained
+        trained_model = with_images(settings, self.dataset, model)
+        compile_model(trained_model, settings, steps)
+        return trained_model
 
-    def fit(self, hp, model, *args, epochs=None, callbacks=(), **options):
+    def fit(
+        self,
+        hp: keras_tuner.HyperParameters,
+        model: keras.Model,
+        *args: Any,
+        epochs: int | None = None,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
+        **options: Any,
+    ) -> Any:
         """Train it as `kmixer train` does, on the train split; the rest goes to `model.fit`."""
         settings = self._settings(hp)
         steps = steps_per_epoch(settings, self.dataset)
-        batches, held_out = streams(settings, self.dataset, steps)
+        batches, validation = streams(settings, self.dataset, steps)
         try:
             return model.fit(
-                batches, *args, validation_data=held_out, steps_per_epoch=steps, shuffle=False,
+                batches, *args, validation_data=validation, steps_per_epoch=steps, shuffle=False,
                 epochs=epochs or settings.training.epochs,
                 callbacks=[*keras_callbacks(settings), *callbacks], **options,
             )  # fmt: skip
         finally:
             close(batches)
 
-    def _settings(self, hp):
-        values = self.space.draw(lambda each: each.parameter.decode(hp.values[each.name]))
+    def _settings(self, hp: keras_tuner.HyperParameters) -> Settings:
+        values = self.space.decode(hp.values)
         return resolve(self.space.settings(self.settings, values), self.dataset)

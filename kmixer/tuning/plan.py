@@ -1,10 +1,16 @@
-"""What a search is to do, and whether it is still what was begun."""
+"""The plan of a search, and whether a search in progress was begun with the same one."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from ..config import Settings, loading
 from ..errors import SettingsError, nearest
+from ..runs.resumable import changed_keys, changed_message
 from .space.space import Space
 from .trials import check_objective
 
@@ -12,14 +18,14 @@ ENGINES = {
     "keras-tuner": ("random", "hyperband", "bayesian", "grid"),
     "optuna": ("tpe", "random", "grid", "hyperband"),
 }
-UNBOUNDED = ("hyperband", "grid")  # of KerasTuner: they end by themselves
-TRIALS = 20
+ENDS_BY_ITSELF = ("hyperband", "grid")  # of KerasTuner's tuners
+DEFAULT_TRIALS = 20
 FIXED = ("engine", "objective", "training.backend")  # what even `--extend` cannot change
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A search.
+    """What a search is to do.
 
     Attributes:
         settings: the base `Settings`, without a search section.
@@ -27,8 +33,8 @@ class Plan:
         folder: of the search.
         engine: one of `ENGINES`.
         tuner: one of the engine's; None: its first.
-        objective: one of `record.OBJECTIVES`.
-        trials: how many are to be trained; None: 20, or until the tuner ends by itself.
+        objective: one of `trials.OBJECTIVES`.
+        trials: how many to train; None: 20, or until the tuner ends by itself.
         seed: of the draws.
         workers: trials at once.
         budget: seconds that this search may take from now on, or None.
@@ -37,11 +43,11 @@ class Plan:
         keep: how many trials keep their weights.
         storage: of an Optuna study that others share; None: a file in the folder.
         role: `chief` or `worker` of KerasTuner's own protocol, or None.
-        extend: whether a search that was begun otherwise is gone on with.
+        extend: whether a search that was begun with another plan goes on with this one.
     """
 
     settings: Settings
-    section: dict
+    section: dict[str, Any]
     folder: Path
     engine: str = "keras-tuner"
     tuner: str | None = None
@@ -57,7 +63,7 @@ class Plan:
     role: str | None = None
     extend: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.engine not in ENGINES:
             raise SettingsError(
                 f"--engine: received {self.engine!r}, no such choice{nearest(self.engine, ENGINES)}"
@@ -79,24 +85,25 @@ class Plan:
             raise SettingsError("--role: received one, expected one worker a process with it")
 
     @property
-    def chosen_tuner(self):
+    def chosen_tuner(self) -> str:
         """The tuner, the engine's first where none was named."""
         return self.tuner or ENGINES[self.engine][0]
 
     @property
-    def most(self):
-        """How many trials are to be trained; None: until the tuner ends by itself."""
-        if self.trials is None and self.engine == "keras-tuner" and self.tuner in UNBOUNDED:
+    def trial_limit(self) -> int | None:
+        """How many trials to train; None: until the tuner ends by itself."""
+        if self.trials is None and self.engine == "keras-tuner" and self.tuner in ENDS_BY_ITSELF:
             return None
-        return self.trials or TRIALS
+        return self.trials or DEFAULT_TRIALS
 
     @property
-    def alone(self):
+    def exclusive(self) -> bool:
         """Whether no other process takes part in the search."""
         return not (self.storage or self.role)
 
-    def space(self):
-        """Return the `Space`, checked against the settings.
+    @cached_property
+    def space(self) -> Space:
+        """The `Space`, checked against the settings.
 
         Raises:
             SettingsError: a key, a value or the whole of it is not possible.
@@ -105,38 +112,33 @@ class Plan:
         space.check(self.settings)
         return space
 
-    def definition(self):
+    def definition(self) -> dict[str, Any]:
         """Return what may not change between two commands of one search, JSON-able and flat."""
         search = {f"search.{path}": value for path, value in self.section.items()}
         limits = {"max_params": self.max_params, "seed": self.seed, "engine": self.engine,
                   "max_seconds_per_epoch": self.max_seconds_per_epoch,
                   "tuner": self.chosen_tuner, "objective": self.objective}  # fmt: skip
-        return limits | search | loading.flat(self.settings)
+        return limits | search | loading.flatten(self.settings)
 
 
-def check_same(begun, now, plan):
-    """Refuse to go on with a search that was begun otherwise.
+def check_same(before: Mapping[str, Any], now: Mapping[str, Any], plan: Plan) -> None:
+    """Refuse to continue a search that was begun with another plan.
 
     Args:
-        begun: its `Plan.definition`.
+        before: the `Plan.definition` that it was begun with.
         now: this command's.
         plan: this command's `Plan`.
 
     Raises:
         SettingsError: something differs; the first is named.
     """
-    defaults = loading.flat(Settings())  # of settings that are newer than the search
-    begun = {key: defaults[key] for key in now if key in defaults} | begun
-    changed = [key for key in begun | now if begun.get(key) != now.get(key)]
+    defaults = loading.flatten(Settings())  # of settings that are newer than the search
+    before = {key: defaults[key] for key in now if key in defaults} | dict(before)
+    changed = changed_keys(before, now)
     if plan.extend:
         # KerasTuner's grid knows no points but its own.
-        grid = plan.engine == "keras-tuner" and "grid" in (begun.get("tuner"), now["tuner"])
+        grid = plan.engine == "keras-tuner" and "grid" in (before.get("tuner"), now["tuner"])
         changed = [key for key in changed if key in FIXED or (grid and "search." in key)]
     if changed:
-        key = changed[0]
-        more = f" (and {len(changed) - 1} more)" if len(changed) > 1 else ""
         hint = "another --name" if plan.extend else "the same, another --name, or --extend"
-        raise SettingsError(
-            f"{plan.folder}: begun with {key} {begun.get(key)!r}, received {now.get(key)!r}{more};"
-            f" expected {hint}"
-        )
+        raise SettingsError(changed_message(plan.folder, changed, before, now, hint))

@@ -1,21 +1,30 @@
-"""Pictures of a search: parallel coordinates, accuracy against cost, importance."""
+"""Plots of a search: parallel coordinates, accuracy against cost, importance."""
+
+from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib import colormaps
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
+
+from .analysis import NOT_SET, pareto, position
+from .space.space import Space
+from .trials import Trial
 
 TITLES = {
     "trainable_parameters": "trainable parameters",
     "flops": "FLOPs per image",
     "examples_per_second": "examples/s in training",
 }
-LONGEST = 24
+LONGEST = 24  # characters of a value's label
 
 
-def parallel(trials, space, objective):
+def parallel(trials: Sequence[Trial], space: Space, objective: str) -> Figure:
     """Draw each trial as a line over its settings; the best are darkest.
 
     Args:
@@ -23,27 +32,20 @@ def parallel(trials, space, objective):
         space: the `Space`.
         objective: its name.
     """
-    from .analysis import NONE, position
-
-    paths = list(dict.fromkeys(each.path for each in space.searched))
+    paths = space.paths
     figure = Figure(figsize=(max(7, 1.25 * len(paths) + 2), 5), layout="constrained")
     axes = figure.subplots()
+    scores = np.array([trial.score for trial in trials])
+    low, spread = scores.min(), np.ptp(scores) or 1
     ranks = np.linspace(1, 0.15, len(trials))
-    values = np.array([trial.outcome.value for trial in trials])
-    low, spread = values.min(), np.ptp(values) or 1
     for trial, rank in reversed(list(zip(trials, ranks, strict=True))):
         heights = [position(space, path, trial.values) for path in paths]
-        heights.append((trial.outcome.value - low) / spread)
+        heights.append((trial.score - low) / spread)
         axes.plot(heights, color=colormaps["viridis_r"](rank), alpha=0.9, linewidth=1 + 1.5 * rank)
     for column, path in enumerate(paths):
-        for height, label in _labels(space, path, NONE):
-            axes.annotate(label, (column, height), fontsize=7, color="#555", xytext=(3, 0),
-                          textcoords="offset points", va="center")  # fmt: skip
-        axes.axvline(column, color="#ccc", zorder=0)
-    axes.axvline(len(paths), color="#ccc", zorder=0)
-    for height in (0, 1) if np.ptp(values) else (0,):
-        axes.annotate(f"{low + height * spread:.4g}", (len(paths), height), fontsize=8,
-                      xytext=(4, 0), textcoords="offset points", va="center")  # fmt: skip
+        _draw_axis(axes, column, _labels(space, path))
+    ends = (0, 1) if np.ptp(scores) else (0,)
+    _draw_axis(axes, len(paths), [(end, f"{low + end * spread:.4g}") for end in ends])
     axes.set_xticks(range(len(paths) + 1), [*map(_two_lines, paths), objective], fontsize=8,
                     rotation=30, ha="right")  # fmt: skip
     axes.set_yticks([])
@@ -54,12 +56,19 @@ def parallel(trials, space, objective):
     return figure
 
 
-def _labels(space, path, none):
-    """Return (height, text) of what a setting's axis shows."""
-    of_path = [each.parameter for each in space.searched if each.path == path]
-    labels = [(none, "–")] if any(parameter.when for parameter in of_path) else []
-    first = of_path[0]
-    if len(of_path) > 1:
+def _draw_axis(axes: Axes, column: int, labels: Sequence[tuple[float, str]]) -> None:
+    for height, label in labels:
+        axes.annotate(label, (column, height), fontsize=7, color="#555", xytext=(3, 0),
+                      textcoords="offset points", va="center")  # fmt: skip
+    axes.axvline(column, color="#ccc", zorder=0)
+
+
+def _labels(space: Space, path: str) -> list[tuple[float, str]]:
+    """Return (height, text) of the labels on a setting's axis."""
+    parameters = [searched.parameter for searched in space.searched if searched.path == path]
+    labels = [(NOT_SET, "–")] if any(parameter.when for parameter in parameters) else []
+    first = parameters[0]
+    if len(parameters) > 1:
         return labels
     if first.listed is not None:
         count = max(len(first.listed) - 1, 1)
@@ -67,27 +76,24 @@ def _labels(space, path, none):
     return [*labels, (0, f"{first.min:g}"), (1, f"{first.max:g}")]
 
 
-def _short(value):
+def _short(value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value)
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
 
-def _two_lines(path):
+def _two_lines(path: str) -> str:
     return path.replace(".", ".\n", 1)
 
 
-def costs(trials, names):
+def costs(trials: Sequence[Trial], names: Sequence[str]) -> Figure:
     """Draw validation accuracy against each cost, with the trials that nothing beats."""
-    from .analysis import pareto
-
     figure = Figure(figsize=(4.3 * len(names), 3.8), layout="constrained")
     for axes, name in zip(figure.subplots(1, len(names)), names, strict=True):
-        measured = [trial for trial in trials if trial.outcome.metrics.get(name)]
+        measured = [trial for trial in trials if trial.metrics.get(name)]
         points = np.array([_point(trial, name) for trial in measured])
         axes.scatter(*points.T, s=18, color="#9aa5b1", label="trials")
-        front = np.array(
-            [_point(t, name) for t in pareto(measured, name, name == "examples_per_second")]
-        )
+        best = pareto(measured, name, more_is_better=name == "examples_per_second")
+        front = np.array([_point(trial, name) for trial in best])
         axes.plot(*front.T, marker="o", markersize=5, color="#2a78d6", label="Pareto front")
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))
@@ -100,20 +106,20 @@ def costs(trials, names):
     return figure
 
 
-def _point(trial, name):
-    return trial.outcome.metrics[name], 100 * trial.outcome.metrics["val_accuracy"]
+def _point(trial: Trial, cost: str) -> tuple[float, float]:
+    return trial.metrics[cost], 100 * trial.metrics["val_accuracy"]
 
 
-def importances(shares):
-    """Draw the share of each setting in what the objective depends on."""
-    figure = Figure(figsize=(7, max(2, 0.32 * len(shares) + 1)), layout="constrained")
+def importances(importance: Mapping[str, float]) -> Figure:
+    """Draw the importance of each setting, by path, as a bar."""
+    figure = Figure(figsize=(7, max(2, 0.32 * len(importance) + 1)), layout="constrained")
     axes = figure.subplots()
-    if not shares:
+    if not importance:
         axes.text(0.5, 0.5, "importance needs eight finished trials that differ", ha="center")
         axes.set_axis_off()
         return figure
-    names = list(shares)[::-1]
-    axes.barh(names, [100 * shares[name] for name in names], color="#2a78d6")
-    axes.set_xlabel("share of the permutation importance, %")
+    paths = list(importance)[::-1]
+    axes.barh(paths, [100 * importance[path] for path in paths], color="#2a78d6")
+    axes.set_xlabel("permutation importance, % of the sum")
     axes.grid(alpha=0.3, axis="x")
     return figure

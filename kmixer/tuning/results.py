@@ -1,95 +1,102 @@
-"""What a search found: a table, the best settings, the test set read once, pictures."""
+"""The results of a search: a table, the best settings, the test set measured once, plots."""
 
-import csv
-import io
+from __future__ import annotations
+
 import json
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
+from typing import TYPE_CHECKING, Any
 
-from ..config import loading
+from ..config import Settings, loading
 from ..evaluation import figures
 from ..evaluation.evaluate import predict
 from ..files import atomic
+from ..files.text import csv_text
 from ..runs.run import load_run
 from . import plots
-from .trials import ranked
+from .trials import Trial, ranked
 
-COST = ("trainable_parameters", "flops", "examples_per_second")
-METRICS = ("val_accuracy", "epochs", *COST, "seconds", "peak_memory_bytes")
+if TYPE_CHECKING:
+    from .search import Search
+
+COSTS = ("trainable_parameters", "flops", "examples_per_second")
+METRICS = ("val_accuracy", "epochs", *COSTS, "seconds", "peak_memory_bytes")
 COLUMNS = ("trial", "state", "reason", "objective", "best_epoch", *METRICS, "host", "folder")
-TEST = "test"  # under which the figures of the test set are kept
+TEST = "test"  # the key under which an engine keeps the test metrics
 
 
-def write_results(search, shares):
-    """Write best.yaml and the pictures into the search's folder, beside `write_table`'s file.
+def write_results(search: Search, importance: Mapping[str, float]) -> list[str]:
+    """Write best.yaml and the plots into the search's folder, beside `write_table`'s file.
 
     Args:
         search: the `Search`.
-        shares: the `importance` of the settings.
+        importance: of the settings, by path; see `analysis.importance`.
 
     Returns:
         The names of the files.
     """
-    plan, trials = search.plan, search.engine.known()
-    best = ranked(trials, plan.objective)
+    plan = search.plan
+    best = ranked(search.engine.all_trials(), plan.objective)
     atomic.write_text(plan.folder / "best.yaml", best_yaml(search, best[0]))
-    drawn = {
+    drawings = {
         "parallel.png": partial(plots.parallel, best, search.space, plan.objective),
-        "cost.png": partial(plots.costs, best, COST),
-        "importance.png": partial(plots.importances, shares),
+        "cost.png": partial(plots.costs, best, COSTS),
+        "importance.png": partial(plots.importances, importance),
     }
-    for name, draw in drawn.items():
+    for name, draw in drawings.items():
         figures.save(draw(), plan.folder / name)
-    return ["best.yaml", *drawn]
+    return ["best.yaml", *drawings]
 
 
-def write_table(search):
+def write_table(search: Search) -> None:
     """Write trials.csv."""
-    text = as_csv(search.engine.known(), list(search.plan.section))
+    text = trials_csv(search.engine.all_trials(), list(search.plan.section))
     atomic.write_text(search.plan.folder / "trials.csv", text)
 
 
-def as_csv(trials, paths):
-    """Return all trials as CSV text: how each ended, and what it was trained with."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, [*COLUMNS, *paths], lineterminator="\n", restval="")
-    writer.writeheader()
-    for trial in trials:
-        row = {"trial": trial.number, "state": trial.state} | trial.values
-        if outcome := trial.outcome:
-            row |= {"reason": outcome.reason, "objective": outcome.value, "host": outcome.host,
-                    "best_epoch": outcome.best_epoch, "folder": outcome.folder}  # fmt: skip
-            row |= {key: outcome.metrics.get(key) for key in METRICS}
-        writer.writerow(
-            {key: _cell(value) for key, value in row.items() if key in writer.fieldnames}
-        )
-    return text.getvalue()
+def trials_csv(trials: Iterable[Trial], setting_paths: Sequence[str]) -> str:
+    """Return all trials as CSV: how each ended, and the values of the searched settings."""
+    columns = [*COLUMNS, *setting_paths]
+    rows = map(_row, trials)
+    return csv_text(columns, [{key: _cell(row.get(key)) for key in columns} for row in rows])
 
 
-def _cell(value):
+def _row(trial: Trial) -> dict[str, Any]:
+    row = {"trial": trial.number, "state": trial.state} | trial.values
+    outcome = trial.outcome
+    if outcome is None:
+        return row
+    row |= {
+        "reason": outcome.reason, "objective": outcome.value, "host": outcome.host,
+        "best_epoch": outcome.best_epoch, "folder": outcome.folder,
+    }  # fmt: skip
+    return row | {key: outcome.metrics.get(key) for key in METRICS}
+
+
+def _cell(value: Any) -> Any:
     return json.dumps(value) if isinstance(value, list | dict | bool) else value
 
 
-def best_yaml(search, trial):
-    """Return the settings of a trial as YAML that trains it again."""
-    settings, outcome = settings_of(search, trial), trial.outcome
-    name = search.plan.settings.data.name
+def best_yaml(search: Search, trial: Trial) -> str:
+    """Return the settings of a finished trial as YAML that trains it again."""
+    plan = search.plan
+    epoch = trial.outcome.best_epoch if trial.outcome else None
+    command = f"kmixer train {plan.settings.data.name} --config {plan.folder / 'best.yaml'}"
     return (
-        f"# Trial {trial.number} of {search.plan.folder.name}:"
-        f" {search.plan.objective} {outcome.value:.6g} in epoch {outcome.best_epoch}\n"
-        f"#\n#   kmixer train {name} --config {search.plan.folder / 'best.yaml'}\n"
-        + loading.dump(settings)
+        f"# Trial {trial.number} of {plan.folder.name}: {plan.objective} {trial.score:.6g} in epoch"
+        f" {epoch}\n#\n#   {command}\n" + loading.dump(settings_of(search, trial))
     )
 
 
-def settings_of(search, trial):
-    """Return the settings of a trial's run; where it lies elsewhere, those it was begun with."""
+def settings_of(search: Search, trial: Trial) -> Settings:
+    """Return the settings of a trial's run; without its folder, those it was started with."""
     folder = trial.folder(search.plan.folder)
-    here = (folder / "config.yaml").is_file()
-    return load_run(folder).settings if here else search.trial_settings(trial)
+    is_here = (folder / "config.yaml").is_file()
+    return load_run(folder).settings if is_here else search.trial_settings(trial)
 
 
-def read_test(search, trial):
-    """Return the test figures of the best trial's weights, which are measured once.
+def read_test(search: Search, trial: Trial) -> dict[str, Any] | None:
+    """Return the test metrics of the best trial's weights, which are measured once.
 
     Returns:
         `{"trial", "accuracy", "loss"}`, or None where its weights are not on this machine.
@@ -101,7 +108,9 @@ def read_test(search, trial):
     if not (folder / "model.keras").is_file():
         return None
     run = load_run(folder)
-    said = predict(run.load_model(), search.data_of(run.settings).test)
-    measured = {"trial": trial.number, "accuracy": said.accuracy, "loss": said.loss}
+    predictions = predict(run.load_model(), search.datasets.load(run.settings.data).test)
+    measured = {
+        "trial": trial.number, "accuracy": predictions.accuracy, "loss": predictions.loss,
+    }  # fmt: skip
     search.engine.write(TEST, measured)
     return measured

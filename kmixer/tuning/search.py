@@ -1,63 +1,95 @@
-"""Draw, train, record; until there are enough trials, the time is up, or a signal comes."""
+"""A search: draw, train, record; until there are enough trials, time is up, or a signal comes."""
+
+from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import keras
 
-from ..config import loading
-from ..data import load_splits
-from ..errors import InterruptedRunError, RunError, SettingsError, describe
+from ..config import Settings, loading
+from ..data import Dataset
+from ..errors import InterruptedRunError, RunError, describe
 from ..files import atomic
-from ..files.lock import only_one
+from ..files.lock import folder_lock
 from ..runs.signals import stop_requests
 from ..training import checkpoint, distribution
 from ..training.resolve import resolve
-from ..training.train import check_model
-from .engines.journal import FILE, Journal
-from .plan import check_same
-from .trials import ranked
+from ..training.train import check_model, steps_per_epoch
+from .datasets import SearchDatasets
+from .engines.engine import open_engine
+from .plan import Plan, check_same
+from .trials import Trial, ranked
 from .workers.loop import Loop
+from .workers.process import Message
+from .workers.resources import Resources
 
-HEAVY = ("model.keras", checkpoint.NAME, checkpoint.PREVIOUS)
+if TYPE_CHECKING:
+    from .engines.keras_tuner_roles import ChiefEngine
+
+MODEL, CHECKPOINTS = "model.keras", (checkpoint.NAME, checkpoint.PREVIOUS)
 PATIENCE_SECONDS = 15  # trials of a search that was killed end within a step
-DEFINITION = "search"
+DEFINITION = "search"  # the key under which an engine keeps the plan's definition
+RATES = {"dropout", "head_dropout", "stochastic_depth"}  # of a model; they have no weights
+
+
+class SearchProgress(Protocol):
+    """The display of a search."""
+
+    def resumed(self, trials: list[Trial]) -> None:
+        """Show the trials that the search has already; called once, at first."""
+
+    def trial_started(self, trial: Trial) -> None:
+        """Show that a trial has started."""
+
+    def epoch_ended(self, trial: Trial, message: Message) -> None:
+        """Show an epoch of a trial: a message of `epoch`, `of` and `row`."""
+
+    def trial_ended(self, trial: Trial) -> None:
+        """Show a trial with its outcome."""
 
 
 class Search:
-    """A search that was opened, or gone on with.
+    """A search, new or continued.
 
     Args:
         plan: the `Plan`.
-        shares: the `Share` of the machine that each worker gets.
+        resources: the `Resources` of each worker.
+        datasets: the `SearchDatasets` of the plan's settings; default: loaded here.
 
     Raises:
-        KmixerError: the space or the data do not allow it, it was begun otherwise, or the storage
-            cannot be reached.
+        KmixerError: the space or the data do not allow it, it was begun with another plan, or the
+            storage cannot be reached.
     """
 
-    def __init__(self, plan, shares):
-        self.plan, self.shares, self.space = plan, shares, plan.space()
+    def __init__(
+        self, plan: Plan, resources: Sequence[Resources], datasets: SearchDatasets | None = None
+    ) -> None:
+        self.plan, self.resources, self.space = plan, resources, plan.space
         distribution.check_backend(plan.settings)
-        self.dataset = load_splits(plan.settings.data)
+        self.datasets = datasets or SearchDatasets(plan.settings.data)
         self.settings = self._with_statistics(plan.settings)
+        self._parameter_counts: dict[str, int | str] = {}  # or the error, by the model's shape
         atomic.make_folder(plan.folder)
-        self.engine = open_engine(plan, self.space)
-        begun, now = self.engine.read(DEFINITION), plan.definition()
-        if begun is not None:
-            check_same(begun, now, plan)
-        if begun != now:
+        self.engine = open_engine(plan)
+        before, now = self.engine.read(DEFINITION), plan.definition()
+        if before is not None:
+            check_same(before, now, plan)
+        if before != now:
             self.engine.write(DEFINITION, now)
 
-    def _with_statistics(self, settings):
+    def _with_statistics(self, settings: Settings) -> Settings:
         """Measure mean and standard deviation of the images once for all trials."""
         if any(path.startswith("data.") for path in self.plan.section):
             return settings
-        data = resolve(settings, self.dataset).data
-        known = settings.data.model_copy(update={"mean": data.mean, "std": data.std})
-        return settings.model_copy(update={"data": known})
+        data = resolve(settings, self.datasets.base).data
+        measured = settings.data.model_copy(update={"mean": data.mean, "std": data.std})
+        return settings.model_copy(update={"data": measured})
 
-    def trial_settings(self, trial):
+    def trial_settings(self, trial: Trial) -> Settings:
         """Return the `Settings` that a trial is trained with.
 
         With fewer epochs than the search's, a rung of Hyperband, the warmup is as much shorter.
@@ -65,130 +97,138 @@ class Search:
         settings = self.space.settings(self.settings, trial.values)
         if not trial.epochs:
             return settings
-        layer = {"training": {"epochs": trial.epochs}}
+        layer: dict[str, Any] = {"training": {"epochs": trial.epochs}}
         if settings.schedule.name == "cosine":
-            share = trial.epochs / settings.training.epochs
-            layer["schedule"] = {"warmup_epochs": settings.schedule.warmup_epochs * share}
+            part = trial.epochs / settings.training.epochs
+            layer["schedule"] = {"warmup_epochs": settings.schedule.warmup_epochs * part}
         return loading.build_settings(settings.model_dump(mode="json"), layer)
 
-    def data_of(self, settings):
-        """Return the `Dataset` of settings, loaded anew where they name other images."""
-        known = {key: None for key in ("mean", "std", "batch_size", "train_on_validation")}
-        if settings.data.model_copy(update=known) == self.settings.data.model_copy(update=known):
-            return self.dataset
-        return load_splits(settings.data)
-
-    def problem(self, trial):
+    def problem(self, trial: Trial) -> str | None:
         """Return why a trial cannot be trained, or None."""
         try:
-            parameters = self._parameters(self.trial_settings(trial))
-        except Exception as error:  # whatever it is, it is this point's
+            settings = self.trial_settings(trial)
+            self.datasets.check_fit(settings)  # takes no time, unlike building a model
+            parameters = self._count_parameters(settings)
+        except Exception as error:  # whatever it is, only this point fails
             return describe(error)
-        most = self.plan.max_params
-        if most and parameters > most:
-            return f"{parameters:,} parameters, more than the {most:,} of --max-params"
+        if isinstance(parameters, str):
+            return parameters
+        limit = self.plan.max_params
+        if limit and parameters > limit:
+            return f"{parameters:,} parameters, more than the {limit:,} of --max-params"
         return None
 
-    def _parameters(self, settings):
-        """Build a model without weights, as large as it may be, and count what it would train."""
-        dataset = self.data_of(settings)
-        try:
-            with keras.StatelessScope(initialize_variables=False):
-                model = check_model(resolve(settings, dataset), dataset)
-                return sum(math.prod(weight.shape) for weight in model.trainable_weights)
-        finally:
-            keras.backend.clear_session()
-            if keras.backend.backend() == "jax":  # it keeps what it traced, of every shape
-                import jax
+    def _count_parameters(self, settings: Settings) -> int | str:
+        """Return what a model would train, or why it cannot be built; each shape is built once."""
+        dataset = self.datasets.load(settings.data)
+        resolved = resolve(settings, dataset)
+        steps_per_epoch(resolved, dataset)
+        shape = _model_shape(resolved, dataset)
+        if shape not in self._parameter_counts:
+            try:
+                self._parameter_counts[shape] = count_parameters(resolved, dataset)
+            except Exception as error:  # whatever it is, only models of this shape fail
+                self._parameter_counts[shape] = describe(error)
+        return self._parameter_counts[shape]
 
-                jax.clear_caches()
-
-    def run(self, watch, lock=None):
+    def run(self, progress: SearchProgress, lock: int | None = None) -> None:
         """Train trials until the search is over.
 
         Args:
-            watch: told of `begun(trial)`, `epoch(trial, message)` and `ended(trial)`.
+            progress: the display.
             lock: a file descriptor that the trials are to hold.
 
         Raises:
             SettingsError: no point of the space can be trained.
-            InterruptedRunError: a signal came; the same command goes on.
+            InterruptedRunError: a signal came; the same command continues the search.
         """
         with stop_requests() as request:
-            Loop(self, watch, request, lock).run()
+            Loop(self, progress, request, lock).run()
         if request.signal is not None:
             raise InterruptedRunError(
                 f"interrupted; the same command goes on with {self.plan.folder}", request.signal
             )
 
-    def tidy(self):
-        """Keep the weights of the best trials alone, and what those that run need."""
-        trials = self.engine.known()
+    def remove_weights(self) -> None:
+        """Keep the weights of the best trials only, and the checkpoints of unfinished ones."""
+        trials = self.engine.all_trials()
         best = ranked(trials, self.plan.objective)[: self.plan.keep]
-        open_ = [trial for trial in trials if trial.outcome is None]
-        kept = {each.folder(self.plan.folder) for each in [*best, *open_]}
+        unfinished = [trial for trial in trials if trial.outcome is None]
+        kept = {trial.folder(self.plan.folder) for trial in [*best, *unfinished]}
         for folder in (self.plan.folder / "trials").glob("trial-*"):
-            finished = folder in kept and (folder / "metrics.json").exists()
-            for name in HEAVY if folder not in kept else HEAVY[1:] if finished else ():
-                (folder / name).unlink(missing_ok=True)
+            if folder not in kept:
+                _remove_files(folder, [MODEL, *CHECKPOINTS])
+            elif (folder / "metrics.json").exists():
+                _remove_files(folder, CHECKPOINTS)
 
 
-def open_engine(plan, space):
-    """Open the engine that a plan names.
+def _remove_files(folder: Path, names: Sequence[str]) -> None:
+    for name in names:
+        (folder / name).unlink(missing_ok=True)
+
+
+def _model_shape(settings: Settings, dataset: Dataset) -> str:
+    """Return a text that two models share if their weights have the same shapes."""
+    return repr((
+        settings.model.model_dump(exclude=RATES), settings.finetune, settings.data.resize_size,
+        settings.data.crop_size, dataset.image_shape, len(dataset.class_names),
+    ))  # fmt: skip
+
+
+def count_parameters(settings: Settings, dataset: Dataset) -> int:
+    """Build a model without weights, however large it is, and count what it would train.
 
     Raises:
-        SettingsError: it is not installed, or its storage cannot be reached.
+        SettingsError: the model cannot be built on these images.
     """
-    epochs = plan.settings.training.epochs
-    common = (space, plan.chosen_tuner, plan.objective, plan.seed, epochs)
-    if plan.engine == "optuna":
-        try:
-            from .engines.optuna_engine import OptunaEngine
-        except ImportError:
-            raise SettingsError(
-                "--engine optuna: not installed; pip install 'kmixer[tune]'"
-            ) from None
-        storage = plan.storage or plan.folder / "optuna.jsonl"
-        return OptunaEngine(*common, storage, plan.folder.name, trials=plan.most, alone=plan.alone)
-    from .engines.keras_tuner_engine import KerasTunerEngine, check_roles
+    try:
+        with keras.StatelessScope(initialize_variables=False):
+            model = check_model(settings, dataset)
+            return sum(math.prod(weight.shape) for weight in model.trainable_weights)
+    finally:
+        keras.backend.clear_session()
+        if keras.backend.backend() == "jax":  # it keeps what it traced, of every shape
+            import jax
 
-    if plan.role:
-        check_roles()
-    journal = Journal(plan.folder / FILE)
-    return KerasTunerEngine(*common, journal, plan.folder, trials=plan.most, role=plan.role)
+            jax.clear_caches()
 
 
-def run(plan, shares, watch):
+def run(
+    plan: Plan,
+    resources: Sequence[Resources],
+    progress: SearchProgress,
+    datasets: SearchDatasets | None = None,
+) -> Search:
     """Open a search, run it to its end, and return it.
 
     Args:
         plan: the `Plan`.
-        shares: the `Share` of the machine that each worker gets.
-        watch: told of `known(trials)` at first, then as in `Search.run`.
+        resources: the `Resources` of each worker.
+        progress: the display.
+        datasets: see `Search`.
 
     Raises:
         KmixerError: see `Search` and `Search.run`; another search works in the folder.
     """
-    with only_one(plan.folder, PATIENCE_SECONDS) if plan.alone else nullcontext() as lock:
-        search = Search(plan, shares)
+    lock_folder = folder_lock(plan.folder, PATIENCE_SECONDS) if plan.exclusive else nullcontext()
+    with lock_folder as lock:
+        search = Search(plan, resources, datasets)
         try:
-            watch.known(search.engine.known())
+            progress.resumed(search.engine.all_trials())
             if plan.role == "chief":
-                from .engines.keras_tuner_engine import serve_chief
-
-                serve_chief(search.engine)
+                cast("ChiefEngine", search.engine).serve()
             else:
-                search.run(watch, lock)
+                search.run(progress, lock)
         finally:
             search.engine.close()
     return search
 
 
-def check_finished(trials, objective):
+def finished_trials(trials: Sequence[Trial], objective: str) -> list[Trial]:
     """Return the finished trials, best first.
 
     Raises:
-        RunError: there is none; the reason of the last one that failed is told.
+        RunError: no trial finished; the reason of the last failure is in the message.
     """
     best = ranked(trials, objective)
     if not best:

@@ -1,20 +1,28 @@
-"""A grid over settings → the runs it takes, and how far each of them is."""
+"""A grid of settings: the runs it consists of, and the state of each."""
+
+from __future__ import annotations
 
 import hashlib
 import itertools
 import json
 import re
 import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
-from ..config import loading, yaml_files
+import yaml
+
+from ..config import Settings, loading, yaml_files
 from ..errors import SettingsError
 from ..files import atomic
+from ..runs.resumable import changed_keys, changed_message
 
 FILE = "sweep.yaml"
 LONGEST_NAME = 120  # characters; file systems allow 255 bytes
 
 
-def parse_grid(texts):
+def parse_grid(texts: list[str]) -> dict[str, list[Any]]:
     """Turn `path.to.key=value,value` texts into a dict of value lists by path.
 
     Raises:
@@ -32,15 +40,16 @@ def parse_grid(texts):
     return grid
 
 
-def combinations(grid):
+def combinations(grid: Mapping[str, list[Any]]) -> dict[str, list[str]]:
     """Return the assignments (`path=value` texts) of each run of a grid, by the run's name."""
-    short = {path: _short(path) for path in grid}
+    short = {path: _short_path(path) for path in grid}
     if len(set(short.values())) < len(short):
         short = {path: path for path in grid}
-    runs = {}
+    runs: dict[str, list[str]] = {}
     for values in itertools.product(*grid.values()):
-        texts = [f"{path}={_text(value)}" for path, value in zip(grid, values, strict=True)]
-        name = ",".join(f"{short[path]}={_word(v)}" for path, v in zip(grid, values, strict=True))
+        by_path = list(zip(grid, values, strict=True))
+        texts = [f"{path}={_yaml(value)}" for path, value in by_path]
+        name = ",".join(f"{short[path]}={_word(value)}" for path, value in by_path)
         if len(name) > LONGEST_NAME:
             digest = hashlib.sha256(" ".join(texts).encode()).hexdigest()[:8]
             name = f"{name[:LONGEST_NAME]}-{digest}"
@@ -50,11 +59,11 @@ def combinations(grid):
     return runs
 
 
-def _short(path):
+def _short_path(path: str) -> str:
     return path.removesuffix(".name").rpartition(".")[2]
 
 
-def _word(value):
+def _word(value: Any) -> str:
     """Return a value as part of a folder's name."""
     if isinstance(value, list):
         return "-".join(map(_word, value))
@@ -62,14 +71,14 @@ def _word(value):
     return re.sub(r"[^\w.+-]+", "_", text)
 
 
-def _text(value):
+def _yaml(value: Any) -> str:
     """Return YAML that reads back to the value, plain words without quotes."""
-    plain = isinstance(value, str) and re.fullmatch(r"[A-Za-z_][\w./-]*", value)
-    return value if plain and yaml_files.parse_yaml(value, "") == value else json.dumps(value)
+    is_word = isinstance(value, str) and re.fullmatch(r"[A-Za-z_][\w./-]*", value)
+    return value if is_word and yaml_files.parse_yaml(value, "") == value else json.dumps(value)
 
 
-def open_sweep(folder, runs):
-    """Make a sweep's folder, or go on in one that was begun; runs may be added later.
+def open_sweep(folder: Path, runs: Mapping[str, Settings]) -> None:
+    """Make a sweep's folder, or continue the sweep in it; runs may be added later.
 
     Args:
         folder: its path.
@@ -79,42 +88,42 @@ def open_sweep(folder, runs):
         SettingsError: a run of the same name was begun with other settings.
     """
     path = folder / FILE
-    begun = _read(path)
-    now = {name: settings.model_dump(mode="json") for name, settings in runs.items()}
-    for name in begun.keys() & runs.keys():
+    before = _read(path)
+    for name in before.keys() & runs.keys():
         if state(folder / name) != "new":
-            _check_same(folder / name, loading.flatten(begun[name]), loading.flatten(runs[name]))
+            _check_same(folder / name, before[name], runs[name])
     atomic.make_folder(folder)
-    kept = {name: settings.model_dump(mode="json") for name, settings in begun.items()}
-    atomic.write_text(path, yaml_files.to_yaml(kept | now))
+    values = {name: run.model_dump(mode="json") for name, run in (before | dict(runs)).items()}
+    atomic.write_text(path, yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
 
 
-def _read(path):
+def _read(path: Path) -> dict[str, Settings]:
     values = yaml_files.read_file(path, keep_run=True) if path.is_file() else {}
     try:
-        return {str(name): loading.build_settings(each or {}) for name, each in values.items()}
+        return {str(name): loading.build_settings(keys or {}) for name, keys in values.items()}
     except (SettingsError, AttributeError) as error:
         raise SettingsError(f"{path}: damaged, or of another version: {error}") from None
 
 
-def _check_same(folder, begun, now):
-    for key in begun | now:
-        if begun.get(key) != now.get(key):
-            raise SettingsError(
-                f"{folder}: begun with {key} {begun.get(key)!r}, received {now.get(key)!r};"
-                " expected the same settings, or another --name"
-            )
+def _check_same(folder: Path, settings_before: Settings, settings_now: Settings) -> None:
+    before, now = loading.flatten(settings_before), loading.flatten(settings_now)
+    if changed := changed_keys(before, now):
+        raise SettingsError(changed_message(folder, changed, before, now))
 
 
-def state(folder):
+def state(folder: Path) -> str:
     """Return `"finished"`, `"begun"` or `"new"` of a run's folder in a sweep."""
     if (folder / "metrics.json").is_file():
         return "finished"
     return "begun" if (folder / "config.yaml").is_file() else "new"
 
 
-def clear(folder):
-    """Remove what a run left that was killed before it had its settings: its class names."""
-    left = list(folder.iterdir()) if folder.is_dir() else []
-    if left and all(path.name == "labels.txt" or path.name.startswith(".") for path in left):
+def remove_unstarted(folder: Path) -> None:
+    """Remove the folder of a run that was killed before it had settings: it has class names only.
+
+    Args:
+        folder: of the run; anything else in it keeps it.
+    """
+    files = list(folder.iterdir()) if folder.is_dir() else []
+    if files and all(path.name == "labels.txt" or path.name.startswith(".") for path in files):
         shutil.rmtree(folder)

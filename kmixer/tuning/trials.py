@@ -1,17 +1,28 @@
-"""What is known of a trial, whichever engine drew it."""
+"""Trials and their outcomes, the same for every engine."""
+
+from __future__ import annotations
 
 import socket
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import SettingsError, nearest
 
-# How an objective is named, and whether more of it is better.
+if TYPE_CHECKING:
+    from ..runs.run import Run
+
+# The objectives by name, and whether more is better.
 OBJECTIVES = {"val_accuracy": True, "val_loss": False, "accuracy": True, "loss": False}
 BEGUN, FINISHED, PRUNED, FAILED, INFEASIBLE = "begun", "finished", "pruned", "failed", "infeasible"
-BEAT_SECONDS, LEASE_SECONDS = 10, 50  # a worker is alive; it has been silent for too long
-WAIT = "wait"  # what an engine says that has nothing now, but may have later
-COUNTED = (BEGUN, FINISHED, PRUNED, FAILED)  # what was never trained is drawn anew
+BEAT_SECONDS, LEASE_SECONDS = 10, 50  # between two heartbeats; silence after which a trial is lost
+WAIT: Literal["wait"] = "wait"  # the answer of an engine that may have another trial later
+COUNTED = (BEGUN, FINISHED, PRUNED, FAILED)  # an infeasible point is replaced by another one
+RUN_METRICS = (
+    "epochs", "seconds", "examples_per_second", "parameters", "trainable_parameters", "flops",
+    "peak_memory_bytes",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -32,46 +43,62 @@ class Outcome:
     reason: str | None = None
     value: float | None = None
     best_epoch: int | None = None
-    metrics: dict = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)
     folder: str | None = None
     host: str = field(default_factory=socket.gethostname)
 
-    def as_dict(self):
+    def as_dict(self) -> dict[str, Any]:
         """Return it as a JSON-able dict; `Outcome(**…)` reads it back."""
         return asdict(self)
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A point of the space, and what came of it.
+    """A point of the space, and how its training ended.
 
     Attributes:
         number: of the trial, from 0.
         values: by the path of a setting.
         epochs: to train it for; None: as the settings have it.
-        outcome: None while it is begun.
+        outcome: None until the trial has ended.
     """
 
     number: int
-    values: dict
+    values: dict[str, Any]
     epochs: int | None = None
     outcome: Outcome | None = None
 
     @property
-    def state(self):
+    def state(self) -> str:
         """`begun` or the outcome's state."""
         return self.outcome.state if self.outcome else BEGUN
 
-    def folder(self, root):
-        """Return where its run lies in the search's folder."""
+    @property
+    def score(self) -> float:
+        """The objective's value of a finished trial.
+
+        Raises:
+            ValueError: the trial has none.
+        """
+        if self.outcome is None or self.outcome.value is None:
+            raise ValueError(f"trial {self.number} has no value of the objective")
+        return self.outcome.value
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """The metrics of the trial's run; empty without an outcome."""
+        return self.outcome.metrics if self.outcome else {}
+
+    def folder(self, root: Path) -> Path:
+        """Return the folder of its run in the search's folder."""
         return Path(root) / "trials" / f"trial-{self.number:03}"
 
-    def ended(self, outcome):
+    def ended(self, outcome: Outcome) -> Trial:
         """Return the trial with its outcome."""
         return replace(self, outcome=outcome)
 
 
-def check_objective(name):
+def check_objective(name: str) -> None:
     """Refuse an objective that no epoch measures."""
     if name not in OBJECTIVES:
         raise SettingsError(
@@ -79,27 +106,27 @@ def check_objective(name):
         )
 
 
-def counted(trials):
+def counted(trials: Iterable[Trial]) -> list[Trial]:
     """Return the trials that count towards the number asked for."""
     return [trial for trial in trials if trial.state in COUNTED]
 
 
-def ranked(trials, objective):
+def ranked(trials: Iterable[Trial], objective: str) -> list[Trial]:
     """Return the finished trials, best first; of equals the earlier one."""
     sign = -1 if OBJECTIVES[objective] else 1
     finished = [trial for trial in trials if trial.state == FINISHED]
-    return sorted(finished, key=lambda trial: (sign * trial.outcome.value, trial.number))
+    return sorted(finished, key=lambda trial: (sign * trial.score, trial.number))
 
 
-def measure(run, objective, folder):
-    """Return the `Outcome` of a run that has come to its end."""
-    best = (max if OBJECTIVES[objective] else min)(run.history, key=lambda row: row[objective])
-    metrics = run.metrics
-    kept = ("epochs", "seconds", "examples_per_second", "parameters", "trainable_parameters",
-            "flops", "peak_memory_bytes")  # fmt: skip
+def measure(run: Run, objective: str, folder: Path) -> Outcome:
+    """Return the `Outcome` of a finished run."""
+    best_of = max if OBJECTIVES[objective] else min
+    best = best_of(run.history, key=lambda row: row[objective])
+    accuracy = run.metrics["best"]["validation"]["accuracy"]
     return Outcome(
-        FINISHED, None, best[objective], int(best["epoch"]),
-        {"val_accuracy": metrics["best"]["validation"]["accuracy"]}
-        | {key: metrics[key] for key in kept},
-        str(folder),
-    )  # fmt: skip
+        FINISHED,
+        value=best[objective],
+        best_epoch=int(best["epoch"]),
+        metrics={"val_accuracy": accuracy} | {key: run.metrics[key] for key in RUN_METRICS},
+        folder=str(folder),
+    )

@@ -142,7 +142,7 @@ def test_only_what_a_killed_run_left_is_cleared(tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").touch()
     for name in ("killed", "mine", "absent"):
-        sweep.clear(tmp_path / name)
+        sweep.remove_unstarted(tmp_path / name)
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 

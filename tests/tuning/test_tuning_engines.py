@@ -10,8 +10,8 @@ if keras.backend.backend() != "tensorflow":
     pytest.skip("the engines compute nothing", allow_module_level=True)
 
 from kmixer.tuning.engines.journal import FILE, Journal
-from kmixer.tuning.engines.keras_tuner_engine import TUNERS as KERAS_TUNERS
-from kmixer.tuning.engines.keras_tuner_engine import KerasTunerEngine
+from kmixer.tuning.engines.keras_tuner_engine import ORACLES, KerasTunerEngine, make_oracle
+from kmixer.tuning.engines.keras_tuner_roles import ChiefEngine
 from kmixer.tuning.plan import ENGINES
 from kmixer.tuning.space.space import Space
 from kmixer.tuning.trials import FAILED, FINISHED, INFEASIBLE, PRUNED, WAIT, Outcome, counted
@@ -30,23 +30,16 @@ def _value(values):
     return values["model.blocks"] / 4 + 0.1 * values.get("optimizer.momentum", 0)
 
 
-def _keras_tuner(folder, tuner="random", trials=10, space=SPACE):
-    journal = Journal(folder / FILE)
-    return KerasTunerEngine(space, tuner, "val_accuracy", 0, 9, journal, folder, trials=trials)
+def _keras_tuner(folder, tuner="random", trials=10, space=SPACE, engine=KerasTunerEngine):
+    oracle = make_oracle(space, tuner, "val_accuracy", 0, 9, folder)
+    return engine(oracle, space, "val_accuracy", Journal(folder / FILE), trials)
 
 
-def _optuna(folder, tuner="tpe", trials=10, alone=True, space=SPACE):
+def _optuna(folder, tuner="tpe", trials=10, exclusive=True, space=SPACE):
     return optuna_engine.OptunaEngine(
-        space,
-        tuner,
-        "val_accuracy",
-        0,
-        9,
-        folder / "study.jsonl",
-        "study",
-        trials=trials,
-        alone=alone,
-    )
+        space, tuner, "val_accuracy", 0, 9, folder / "study.jsonl", "study", max_trials=trials,
+        exclusive=exclusive,
+    )  # fmt: skip
 
 
 def _drive(engine, most=1000):
@@ -59,7 +52,7 @@ def _drive(engine, most=1000):
     return drawn
 
 
-@pytest.mark.parametrize("tuner", KERAS_TUNERS)
+@pytest.mark.parametrize("tuner", ORACLES)
 def test_keras_tuner_goes_on_from_any_point_of_its_journal(tmp_path, tuner):
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     whole.mkdir()
@@ -71,7 +64,7 @@ def test_keras_tuner_goes_on_from_any_point_of_its_journal(tmp_path, tuner):
         cut.mkdir(exist_ok=True)
         (cut / FILE).write_bytes(text[:at])
         _drive(_keras_tuner(cut, tuner, trials=12))
-        again = _keras_tuner(cut, tuner, trials=12).known()
+        again = _keras_tuner(cut, tuner, trials=12).all_trials()
         assert [trial.values for trial in again] == drawn
         assert all(trial.state == FINISHED for trial in again)
         for oracle in cut.rglob("oracle.json"):
@@ -92,9 +85,9 @@ def test_optuna_goes_on_and_draws_the_same(tmp_path, tuner):
                 engine.ask()  # begun, and its process killed
             engine.close()
         engine = _optuna(folder, tuner, trials=12, space=space)
-        drawn[name] = [trial.values for trial in engine.known()]
+        drawn[name] = [trial.values for trial in engine.all_trials()]
         assert engine.ask() is None
-        assert all(trial.state == FINISHED for trial in engine.known())
+        assert all(trial.state == FINISHED for trial in engine.all_trials())
         engine.close()
     assert drawn["whole"] == drawn["cut"] and len(drawn["whole"]) == 12
 
@@ -111,13 +104,13 @@ def test_a_trial_that_was_not_drawn_whole_changes_nothing(tmp_path):
         engine.close()
         engine = _optuna(folder, "random", trials=4)
         _drive(engine)
-        drawn[name] = [trial.values for trial in engine.known()]
+        drawn[name] = [trial.values for trial in engine.all_trials()]
         engine.close()
     assert drawn["whole"] == drawn["killed"] and len(drawn["whole"]) == 4
 
 
 def test_a_grid_is_shared_without_a_point_twice(tmp_path):
-    workers = [_optuna(tmp_path, "grid", trials=100, alone=False) for _ in range(2)]
+    workers = [_optuna(tmp_path, "grid", trials=100, exclusive=False) for _ in range(2)]
     drawn, running = [], []
     for turn in range(100):
         worker = workers[turn % 2]
@@ -139,10 +132,7 @@ def test_a_chief_that_is_started_again_gives_out_what_was_begun(tmp_path):
     engine = _keras_tuner(tmp_path, trials=5)
     _drive(engine, 2)
     begun = engine.ask()
-    journal = Journal(tmp_path / FILE)
-    chief = KerasTunerEngine(
-        SPACE, "random", "val_accuracy", 0, 9, journal, tmp_path, trials=5, role="chief"
-    ).oracle
+    chief = _keras_tuner(tmp_path, trials=5, engine=ChiefEngine).oracle
     assert not chief.ongoing_trials and not chief.tuner_ids
     given = chief.create_trial("worker")
     assert int(given.trial_id) == begun.number
@@ -158,7 +148,7 @@ def test_half_a_line_of_optunas_file_is_left_aside(tmp_path):
     engine = _optuna(tmp_path, trials=3)
     _drive(engine)
     engine.close()
-    assert len(_optuna(tmp_path, trials=3).known()) == 3
+    assert len(_optuna(tmp_path, trials=3).all_trials()) == 3
 
 
 def test_a_grid_ends_by_itself_and_holds_every_point_once(tmp_path):
@@ -170,9 +160,9 @@ def test_a_grid_ends_by_itself_and_holds_every_point_once(tmp_path):
 def test_hyperband_gives_the_best_more_epochs(tmp_path):
     engine = _keras_tuner(tmp_path, "hyperband", trials=None, space=FLAT)
     _drive(engine)
-    epochs = [trial.epochs for trial in engine.known()]
+    epochs = [trial.epochs for trial in engine.all_trials()]
     assert set(epochs) == {1, 3, 9}
-    longest = [trial for trial in engine.known() if trial.epochs == 9]
+    longest = [trial for trial in engine.all_trials() if trial.epochs == 9]
     assert max(_value(trial.values) for trial in longest) == 0.75
 
 
@@ -186,7 +176,7 @@ def test_what_fails_or_cannot_be_trained_does_not_stop_the_draws(tmp_path):
         value = _value(trial.values) if state == FINISHED else None
         engine.tell(trial, Outcome(state, "why", value))
         asked += 1
-    trials = engine.known()
+    trials = engine.all_trials()
     assert len(counted(trials)) == 12 < len(trials)
 
 
@@ -195,14 +185,14 @@ def test_an_extended_space_keeps_what_it_still_holds(tmp_path):
     wider = Space(SPACE.section | {"model.blocks": [2, 3, 4]})
     engine = _keras_tuner(tmp_path, trials=9, space=wider)
     drawn = _drive(engine)
-    assert [trial.values for trial in engine.known()] == begun + drawn and len(drawn) == 4
+    assert [trial.values for trial in engine.all_trials()] == begun + drawn and len(drawn) == 4
     assert all(wider.holds(values) for values in drawn)
 
 
 def test_a_silent_workers_trial_is_drawn_again_by_another(tmp_path, monkeypatch):
     monkeypatch.setattr(optuna_engine, "BEAT_SECONDS", 0.05)
     monkeypatch.setattr(optuna_engine, "LEASE_SECONDS", 0.5)
-    dying, living = (_optuna(tmp_path, trials=3, alone=False) for _ in range(2))
+    dying, living = (_optuna(tmp_path, trials=3, exclusive=False) for _ in range(2))
     lost = dying.ask()
     dying.close()
     finished = []
@@ -215,11 +205,11 @@ def test_a_silent_workers_trial_is_drawn_again_by_another(tmp_path, monkeypatch)
             continue
         finished.append(trial.values)
         living.tell(trial, Outcome(FINISHED, value=_value(trial.values)))
-    trials = living.known()
+    trials = living.all_trials()
     assert lost.values in finished and len(finished) == 3
     assert [trial.state for trial in trials] == [FINISHED] * 3
     dying.tell(lost, Outcome(FINISHED, value=1.0))  # too late: it is the other's
-    assert [trial.values for trial in living.known()] == [trial.values for trial in trials]
+    assert [trial.values for trial in living.all_trials()] == [trial.values for trial in trials]
     living.close()
 
 
@@ -227,7 +217,7 @@ def test_what_is_drawn_after_a_lost_trial_is_new(tmp_path, monkeypatch):
     monkeypatch.setattr(optuna_engine, "BEAT_SECONDS", 0.05)
     monkeypatch.setattr(optuna_engine, "LEASE_SECONDS", 0.3)
     space = Space({"optimizer.learning_rate": {"min": 1e-4, "max": 0.1, "log": True}})
-    dying, living = (_optuna(tmp_path, "random", 6, alone=False, space=space) for _ in range(2))
+    dying, living = (_optuna(tmp_path, "random", 6, exclusive=False, space=space) for _ in range(2))
     dying.ask()
     trial = living.ask()
     dying.close()
@@ -242,7 +232,7 @@ def test_what_is_drawn_after_a_lost_trial_is_new(tmp_path, monkeypatch):
 
 
 def test_two_workers_do_not_train_more_than_was_asked_for(tmp_path):
-    workers = [_optuna(tmp_path, trials=3, alone=False) for _ in range(2)]
+    workers = [_optuna(tmp_path, trials=3, exclusive=False) for _ in range(2)]
     open_trials = [worker.ask() for worker in workers] + [workers[0].ask()]
     assert workers[1].ask() == "wait"  # one of the three may still fail
     for worker, trial in zip([*workers, workers[0]], open_trials, strict=True):
@@ -264,7 +254,7 @@ def test_a_pruned_trial_is_told_early(tmp_path):
         else:
             engine.tell(trial, Outcome(FINISHED, value=_value(trial.values)))
     engine.close()
-    assert stopped and len(counted(engine.known())) == 30
+    assert stopped and len(counted(engine.all_trials())) == 30
 
 
 def test_a_journal_survives_half_a_line(tmp_path):

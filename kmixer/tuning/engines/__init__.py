@@ -1,1 +1,1 @@
-"""The libraries that draw trials: KerasTuner and Optuna."""
+"""The libraries that draw trials: KerasTuner and Optuna, behind one interface."""

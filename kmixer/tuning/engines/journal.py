@@ -1,7 +1,11 @@
-"""A search's own record: one JSON object a line, appended and synced; nothing in it is changed."""
+"""A search's own record: one JSON object a line, appended and synced; no line ever changes."""
+
+from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
+from typing import Any
 
 from ...errors import RunError
 
@@ -12,39 +16,42 @@ class Journal:
     """An append-only file of events.
 
     A process that is killed can leave half a line at the end. It is not read, and the next event
-    begins a line of its own, so that what was written before it and after it stays.
+    starts a new line, so the events before and after it stay readable.
 
     Args:
         path: of the file.
     """
 
-    def __init__(self, path):
+    def __init__(self, path: Path) -> None:
         self.path = path
 
-    def read(self):
+    def read(self) -> list[dict[str, Any]]:
         """Return the events in the order in which they happened."""
         lines = self.path.read_bytes().splitlines() if self.path.is_file() else []
         events = []
         for line in lines:
             try:
                 event = json.loads(line)
-            except ValueError:  # it was being written when its process was killed
+            except ValueError:  # its process was killed while writing it
                 continue
             if isinstance(event, dict):
                 events.append(event)
         return events
 
-    def append(self, **event):
+    def append(self, **event: Any) -> None:
         """Add an event; it is on the disk when this returns.
 
         Raises:
             RunError: it cannot be written.
         """
+        line = json.dumps(event).encode() + b"\n"
         try:
             with self.path.open("ab+") as file:
                 file.seek(max(file.tell() - 1, 0))
-                torn = file.read(1) not in (b"", b"\n")
-                file.write(b"\n" * torn + json.dumps(event).encode() + b"\n")
+                last_byte = file.read(1)
+                if last_byte not in (b"", b"\n"):  # half a line of a killed process
+                    line = b"\n" + line
+                file.write(line)
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:

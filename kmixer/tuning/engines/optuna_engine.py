@@ -1,20 +1,26 @@
 """Optuna draws the points and keeps the record, in a file or a database that many workers share.
 
-Every worker tells every few seconds that its trials are alive. Whoever sees that a trial's worker
-has been silent for LEASE_SECONDS takes the trial from it, and it is drawn again. By its own
-clock: the clocks of the machines need not agree.
+Each worker writes a heartbeat for its trials every few seconds. A worker that sees no heartbeat of
+a trial for LEASE_SECONDS, by its own clock, marks the trial as lost, and it is drawn again: the
+clocks of the machines need not agree.
 """
+
+from __future__ import annotations
 
 import json
 import threading
 import time
 from collections import deque
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from pathlib import Path
+from typing import Any, Literal
 
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
+from ..space.space import Space
 from ..trials import (
     BEAT_SECONDS,
     BEGUN,
@@ -27,86 +33,112 @@ from ..trials import (
     Outcome,
     Trial,
 )
-from .optuna_sampler import Fixed, sampler, suggest
+from .optuna_sampler import FixedPointSampler, sampler, suggest
 from .optuna_storage import open_storage
 
 OUTCOME, VALUES, BEAT, RETRY_OF, LOST = "outcome", "values", "beat", "retry_of", "lost"
-SURPLUS = "surplus"  # two workers drew the last trial, or the same retry: the later one is none
+SURPLUS = "surplus"  # two workers drew the last trial, or the same retry: the later one
+STATES = {FINISHED: TrialState.COMPLETE, PRUNED: TrialState.PRUNED}
 
 
 class OptunaEngine:
-    """Draws trials of an Optuna study.
+    """Draws trials of an Optuna study; see `Engine`.
 
     Args:
         space: the `Space`.
         tuner: `tpe`, `random`, `grid`, or `hyperband`: TPE whose poor trials are stopped early.
-        objective: one of `record.OBJECTIVES`.
+        objective: one of `trials.OBJECTIVES`.
         seed: of the draws.
         epochs: of a trial.
-        storage: where the study is; see `open_storage`.
+        storage: of the study; see `open_storage`.
         name: of the study.
-        trials: how many are to be trained.
-        alone: whether no other worker can have a trial that is begun: it is gone on with.
+        max_trials: how many to train.
+        exclusive: whether this is the only worker, which then continues trials in progress.
     """
 
-    def __init__(self, space, tuner, objective, seed, epochs, storage, name, *, trials, alone):
+    def __init__(
+        self,
+        space: Space,
+        tuner: str,
+        objective: str,
+        seed: int,
+        epochs: int,
+        storage: str | Path,
+        name: str,
+        *,
+        max_trials: int,
+        exclusive: bool,
+    ) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        self.space, self.tuner, self.objective = space, tuner, objective
-        self.seed, self.most, self.alone = seed, trials, alone
+        self.space, self.tuner, self.seed = space, tuner, seed
+        self.max_trials, self.exclusive = max_trials, exclusive
         self._grid = [*space.grid()] if tuner == "grid" else None
-        pruner = optuna.pruners.NopPruner()
+        pruner: optuna.pruners.BasePruner = optuna.pruners.NopPruner()
         if tuner == "hyperband":
             pruner = optuna.pruners.HyperbandPruner(min_resource=1, max_resource=epochs)
         self.study = optuna.create_study(
             storage=open_storage(storage), study_name=name, load_if_exists=True, pruner=pruner,
             direction="maximize" if OBJECTIVES[objective] else "minimize",
         )  # fmt: skip
-        self._running, self._seen = {}, {}
-        self.begun = deque(self._take_over() if alone else ())
+        self._running: dict[int, optuna.Trial] = {}
+        self._last_beats: dict[int, tuple[int | None, float]] = {}  # (beat, when it was first seen)
+        self._unfinished = deque(self._take_over() if exclusive else ())
         self._stop = threading.Event()
-        self._keeper = threading.Thread(target=self._keep, daemon=True)
-        self._keeper.start()
+        self._heartbeat = threading.Thread(target=self._keep_alive, daemon=True)
+        self._heartbeat.start()
 
-    def _take_over(self):
+    def _take_over(self) -> Iterator[Trial]:
         for frozen in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             values = frozen.user_attrs.get(VALUES)
-            if values is None:  # killed before it was drawn whole
+            if values is None:  # its process was killed while drawing it
                 self._fail(frozen, {LOST: True})
                 continue
             self._running[frozen.number] = optuna.trial.Trial(self.study, frozen._trial_id)
             yield Trial(frozen.number, values)
 
-    def _trials(self):
-        """Return the study's trials but for those that were lost or are surplus."""
-        trials = self.study.get_trials(deepcopy=False)
-        return [t for t in trials if not (t.user_attrs.get(LOST) or _state(t) == SURPLUS)]
+    def _all_drawn(self) -> list[FrozenTrial]:
+        return self.study.get_trials(deepcopy=False)
 
-    def ask(self):
+    def _valid(self) -> list[FrozenTrial]:
+        """Return the study's trials without those that were lost or are surplus."""
+        return [
+            frozen
+            for frozen in self._all_drawn()
+            if not (frozen.user_attrs.get(LOST) or _state(frozen) == SURPLUS)
+        ]
+
+    def ask(self) -> Trial | Literal["wait"] | None:
         """Return the next `Trial`, `WAIT` while others could still fail, or None."""
-        if self.begun:
-            return self.begun.popleft()
-        fixed, root = self._lost_values()
-        if fixed is None:
-            if len(self._counted()) >= self.most:
-                return self._wait_or_end()
-            if self._grid is not None:
-                fixed = self._free_point()
-                if fixed is None:
-                    return self._wait_or_end()
-        return self._draw(fixed, root)
+        if self._unfinished:
+            return self._unfinished.popleft()
+        lost = self._lost_trial()
+        if lost is not None:
+            return self._draw(lost.user_attrs[VALUES], retry_of=_first_number(lost))
+        if len(self._counted()) >= self.max_trials:
+            return self._wait_or_end()
+        if self._grid is None:
+            return self._draw(None)
+        point = self._next_grid_point()
+        return self._wait_or_end() if point is None else self._draw(point)
 
-    def _wait_or_end(self):
-        return WAIT if any(t.state == TrialState.RUNNING for t in self._trials()) else None
+    def _wait_or_end(self) -> Literal["wait"] | None:
+        running = any(frozen.state == TrialState.RUNNING for frozen in self._valid())
+        return WAIT if running else None
 
-    def _draw(self, fixed, root):
+    def _draw(
+        self, point: Mapping[str, Any] | None, retry_of: int | None = None
+    ) -> Trial | Literal["wait"]:
+        """Draw a trial: a known point, or None for one of the tuner's."""
         self.study.sampler = optuna.samplers.RandomSampler(seed=0)
         drawn = self.study.ask()
         self._running[drawn.number] = drawn
-        if root is not None:
-            drawn.set_user_attr(RETRY_OF, root)
-        own = sampler(self.tuner, self.seed, self._rank(drawn.number))
-        self.study.sampler = own if fixed is None else Fixed(self.space, fixed)
-        values = self.space.draw(lambda each: suggest(drawn, each))
+        if retry_of is not None:
+            drawn.set_user_attr(RETRY_OF, retry_of)
+        if point is None:
+            self.study.sampler = sampler(self.tuner, self.seed, self._rank(drawn.number))
+        else:
+            self.study.sampler = FixedPointSampler(self.space, point)
+        values = self.space.draw(lambda searched: suggest(drawn, searched))
         drawn.set_user_attr(VALUES, values)
         if drawn.number not in self._counted():
             del self._running[drawn.number]
@@ -114,127 +146,131 @@ class OptunaEngine:
             return WAIT
         return Trial(drawn.number, values)
 
-    def _rank(self, number):
-        """Return how many trials were drawn before one, which is what its draws depend on.
+    def _rank(self, number: int) -> int:
+        """Return how many trials were drawn before one, which decides its draws.
 
-        A retry draws nothing. What was killed before it was drawn whole does not count either, but
-        where others work they may have counted it: there it stays.
+        Retries do not count. Neither do trials whose process was killed while drawing them, unless
+        others work here: they may have counted them already.
         """
-        before = [t.user_attrs for t in self.study.get_trials(deepcopy=False) if t.number < number]
-        void = [attrs for attrs in before if RETRY_OF in attrs or self._never_drawn(attrs)]
-        return len(before) - len(void)
+        earlier = [frozen.user_attrs for frozen in self._all_drawn() if frozen.number < number]
+        return sum(RETRY_OF not in attrs and not self._never_drawn(attrs) for attrs in earlier)
 
-    def _never_drawn(self, attrs):
-        return self.alone and attrs.get(LOST) and VALUES not in attrs
+    def _never_drawn(self, attrs: Mapping[str, Any]) -> bool:
+        return self.exclusive and bool(attrs.get(LOST)) and VALUES not in attrs
 
-    def _free_point(self):
+    def _next_grid_point(self) -> dict[str, Any] | None:
         """Return the first point of the grid that no trial has, or None."""
-        taken = {_key(t.user_attrs[VALUES]) for t in self._trials() if VALUES in t.user_attrs}
-        return next((point for point in self._grid if _key(point) not in taken), None)
+        valid = self._valid()
+        taken = {_key(t.user_attrs[VALUES]) for t in valid if VALUES in t.user_attrs}
+        return next((point for point in self._grid or () if _key(point) not in taken), None)
 
-    def _counted(self):
-        """Return the numbers of the trials that count: the first of each point, `most` of them."""
-        numbers, roots = [], set()
-        for frozen in self._trials():
-            attrs = frozen.user_attrs
-            root = attrs.get(RETRY_OF, frozen.number)
-            if self._grid is not None and VALUES in attrs:
-                root = _key(attrs[VALUES])
-            if root not in roots and _state(frozen) in COUNTED:
-                roots.add(root)
+    def _counted(self) -> list[int]:
+        """Return the numbers of the trials that count: the first of each point, up to the limit."""
+        numbers: list[int] = []
+        known: set[int | str] = set()
+        for frozen in self._valid():
+            identity: int | str = _first_number(frozen)
+            if self._grid is not None and VALUES in frozen.user_attrs:
+                identity = _key(frozen.user_attrs[VALUES])
+            if identity not in known and _state(frozen) in COUNTED:
+                known.add(identity)
                 numbers.append(frozen.number)
-        return numbers[: self.most]
+        return numbers[: self.max_trials]
 
-    def _lost_values(self):
-        """Return the values, and the first number, of a trial that was lost and not drawn again."""
-        retried = {t.user_attrs.get(RETRY_OF) for t in self._trials()}
-        for frozen in self.study.get_trials(deepcopy=False):
+    def _lost_trial(self) -> FrozenTrial | None:
+        """Return a trial that was lost and not drawn again, or None."""
+        retried = {frozen.user_attrs.get(RETRY_OF) for frozen in self._valid()}
+        for frozen in self._all_drawn():
             attrs = frozen.user_attrs
-            root = attrs.get(RETRY_OF, frozen.number)
-            if attrs.get(LOST) and VALUES in attrs and root not in retried:
-                return attrs[VALUES], root
-        return None, None
+            if attrs.get(LOST) and VALUES in attrs and _first_number(frozen) not in retried:
+                return frozen
+        return None
 
-    def report(self, trial, epoch, value):
-        """Tell an epoch's value; return whether the trial is to be stopped."""
+    def report(self, trial: Trial, epoch: int, value: float) -> bool:
+        """Record the objective after an epoch and return whether to stop the trial."""
         drawn = self._running[trial.number]
         try:
             drawn.report(value, epoch)
             return drawn.should_prune()
-        except UpdateFinishedTrialError:  # it was taken from this worker
+        except UpdateFinishedTrialError:  # another worker took it
             return True
 
-    def tell(self, trial, outcome):
-        """Record how a trial ended; one that was taken from this worker stays the other's."""
+    def tell(self, trial: Trial, outcome: Outcome) -> None:
+        """Record how a trial ended, unless another worker took it."""
         drawn = self._running.pop(trial.number)
-        states = {FINISHED: TrialState.COMPLETE, PRUNED: TrialState.PRUNED}
-        state = states.get(outcome.state, TrialState.FAIL)
+        state = STATES.get(outcome.state, TrialState.FAIL)
         with suppress(UpdateFinishedTrialError, ValueError):
             drawn.set_user_attr(OUTCOME, outcome.as_dict())
             value = outcome.value if state == TrialState.COMPLETE else None
             self.study.tell(trial.number, value, state)
 
-    def known(self):
-        """Return all `Trial`s of all workers."""
-        found = []
-        for frozen in self._trials():
+    def all_trials(self) -> list[Trial]:
+        """Return all trials of all workers, by number."""
+        trials = []
+        for frozen in self._valid():
             values, outcome = (frozen.user_attrs.get(key) for key in (VALUES, OUTCOME))
             if values is not None:
-                found.append(Trial(frozen.number, values, None, outcome and Outcome(**outcome)))
-        return found
+                ended = Outcome(**outcome) if outcome else None
+                trials.append(Trial(frozen.number, values, None, ended))
+        return trials
 
-    def _fail(self, trial, attributes):
-        """End a trial without a value, unless it has been ended by now."""
+    def _fail(self, trial: optuna.Trial | FrozenTrial, attributes: Mapping[str, Any]) -> None:
+        """End a trial without a value, unless it has ended by now."""
         storage, trial_id = self.study._storage, trial._trial_id
         with suppress(UpdateFinishedTrialError):
             for key, value in attributes.items():
                 storage.set_trial_user_attr(trial_id, key, value)
             storage.set_trial_state_values(trial_id, TrialState.FAIL)
 
-    def _keep(self):
-        """Tell that this worker's trials are alive, and take those of silent workers."""
+    def _keep_alive(self) -> None:
+        """Write heartbeats for this worker's trials, and take those of silent workers."""
         beat = 0
         while not self._stop.wait(BEAT_SECONDS):
             beat += 1
-            with suppress(Exception):  # a storage that is away for a moment; the next beat tells
+            with suppress(Exception):  # the storage may be away for a moment; the next beat tries
                 for drawn in list(self._running.values()):
                     with suppress(UpdateFinishedTrialError):
                         drawn.set_user_attr(BEAT, beat)
-                self._take_from_the_silent()
+                self._mark_lost_trials()
 
-    def _take_from_the_silent(self):
+    def _mark_lost_trials(self) -> None:
         now = time.monotonic()
         for frozen in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             beat = frozen.user_attrs.get(BEAT)
-            seen, since = self._seen.get(frozen.number, (None, None))
-            if since is None or seen != beat:
-                self._seen[frozen.number] = (beat, now)
+            last_beat, since = self._last_beats.get(frozen.number, (None, None))
+            if since is None or last_beat != beat:
+                self._last_beats[frozen.number] = (beat, now)
             elif now - since > LEASE_SECONDS and frozen.number not in self._running:
                 self._fail(frozen, {LOST: True})
 
-    def release(self, trial):
-        """Give up a trial that was stopped; without other workers it is gone on with later."""
+    def release(self, trial: Trial) -> None:
+        """Give up a trial that was stopped; without other workers it continues later."""
         drawn = self._running.pop(trial.number, None)
-        if drawn is not None and not self.alone:
+        if drawn is not None and not self.exclusive:
             self._fail(drawn, {LOST: True})
 
-    def read(self, key):
+    def read(self, key: str) -> Any:
         """Return what was written under a key, or None."""
         return self.study.user_attrs.get(key)
 
-    def write(self, key, value):
+    def write(self, key: str, value: Any) -> None:
         """Keep a JSON-able value under a key."""
         self.study.set_user_attr(key, value)
 
-    def close(self):
-        """Stop telling that the trials are alive."""
+    def close(self) -> None:
+        """Stop the heartbeat."""
         self._stop.set()
-        self._keeper.join(BEAT_SECONDS)
+        self._heartbeat.join(BEAT_SECONDS)
 
 
-def _state(frozen):
+def _state(frozen: FrozenTrial) -> str:
     return frozen.user_attrs.get(OUTCOME, {}).get("state", BEGUN)
 
 
-def _key(values):
+def _first_number(frozen: FrozenTrial) -> int:
+    """Return the number of the trial that this one repeats, or its own."""
+    return frozen.user_attrs.get(RETRY_OF, frozen.number)
+
+
+def _key(values: Mapping[str, Any]) -> str:
     return json.dumps(values, sort_keys=True)

@@ -1,8 +1,13 @@
-"""Where an Optuna study is kept: a journal file, or a database by its URL."""
+"""The storage of an Optuna study: a journal file, or a database by its URL."""
+
+from __future__ import annotations
 
 import os
 import time
 from pathlib import Path
+
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 
 from ...errors import SettingsError
 
@@ -10,7 +15,7 @@ DRIVERS = {"postgresql": "postgresql+psycopg"}  # the one that the extra `tune` 
 TRIES = 5
 
 
-def open_storage(storage):
+def open_storage(storage: str | Path) -> BaseStorage:
     """Open a storage.
 
     Args:
@@ -25,14 +30,14 @@ def open_storage(storage):
     try:
         return _open_database(str(storage)) if is_url else _open_file(Path(storage))
     except (SQLAlchemyError, ImportError, OSError, ValueError, RuntimeError) as error:
-        shown, secrets = _public(str(storage)) if is_url else (storage, ())
+        shown, secrets = _public(str(storage)) if is_url else (str(storage), [])
         reason = " ".join(str(getattr(error, "orig", None) or error).split())[:200]
         for secret in secrets:
             reason = reason.replace(secret, "…")
         raise SettingsError(f"--storage {shown}: cannot be opened: {reason}") from None
 
 
-def _public(url):
+def _public(url: str) -> tuple[str, list[str]]:
     """Return what may be shown of a URL, and the parts of it that may not."""
     scheme, _, rest = url.partition("://")
     address, _, query = rest.partition("?")
@@ -42,10 +47,7 @@ def _public(url):
     return f"{scheme}://{host}", [part for part in secrets if len(part) > 1]
 
 
-def _open_file(path):
-    from optuna.storages import JournalStorage
-    from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
-
+def _open_file(path: Path) -> JournalStorage:
     if not path.parent.is_dir():
         raise FileNotFoundError(2, "no such folder")
     lock = JournalFileSymlinkLock(str(path))
@@ -61,9 +63,8 @@ def _open_file(path):
     return JournalStorage(JournalFileBackend(str(path), lock))
 
 
-def _open_database(url):
-    """Open a database; workers that begin at once may trip over each other making its tables."""
-    from optuna.storages import RDBStorage
+def _open_database(url: str) -> RDBStorage:
+    """Open a database; workers that start at once may all try to make its tables."""
     from sqlalchemy.exc import IntegrityError, ProgrammingError
 
     scheme, _, rest = url.partition("://")

@@ -1,1 +1,1 @@
-"""What a search draws from."""
+"""The search space: its settings and values, how it is written, and its checks."""

@@ -1,10 +1,12 @@
-"""The search space as one types it on the command line."""
+"""The search space as it is typed on the command line."""
+
+from typing import Any
 
 from ...config import loading, yaml_files
 from ...errors import SettingsError
 
 
-def parse_search(texts):
+def parse_search(texts: list[str]) -> dict[str, Any]:
     """Turn `path=a,b,c`, `path=1..8`, `path=64..256:64` or `path=1e-4..1e-2:log` into a section.
 
     Raises:
@@ -18,20 +20,20 @@ def parse_search(texts):
     return section
 
 
-def _range(text, source):
-    bounds, _, more = text.partition(":")
+def _range(text: str, source: str) -> dict[str, Any]:
+    bounds, _, suffix = text.partition(":")
     low, _, high = bounds.partition("..")
-    read = {"min": low, "max": high} | ({} if more in ("", "log") else {"step": more})
-    values = {key: yaml_files.parse_yaml(value, source) for key, value in read.items()}
+    keys = {"min": low, "max": high} | ({} if suffix in ("", "log") else {"step": suffix})
+    values = {key: yaml_files.parse_yaml(value, source) for key, value in keys.items()}
     for value in values.values():
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise SettingsError(
                 f"{source}: received {text!r}, expected min..max, min..max:log or min..max:step"
             )
-    return values | ({"log": True} if more == "log" else {})
+    return values | ({"log": True} if suffix == "log" else {})
 
 
-def _values(text, source):
+def _values(text: str, source: str) -> Any:
     if text.startswith("{"):
         return yaml_files.parse_yaml(text, source)
     return yaml_files.parse_yaml(f"[{text}]", source)

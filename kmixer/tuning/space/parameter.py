@@ -1,9 +1,10 @@
-"""From what a single setting is drawn."""
+"""The values that one setting is drawn from."""
 
 import json
 import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from pydantic import Field, FiniteFloat, StrictBool, ValidationError, model_validator
 
@@ -14,7 +15,7 @@ KINDS = "[a, b, c], {min: …, max: …} or a list of those with `when`"
 
 
 class Parameter(Section):
-    """From what one setting is drawn: a choice, or a range of integers or floats."""
+    """The values of one setting: a choice, or a range of integers or floats."""
 
     choice: list[Any] | None = None
     min: int | FiniteFloat | None = None
@@ -24,7 +25,7 @@ class Parameter(Section):
     when: dict[str, list[Any]] = Field({}, description="values of other settings that it needs")
 
     @model_validator(mode="after")
-    def _agree(self):
+    def _check_agreement(self) -> Self:
         if self.choice is not None:
             if (self.min, self.max, self.step, self.log) != (None, None, None, False):
                 raise ValueError("received a choice and a range, expected one of them")
@@ -43,45 +44,68 @@ class Parameter(Section):
         return self
 
     @property
-    def integer(self):
+    def low(self) -> float:
+        """The smaller end of a range.
+
+        Raises:
+            ValueError: it is a choice.
+        """
+        if self.min is None:
+            raise ValueError("a choice has no smaller end")
+        return self.min
+
+    @property
+    def high(self) -> float:
+        """The larger end of a range.
+
+        Raises:
+            ValueError: it is a choice.
+        """
+        if self.max is None:
+            raise ValueError("a choice has no larger end")
+        return self.max
+
+    @property
+    def integer(self) -> bool:
         """Whether the range is of integers."""
         return all(isinstance(value, int) for value in (self.min, self.max, self.step or 0))
 
     @property
-    def listed(self):
+    def listed(self) -> list[Any] | None:
         """The choice, or the values of floats with a step; None of any other range."""
         if self.choice is not None or self.step is None or self.integer:
             return self.choice
-        count = math.floor((self.max - self.min) / self.step + 1e-9) + 1
-        return [float(f"{self.min + index * self.step:.12g}") for index in range(count)]
+        count = math.floor((self.high - self.low) / self.step + 1e-9) + 1
+        return [float(f"{self.low + index * self.step:.12g}") for index in range(count)]
 
     @property
-    def codes(self):
+    def codes(self) -> list[Any]:
         """The listed values as every engine can hold them: numbers or words, else JSON texts."""
-        kinds = {type(value) for value in self.listed}
+        values = self.listed or []
+        kinds = {type(value) for value in values}
         if kinds == {int, float}:
-            return [float(value) for value in self.listed]
+            return [float(value) for value in values]
         plain = len(kinds) == 1 and kinds <= {str, int, float}
-        return list(self.listed) if plain else [json.dumps(value) for value in self.listed]
+        return list(values) if plain else [json.dumps(value) for value in values]
 
     @property
-    def points(self):
-        """All values that can be drawn; None where there is no end of them."""
+    def points(self) -> list[Any] | None:
+        """All values that can be drawn; None where they are infinitely many."""
         if self.listed is None and self.integer:
-            return list(range(self.min, self.max + 1, self.step or 1))
+            return list(range(int(self.low), int(self.high) + 1, int(self.step or 1)))
         return self.listed
 
-    def encode(self, value):
+    def encode(self, value: Any) -> Any:
         """Return the code of a value."""
         return value if self.listed is None else self.codes[self.listed.index(value)]
 
-    def holds(self, value):
-        """Say whether it can be drawn."""
+    def holds(self, value: Any) -> bool:
+        """Say whether a value can be drawn."""
         if self.points is not None:
             return value in self.points
-        return isinstance(value, int | float) and self.min <= value <= self.max
+        return isinstance(value, int | float) and self.low <= value <= self.high
 
-    def decode(self, code):
+    def decode(self, code: Any) -> Any:
         """Return the value that a code stands for."""
         if self.listed is None:
             return int(code) if self.integer else float(code)
@@ -90,7 +114,7 @@ class Parameter(Section):
 
 @dataclass(frozen=True)
 class Searched:
-    """A setting of the space.
+    """A searched setting.
 
     Attributes:
         name: in the engine; the path, and where a path comes twice its condition too.
@@ -102,12 +126,12 @@ class Searched:
     path: str
     parameter: Parameter
 
-    def active(self, values):
+    def active(self, values: Mapping[str, Any]) -> bool:
         """Say whether its conditions hold for the values drawn so far, by path."""
         return all(values.get(path) in wanted for path, wanted in self.parameter.when.items())
 
 
-def read(path, value):
+def read(path: str, value: Any) -> list[Searched]:
     """Return what the section `search` says of one path, as a list of `Searched`.
 
     Raises:
@@ -116,15 +140,36 @@ def read(path, value):
     several = isinstance(value, list) and value and all(map(_has_conditions, value))
     if not several:
         return [Searched(path, path, _parameter(path, value))]
-    return [Searched(_name(path, each), path, each) for each in
-            (_parameter(path, each) for each in value)]  # fmt: skip
+    parameters = [_parameter(path, entry) for entry in value]
+    return [Searched(_name(path, parameter), path, parameter) for parameter in parameters]
 
 
-def _has_conditions(value):
+def combinations(
+    searched: Sequence[Searched], values: dict[str, Any] | None = None
+) -> Iterator[dict[str, Any]]:
+    """Yield every combination of some settings' values by path, the last changing fastest.
+
+    Args:
+        searched: settings with finitely many values, after those that their conditions name.
+        values: of the settings before these.
+    """
+    values = values or {}
+    if not searched:
+        yield values
+        return
+    first, *rest = searched
+    if not first.active(values):
+        yield from combinations(rest, values)
+        return
+    for value in first.parameter.points or ():
+        yield from combinations(rest, values | {first.path: value})
+
+
+def _has_conditions(value: Any) -> bool:
     return isinstance(value, dict) and "when" in value
 
 
-def _parameter(path, value):
+def _parameter(path: str, value: Any) -> Parameter:
     try:
         return Parameter.model_validate({"choice": value} if isinstance(value, list) else value)
     except ValidationError as error:
@@ -141,6 +186,6 @@ def _parameter(path, value):
         raise SettingsError(f"{where}: received {received!r:.60}, expected {KINDS}") from None
 
 
-def _name(path, parameter):
+def _name(path: str, parameter: Parameter) -> str:
     conditions = (f"{key}={','.join(map(str, wanted))}" for key, wanted in parameter.when.items())
     return f"{path} ({' '.join(conditions)})"

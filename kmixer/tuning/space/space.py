@@ -1,17 +1,21 @@
-"""The search space: which settings are drawn, from what; both engines draw from it."""
+"""The search space: which settings are searched, over which values; both engines draw from it."""
+
+from __future__ import annotations
 
 import random
+from collections.abc import Callable, Iterator, Mapping
 from importlib import resources
+from typing import Any
 
-from ...config import MixerSettings, loading, schema, yaml_files
+from ...config import Settings, loading, schema, yaml_files
+from ...config.model import MixerSettings
 from ...errors import SettingsError, nearest
-from .parameter import read
-
-TRIES = 30  # random points that are looked at before a value is called impossible
+from .parameter import Parameter, Searched, combinations, read
+from .validity import check_values
 
 
 class Space:
-    """The settings that a search draws, those that others depend on first.
+    """The settings that a search draws, ordered so that conditions come before what they decide.
 
     Args:
         section: the settings' section `search`: a parameter (or a list of values, or a list of
@@ -21,7 +25,7 @@ class Space:
         SettingsError: a path is no setting, a choice is empty, a range is upside down, …
     """
 
-    def __init__(self, section):
+    def __init__(self, section: dict[str, Any]) -> None:
         valid = schema.paths()
         for path in section:
             if path not in valid or path.startswith("search"):
@@ -29,150 +33,136 @@ class Space:
         if not section:
             raise SettingsError("search: received nothing, expected at least one setting")
         self.section = section
-        self.searched = _ordered([each for item in section.items() for each in read(*item)])
+        searched = [setting for item in section.items() for setting in read(*item)]
+        self.searched = _ordered(searched)
         _check_conditions(self.searched)
 
-    def draw(self, suggest):
+    @property
+    def paths(self) -> list[str]:
+        """The paths of the searched settings, each once."""
+        return list(dict.fromkeys(setting.path for setting in self.searched))
+
+    def draw(self, suggest: Callable[[Searched], Any]) -> dict[str, Any]:
         """Return the values of a point by path; `suggest(searched)` gives each active one's."""
-        values = {}
+        values: dict[str, Any] = {}
         for searched in self.searched:
             if searched.active(values):
                 values[searched.path] = suggest(searched)
         return values
 
-    def point(self, values):
-        """Return the codes of values, by the names that the engines know."""
-        return self._by_name(values, lambda each, value: each.parameter.encode(value))
+    def decode(self, codes: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the values by path of a point's codes by name; see `point`."""
+        return self.draw(lambda searched: searched.parameter.decode(codes[searched.name]))
 
-    def holds(self, values):
+    def point(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the codes of a point's values, by the names that the engines know."""
+        return {
+            searched.name: searched.parameter.encode(values[searched.path])
+            for searched in self._active(values)
+        }
+
+    def holds(self, values: Mapping[str, Any]) -> bool:
         """Say whether values are a point of the space."""
+        active = self._active(values)
         try:
-            held = self._by_name(values, lambda each, value: each.parameter.holds(value))
+            inside = [s.parameter.holds(values[s.path]) for s in active]
         except (KeyError, TypeError):
             return False
-        return len(held) == len(values) and all(held.values())
+        return len(active) == len(values) and all(inside)
 
-    def _by_name(self, values, of):
-        return {each.name: of(each, values[each.path])
-                for each in self.searched if each.active(values)}  # fmt: skip
+    def _active(self, values: Mapping[str, Any]) -> list[Searched]:
+        return [searched for searched in self.searched if searched.active(values)]
 
-    def random(self, generator, forced=()):
-        """Return a point drawn by a `random.Random`; `forced` values stand by name."""
-        forced = dict(forced)
-        return self.draw(
-            lambda each: (
-                forced[each.name] if each.name in forced else _random(each.parameter, generator)
-            )
-        )
+    def random(
+        self, generator: random.Random, fixed: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Return a random point; `fixed` values, by name, are taken as they are."""
+        fixed = fixed or {}
 
-    def grid(self):
+        def value(searched: Searched) -> Any:
+            if searched.name in fixed:
+                return fixed[searched.name]
+            return _random(searched.parameter, generator)
+
+        return self.draw(value)
+
+    def grid(self) -> Iterator[dict[str, Any]]:
         """Yield every point once, the last setting changing fastest.
 
         Raises:
-            SettingsError: a range has no end of values.
+            SettingsError: a range has infinitely many values.
         """
-        for each in self.searched:
-            if each.parameter.points is None:
+        for searched in self.searched:
+            if searched.parameter.points is None:
                 raise SettingsError(
-                    f"search.{each.path}: received a range without a step, expected a choice or a"
-                    " step for a grid"
+                    f"search.{searched.path}: received a range without a step, expected a choice or"
+                    " a step for a grid"
                 )
-        yield from self._grid_from({}, self.searched)
+        yield from combinations(self.searched)
 
-    def _grid_from(self, values, left):
-        if not left:
-            yield values
-            return
-        first, *rest = left
-        if not first.active(values):
-            yield from self._grid_from(values, rest)
-            return
-        for value in first.parameter.points:
-            yield from self._grid_from(values | {first.path: value}, rest)
-
-    def settings(self, base, values):
+    def settings(self, base: Settings, values: Mapping[str, Any]) -> Settings:
         """Return the base `Settings` with a point's values.
 
         Raises:
             SettingsError: they do not go together.
         """
-        layer = {"search": None}
+        layer: dict[str, Any] = {"search": None}
         for path, value in values.items():
-            layer = loading.merge(layer, loading.nested(path, value))
-        return loading.build(base.model_dump(mode="json"), layer)
+            layer = loading.merge(layer, loading.nest(path, value))
+        return loading.build_settings(base.model_dump(mode="json"), layer)
 
-    def check(self, base):
+    def check(self, base: Settings) -> None:
         """Refuse a space without a valid point, and a choice that no valid point holds.
 
         Raises:
             SettingsError: the error of the last point tried.
         """
-        generator = random.Random(0)
-        for searched in self.searched:
-            for value in searched.parameter.listed or [
-                searched.parameter.min,
-                searched.parameter.max,
-            ]:
-                forced = {searched.name: value, **self._needed(searched)}
-                _check_possible(self, base, generator, forced, f"{searched.path}={value}")
-
-    def _needed(self, searched):
-        names = {each.path: each.name for each in self.searched}
-        return {names[path]: wanted[0] for path, wanted in searched.parameter.when.items()}
+        check_values(self, base)
 
 
-def _check_possible(space, base, generator, forced, told):
-    for _ in range(TRIES):
-        try:
-            space.settings(base, space.random(generator, forced))
-            return
-        except SettingsError as error:
-            reason = error
-    raise SettingsError(f"search: no valid point has {told}: {reason}")
-
-
-def _random(parameter, generator):
+def _random(parameter: Parameter, generator: random.Random) -> Any:
     if parameter.points is not None:
         return generator.choice(parameter.points)
-    return generator.uniform(parameter.min, parameter.max)
+    return generator.uniform(parameter.low, parameter.high)
 
 
-def _check_conditions(searched):
+def _check_conditions(searched: list[Searched]) -> None:
     """Refuse a condition that never holds, or whose setting is a range."""
-    for each in searched:
-        for path, wanted in each.parameter.when.items():
-            parents = [other.parameter for other in searched if other.path == path]
-            if any(parent.listed is None for parent in parents):
-                raise SettingsError(f"search.{each.path}.when: {path} is no choice")
-            missing = [v for v in wanted if not any(v in parent.listed for parent in parents)]
+    for setting in searched:
+        for path, wanted in setting.parameter.when.items():
+            parents = [other.parameter.listed for other in searched if other.path == path]
+            if any(values is None for values in parents):
+                raise SettingsError(f"search.{setting.path}.when: {path} is no choice")
+            missing = [value for value in wanted if not any(value in v for v in parents if v)]
             if missing or not wanted:
                 raise SettingsError(
-                    f"search.{each.path}.when.{path}: received {missing or wanted}, expected values"
-                    f" of {parents[0].listed}"
+                    f"search.{setting.path}.when.{path}: received {missing or wanted}, expected"
+                    f" values of {parents[0]}"
                 )
 
 
-def _ordered(searched):
-    """Put each after those that its conditions name."""
-    paths = {each.path for each in searched}
-    for each in searched:
-        for path in each.parameter.when:
+def _ordered(searched: list[Searched]) -> list[Searched]:
+    """Return the settings, each after those that its conditions name."""
+    paths = {setting.path for setting in searched}
+    for setting in searched:
+        for path in setting.parameter.when:
             if path not in paths:
                 raise SettingsError(
-                    f"search.{each.path}.when: {path} is not searched{nearest(path, paths)}"
+                    f"search.{setting.path}.when: {path} is not searched{nearest(path, paths)}"
                 )
-    done, left = [], list(searched)
+    ordered: list[Searched] = []
+    left = list(searched)
     while left:
-        waiting = {each.path for each in left}
-        free = [each for each in left if not waiting & each.parameter.when.keys()]
+        waiting = {setting.path for setting in left}
+        free = [setting for setting in left if not waiting & setting.parameter.when.keys()]
         if not free:
             raise SettingsError(f"search.{left[0].path}.when: depends on itself in a circle")
-        done += free
-        left = [each for each in left if each not in free]
-    return done
+        ordered += free
+        left = [setting for setting in left if setting not in free]
+    return ordered
 
 
-def with_default(settings):
+def with_default(settings: Settings) -> Settings:
     """Return the settings with kmixer's own search space, which is of plain Mixers.
 
     A Mixer keeps what is not searched, but for widths that narrow; another model is replaced.
@@ -184,6 +174,6 @@ def with_default(settings):
     return settings.model_copy(update=changed)
 
 
-def default_text():
+def default_text() -> str:
     """Return the shipped search space as YAML with its comments."""
     return resources.files(__package__).joinpath("space.yaml").read_text(encoding="utf-8")

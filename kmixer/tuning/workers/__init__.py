@@ -1,1 +1,1 @@
-"""Who trains the trials: a loop of processes, each trial in one of its own."""
+"""The processes that train trials: their part of the machine, their messages, their end."""

@@ -1,11 +1,18 @@
-"""Trials that run side by side: begun where a worker is free, heard, ended, recorded."""
+"""The loop of a search: start a trial where a worker is free, receive messages, record ends."""
+
+from __future__ import annotations
 
 import queue
 import time
+from typing import TYPE_CHECKING
 
 from ...errors import SettingsError
-from ..trials import INFEASIBLE, PRUNED, WAIT, Outcome
-from .process import STOPPED, TrialProcess
+from ...runs.signals import StopRequest
+from ..trials import INFEASIBLE, PRUNED, Outcome, Trial
+from .process import STOPPED, Message, Messages, TrialProcess
+
+if TYPE_CHECKING:
+    from ..search import Search, SearchProgress
 
 POLL_SECONDS = 0.2
 IDLE_SECONDS = 2  # between two questions to an engine that has nothing at the moment
@@ -13,89 +20,95 @@ MOST_INFEASIBLE = 200  # points in a row that cannot be trained
 
 
 class Loop:
-    """The trials that run at the moment.
+    """Runs the trials of a search, several at once.
 
     Args:
         search: the `Search`.
-        watch: see `Search.run`.
+        progress: see `Search.run`.
         request: the `StopRequest`.
         lock: see `Search.run`.
     """
 
-    def __init__(self, search, watch, request, lock):
-        self.search, self.watch, self.request, self.lock = search, watch, request, lock
+    def __init__(
+        self, search: Search, progress: SearchProgress, request: StopRequest, lock: int | None
+    ) -> None:
+        self.search, self.progress, self.request, self.lock = search, progress, request, lock
         plan = search.plan
-        self.free = list(search.shares)
-        self.until = time.monotonic() + plan.budget if plan.budget else None
-        self.messages, self.running = queue.Queue(), []
-        self.done, self.infeasible, self.again = False, 0, 0.0
+        self.free = list(search.resources)
+        self.deadline = time.monotonic() + plan.budget if plan.budget else None
+        self.messages: Messages = queue.Queue()
+        self.running: list[TrialProcess] = []
+        self.done, self.infeasible, self.ask_again_at = False, 0, 0.0
 
-    def run(self):
-        """Begin and end trials until none is left, the time is up, or a signal came.
+    def run(self) -> None:
+        """Start and end trials until none is left, the time is up, or a signal came.
 
         Raises:
             SettingsError: no point of the space can be trained.
         """
         try:
             while True:
-                self._heed()
-                while self._may_begin() and self._begin():
-                    self._heed()
+                self._check_stop()
+                while self._can_start() and self._start():
+                    self._check_stop()
                 if self.done and not self.running:
                     return
-                self._hear()
+                self._receive()
         finally:
             for process in self.running:
                 process.stop(STOPPED)
             for process in self.running:
-                process.end()
+                process.close()
 
-    def _heed(self):
-        """End what runs if the time is up or a signal came."""
-        over = self.until is not None and time.monotonic() > self.until
+    def _check_stop(self) -> None:
+        """Stop the trials if the time is up or a signal came."""
+        over = self.deadline is not None and time.monotonic() > self.deadline
         if over or self.request.signal is not None:
             self.done = True
             for process in self.running:
                 process.stop(STOPPED)
 
-    def _may_begin(self):
-        return self.free and not self.done and time.monotonic() >= self.again
+    def _can_start(self) -> bool:
+        return bool(self.free) and not self.done and time.monotonic() >= self.ask_again_at
 
-    def _begin(self):
-        """Begin the next trial; say whether there may be another one at once."""
+    def _start(self) -> bool:
+        """Start the next trial; return whether another one may start at once."""
         trial = self.search.engine.ask()
-        self.done = trial is None
-        if trial == WAIT:
-            self.again = time.monotonic() + IDLE_SECONDS
-        if trial in (None, WAIT):
+        if trial is None:
+            self.done = True
+            return False
+        if not isinstance(trial, Trial):  # WAIT
+            self.ask_again_at = time.monotonic() + IDLE_SECONDS
             return False
         problem = self.search.problem(trial)
         if problem:
             self.search.engine.tell(trial, Outcome(INFEASIBLE, problem))
             self._count_infeasible(problem)
             return True
-        job = {
-            "settings": self.search.trial_settings(trial).model_dump(mode="json"),
-            "max_seconds_per_epoch": self.search.plan.max_seconds_per_epoch,
-            "command": f"kmixer tune (trial {trial.number} of {self.search.plan.folder.name})",
-        }
-        share = self.free.pop(0)
-        self.running.append(
-            TrialProcess(trial, job, self.search.plan.folder, share, self.messages, self.lock)
-        )
-        self.watch.begun(trial)
-        for row in self.running[-1].history:
-            self.search.engine.report(trial, int(row["epoch"]), row[self.search.plan.objective])
+        self._start_process(trial)
         return True
 
-    def _count_infeasible(self, problem):
+    def _start_process(self, trial: Trial) -> None:
+        plan, engine = self.search.plan, self.search.engine
+        job = {
+            "settings": self.search.trial_settings(trial).model_dump(mode="json"),
+            "max_seconds_per_epoch": plan.max_seconds_per_epoch,
+            "command": f"kmixer tune (trial {trial.number} of {plan.folder.name})",
+        }
+        process = TrialProcess(trial, job, plan.folder, self.free.pop(0), self.messages, self.lock)
+        self.running.append(process)
+        self.progress.trial_started(trial)
+        for row in process.history:
+            engine.report(trial, int(row["epoch"]), row[plan.objective])
+
+    def _count_infeasible(self, problem: str | None) -> None:
         self.infeasible += 1
         if self.infeasible == MOST_INFEASIBLE:
             raise SettingsError(
                 f"search: none of {MOST_INFEASIBLE} points in a row can be trained: {problem}"
             )
 
-    def _hear(self):
+    def _receive(self) -> None:
         try:
             process, message = self.messages.get(timeout=POLL_SECONDS)
         except queue.Empty:
@@ -104,27 +117,30 @@ class Loop:
             return
         if message is None:
             self._end(process)
-        elif "row" in message and not process.stopped:
-            epoch, value = message["epoch"], message["row"][self.search.plan.objective]
-            poor = self.search.engine.report(process.trial, epoch, value)
-            if poor and epoch < message["of"]:
-                process.stop(PRUNED, message)
-            self.watch.epoch(process.trial, message)
+        elif "row" in message and process.stop_reason is None:
+            self._report(process, message)
 
-    def _end(self, process):
+    def _report(self, process: TrialProcess, message: Message) -> None:
+        epoch, value = message["epoch"], message["row"][self.search.plan.objective]
+        poor = self.search.engine.report(process.trial, epoch, value)
+        if poor and epoch < message["of"]:
+            process.stop(PRUNED, message)
+        self.progress.epoch_ended(process.trial, message)
+
+    def _end(self, process: TrialProcess) -> None:
         self.running.remove(process)
-        self.free.append(process.share)
-        self.again = 0.0
+        self.free.append(process.resources)
+        self.ask_again_at = 0.0
         engine, trial = self.search.engine, process.trial
         outcome = process.outcome(self.search.plan.objective)
         if outcome is None:
             engine.release(trial)
             return
         engine.tell(trial, outcome)
-        if outcome.state == INFEASIBLE:  # its process knows better than this one
+        if outcome.state == INFEASIBLE:  # its process found what this one did not
             self.done = False
             self._count_infeasible(outcome.reason)
         else:
             self.infeasible = 0
-        self.search.tidy()
-        self.watch.ended(trial.ended(outcome))
+        self.search.remove_weights()
+        self.progress.trial_ended(trial.ended(outcome))

@@ -1,121 +1,144 @@
-"""A trial's process as its parent sees it."""
+"""A trial's process, seen from the search that started it."""
+
+from __future__ import annotations
 
 import json
+import queue
 import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
+from typing import Any
 
 from ... import errors
 from ...errors import KmixerError
 from ...files import atomic
 from ...runs.run import load_run
 from ...training import checkpoint
-from ..trials import FAILED, INFEASIBLE, PRUNED, Outcome, measure
+from ..trials import FAILED, INFEASIBLE, PRUNED, Outcome, Trial, measure
+from .resources import Resources
 
 GRACE_SECONDS = 120  # a step of a large model takes a while
-STOPPED = "stopped"  # by a signal or for want of time; it can be gone on with
+STOPPED = "stopped"  # by a signal or because time is up; its training can continue
+
+Message = dict[str, Any]
+Messages = queue.Queue[tuple["TrialProcess", Message | None]]
 
 
 class TrialProcess:
-    """A trial that runs; its messages go to a queue as (trial, message), None when it has ended.
+    """The process that trains a trial.
+
+    Its messages go to a queue as (process, message); the message None says that it has ended.
 
     Args:
         trial: the `Trial`.
-        job: what `kmixer.tuning.workers.trial` is to do, without the folder.
+        job: the input of `kmixer.tuning.workers.trial`, without the folder.
         root: the search's folder.
-        share: the `Share` of the machine that it gets.
+        resources: the `Resources` that it gets.
         messages: a `queue.Queue`.
         lock: a file descriptor that it is to hold open, or None.
     """
 
-    def __init__(self, trial, job, root, share, messages, lock=None):
-        self.trial, self.share, self.folder = trial, share, trial.folder(root)
-        self.said, self.heard, self.stopped, self.since = {}, None, None, None
-        self.history = _history(self.folder)  # of a trial that is gone on with
+    def __init__(
+        self,
+        trial: Trial,
+        job: dict[str, Any],
+        root: Path,
+        resources: Resources,
+        messages: Messages,
+        lock: int | None = None,
+    ) -> None:
+        self.trial, self.resources, self.folder = trial, resources, trial.folder(root)
+        self.last_values: Message = {}  # the newest value of each key of its messages
+        self.stop_reason: str | None = None
+        self.stop_message: Message | None = None
+        self.stopped_at = 0.0
+        self.history = _history(self.folder)  # of a trial that was begun before
         logs = root / "logs"
         atomic.make_folder(logs)
         self.log = logs / f"{self.folder.name}.log"
         path = logs / f"{self.folder.name}.json"
-        job = job | {"folder": str(self.folder), "cores": share.cores}
+        job = job | {"folder": str(self.folder), "cores": resources.cores}
         atomic.write_text(path, json.dumps(job))
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "kmixer.tuning.workers.trial", str(path)],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
-                env=share.environ(), start_new_session=True,
+                env=resources.environ(), start_new_session=True,
                 pass_fds=() if lock is None else (lock,),
             )  # fmt: skip
         self.reader = threading.Thread(target=self._read, args=(messages,), daemon=True)
         self.reader.start()
 
-    def _read(self, messages):
-        for line in self.process.stdout:
+    def _read(self, messages: Messages) -> None:
+        for line in self.process.stdout or ():
             try:
                 message = json.loads(line)
             except ValueError:  # a library prints
                 continue
             if isinstance(message, dict):
-                self.said |= message
+                self.last_values |= message
                 messages.put((self, message))
         self.process.wait()
         messages.put((self, None))
 
-    def stop(self, why, heard=None):
-        """Ask it to end after the step it is in; its checkpoint stays.
+    def stop(self, reason: str, message: Message | None = None) -> None:
+        """Ask it to end after the current step; its checkpoint stays.
 
         Args:
-            why: `STOPPED`, or `record.PRUNED`.
-            heard: the message of the epoch that decided it.
+            reason: `STOPPED` or `PRUNED`.
+            message: of the epoch that decided it.
         """
-        if self.stopped is None:
-            self.heard = heard
-            self.stopped, self.since = why, time.monotonic()
+        if self.stop_reason is None:
+            self.stop_reason, self.stop_message = reason, message
+            self.stopped_at = time.monotonic()
             self.process.send_signal(signal.SIGTERM)
 
-    def kill_if_overdue(self):
-        """Kill what was asked to end and has not done so."""
-        if self.stopped and time.monotonic() - self.since > GRACE_SECONDS:
+    def kill_if_overdue(self) -> None:
+        """Kill a process that was asked to end and has not done so."""
+        if self.stop_reason and time.monotonic() - self.stopped_at > GRACE_SECONDS:
             self.process.kill()
 
-    def end(self):
+    def close(self) -> None:
         """Wait until it has ended; one that does not is killed."""
         try:
             self.process.wait(GRACE_SECONDS)
         except subprocess.TimeoutExpired:
             self.process.kill()
         self.reader.join(GRACE_SECONDS)
-        self.process.stdin.close()
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe:
+                pipe.close()
 
-    def outcome(self, objective):
-        """Return the `Outcome`; None if it was stopped and can be gone on with."""
-        self.end()
-        if self.stopped == PRUNED:
-            row = self.heard["row"]
+    def outcome(self, objective: str) -> Outcome | None:
+        """Return the `Outcome`; None if it was stopped and its training can continue."""
+        self.close()
+        if self.stop_reason == PRUNED and self.stop_message:
+            epoch, row = self.stop_message["epoch"], self.stop_message["row"]
             return Outcome(
-                PRUNED, f"pruned after epoch {self.heard['epoch']}", row[objective],
-                self.heard["epoch"], {}, str(self.folder),
-            )  # fmt: skip
+                PRUNED, f"pruned after epoch {epoch}", row[objective], epoch, {}, str(self.folder)
+            )
         if (self.folder / "metrics.json").is_file():
             return measure(load_run(self.folder), objective, self.folder)
-        if self.stopped:
+        if self.stop_reason:
             return None
-        if self.said.get("infeasible") and not checkpoint.exists(self.folder):
+        if self.last_values.get("infeasible") and not checkpoint.exists(self.folder):
             shutil.rmtree(self.folder, ignore_errors=True)
-            return Outcome(INFEASIBLE, self.said["error"])
-        return Outcome(FAILED, self._reason(), folder=str(self.folder))
+            return Outcome(INFEASIBLE, self.last_values["error"])
+        return Outcome(FAILED, self._failure(), folder=str(self.folder))
 
-    def _reason(self):
-        if "error" in self.said:
-            return self.said["error"]
+    def _failure(self) -> str:
+        if "error" in self.last_values:
+            return self.last_values["error"]
         log = self.log.read_text(encoding="utf-8", errors="replace")
         return errors.process_failure(self.process.returncode, log)
 
 
-def _history(folder):
-    """Return the rows of a run that was begun; none where nothing whole is there."""
+def _history(folder: Path) -> list[dict[str, float]]:
+    """Return the rows of a run that was begun; none where there is no readable run."""
     try:
         return load_run(folder).history
     except KmixerError:

@@ -1,15 +1,17 @@
-"""What part of a machine each worker gets: cores of its own, or a GPU."""
+"""Each worker's part of the machine: some of the cores, or a GPU."""
+
+from __future__ import annotations
 
 import os
 import shutil
 import subprocess
 from dataclasses import dataclass, field
 
-VISIBLE = "CUDA_VISIBLE_DEVICES"
+VISIBLE_GPUS = "CUDA_VISIBLE_DEVICES"
 
 
 @dataclass(frozen=True)
-class Share:
+class Resources:
     """A worker's part of the machine.
 
     Attributes:
@@ -17,49 +19,49 @@ class Share:
         environment: variables of its processes.
     """
 
-    cores: list | None = None
-    environment: dict = field(default_factory=dict)
+    cores: list[int] | None = None
+    environment: dict[str, str] = field(default_factory=dict)
 
-    def environ(self):
-        """Return the environment of its processes: the search hides the GPUs from itself alone."""
-        rest = {name: value for name, value in os.environ.items() if name != VISIBLE}
-        return rest | self.environment
+    def environ(self) -> dict[str, str]:
+        """Return the environment of its processes, without the search's own choice of GPUs."""
+        inherited = {name: value for name, value in os.environ.items() if name != VISIBLE_GPUS}
+        return inherited | self.environment
 
 
-def shares(workers):
-    """Return one `Share` a worker; with fewer cores or GPUs than workers they are shared."""
+def divide_machine(workers: int) -> list[Resources]:
+    """Return the `Resources` of each worker; too few cores or GPUs are used by several workers."""
     gpus, cores = _gpus(), _cores()
     parts = [cores[i::workers] for i in range(workers)] if len(cores) >= workers > 1 else None
     return [
-        Share(
+        Resources(
             parts[index] if parts else None,
-            {VISIBLE: gpus[index % len(gpus)]} if gpus and workers > 1 else _visible(),
+            {VISIBLE_GPUS: gpus[index % len(gpus)]} if gpus and workers > 1 else _gpu_choice(),
         )
         for index in range(workers)
     ]
 
 
-def hide_gpus():
+def hide_gpus() -> None:
     """Leave the GPUs to the trials: this process builds models only to count their parameters."""
-    os.environ[VISIBLE] = ""
+    os.environ[VISIBLE_GPUS] = ""
 
 
-def _visible():
-    return {VISIBLE: os.environ[VISIBLE]} if VISIBLE in os.environ else {}
+def _gpu_choice() -> dict[str, str]:
+    return {VISIBLE_GPUS: os.environ[VISIBLE_GPUS]} if VISIBLE_GPUS in os.environ else {}
 
 
-def _cores():
+def _cores() -> list[int]:
     if hasattr(os, "sched_getaffinity"):
         return sorted(os.sched_getaffinity(0))
     return []
 
 
-def _gpus():
+def _gpus() -> list[str]:
     """Return the GPUs' names for CUDA_VISIBLE_DEVICES."""
-    if VISIBLE in os.environ:
-        return [name for name in os.environ[VISIBLE].split(",") if name and name != "-1"]
+    if VISIBLE_GPUS in os.environ:
+        return [name for name in os.environ[VISIBLE_GPUS].split(",") if name and name != "-1"]
     if not shutil.which("nvidia-smi"):
         return []
-    done = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False)
-    names = [line for line in done.stdout.splitlines() if line.startswith("GPU ")]
+    listing = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False)
+    names = [line for line in listing.stdout.splitlines() if line.startswith("GPU ")]
     return [str(number) for number in range(len(names))]

@@ -44,7 +44,7 @@ def _send(**message: Any) -> None:
 
 
 def _train(job: dict[str, Any], folder: Path) -> None:
-    settings = loading.build(job["settings"])
+    settings = loading.build_settings(job["settings"])
     backend.select(settings.training.backend)
     from ...runs.run import load_run
     from ...training import checkpoint

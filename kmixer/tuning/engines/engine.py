@@ -1,0 +1,78 @@
+"""The interface of the engines, and the one that a plan names; the library is imported then."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from ...errors import SettingsError
+from ..trials import Outcome, Trial
+from .journal import FILE, Journal
+
+if TYPE_CHECKING:
+    from ..plan import Plan
+
+
+class Engine(Protocol):
+    """Draws the trials of a search and keeps their record."""
+
+    def ask(self) -> Trial | Literal["wait"] | None:
+        """Return the next `Trial`; `WAIT` where there may be one later; None at the end."""
+
+    def report(self, trial: Trial, epoch: int, value: float) -> bool:
+        """Record the objective after an epoch and return whether to stop the trial."""
+
+    def tell(self, trial: Trial, outcome: Outcome) -> None:
+        """Record how a trial ended."""
+
+    def release(self, trial: Trial) -> None:
+        """Give up a trial that was stopped; its training may continue later."""
+
+    def all_trials(self) -> list[Trial]:
+        """Return all trials, those of other workers too, by number."""
+
+    def read(self, key: str) -> Any:
+        """Return what was last written under a key, or None."""
+
+    def write(self, key: str, value: Any) -> None:
+        """Keep a JSON-able value under a key."""
+
+    def close(self) -> None:
+        """Release what the engine holds open."""
+
+
+def open_engine(plan: Plan) -> Engine:
+    """Open the engine that a plan names.
+
+    Raises:
+        SettingsError: it is not installed, or its storage cannot be reached.
+    """
+    return _open_optuna(plan) if plan.engine == "optuna" else _open_keras_tuner(plan)
+
+
+def _open_optuna(plan: Plan) -> Engine:
+    try:
+        from .optuna_engine import OptunaEngine
+    except ImportError:
+        raise SettingsError("--engine optuna: not installed; pip install 'kmixer[tune]'") from None
+    return OptunaEngine(
+        plan.space, plan.chosen_tuner, plan.objective, plan.seed, plan.settings.training.epochs,
+        plan.storage or plan.folder / "optuna.jsonl", plan.folder.name,
+        max_trials=plan.trial_limit or 0, exclusive=plan.exclusive,
+    )  # fmt: skip
+
+
+def _open_keras_tuner(plan: Plan) -> Engine:
+    from .keras_tuner_engine import KerasTunerEngine, make_oracle
+
+    engine = KerasTunerEngine
+    if plan.role:
+        from .keras_tuner_roles import ChiefEngine, WorkerEngine, check_roles
+
+        check_roles()
+        engine = ChiefEngine if plan.role == "chief" else WorkerEngine
+    oracle = make_oracle(
+        plan.space, plan.chosen_tuner, plan.objective, plan.seed, plan.settings.training.epochs,
+        plan.folder, max_trials=plan.trial_limit if plan.role == "chief" else None,
+    )  # fmt: skip
+    journal = Journal(plan.folder / FILE)
+    return engine(oracle, plan.space, plan.objective, journal, plan.trial_limit)
