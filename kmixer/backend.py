@@ -1,52 +1,46 @@
-"""Which Keras backend runs, chosen before Keras is imported; imports no Keras itself."""
+"""Choose the Keras backend before Keras is imported; imports no Keras itself."""
 
 import json
 import os
 import sys
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 
 from .errors import SettingsError
 
 BACKENDS = ("tensorflow", "jax", "torch")
 
-# Measured on CPU (docs/adr/0004, 0007, 0009): XLA makes TensorFlow's train step of all-MLP models
-# faster and that of the small baselines up to four times slower, JAX cannot train without it, and
-# torch.compile's start-up of minutes is not earned back by a small model.
-JIT = {
-    "tensorflow": ("mixer", "shift_mlp"),
-    "jax": ("mixer", "shift_mlp", "mlp", "cnn"),
-    "torch": (),
-}
 
-
-def configured():
+def configured() -> str:
     """Return the backend of KERAS_BACKEND, else of keras.json, else the first that is installed.
 
-    A keras.json that names TensorFlow where there is none does not count: Keras itself writes that
-    one when it is first imported, whatever is installed.
+    A keras.json that names TensorFlow does not count where TensorFlow is not installed: Keras
+    writes one when it is first imported, whatever is installed.
     """
-    written = os.environ.get("KERAS_BACKEND") or _in_keras_json()
-    if written and (written != "tensorflow" or find_spec("tensorflow")):
-        return written
+    name = os.environ.get("KERAS_BACKEND") or _in_keras_json()
+    if name and (name != "tensorflow" or find_spec("tensorflow")):
+        return name
     return next(filter(find_spec, BACKENDS), BACKENDS[0])
 
 
-def _in_keras_json():
+def _in_keras_json() -> str | None:
     home = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"))
     try:
-        return json.loads((home / "keras.json").read_text())["backend"]
+        name: str = json.loads((home / "keras.json").read_text())["backend"]
+        return name
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def choose(name=None):
-    """Make `name` (or the configured backend) the one that Keras will use; imports nothing slow.
+def choose(name: str | None = None) -> str:
+    """Set KERAS_BACKEND, which Keras reads when it is imported; imports nothing slow.
 
     Args:
-        name: `"tensorflow"`, `"jax"`, `"torch"` or None for KERAS_BACKEND, then keras.json.
+        name: `"tensorflow"`, `"jax"`, `"torch"`, or None for the configured backend.
 
     Returns:
         The name of the backend.
@@ -70,54 +64,54 @@ def choose(name=None):
     return name
 
 
-def select(name=None):
-    """Choose the backend and get ready for the import of Keras; see `choose`."""
+def select(name: str | None = None) -> str:
+    """Choose the backend and import TensorFlow, so that Keras can be imported; see `choose`."""
     name = choose(name)
     with suppress(ImportError):
-        tame_tensorflow()
+        prepare_tensorflow()
     return name
 
 
-def tame_tensorflow():
-    """Import TensorFlow before Keras does: quietly, and off the accelerator of another backend.
+def prepare_tensorflow() -> None:
+    """Import TensorFlow without its notices, and hide the GPUs from it under another backend.
 
-    Keras imports it under every backend where it is installed, to seed it.
+    Keras imports TensorFlow under every backend, if it is installed, to seed it.
 
     Raises:
         ImportError: it is not installed.
     """
     tensorflow = import_tensorflow()
     if configured() != "tensorflow":
-        with suppress(RuntimeError):  # it has them already
+        with suppress(RuntimeError):  # it uses them already
             tensorflow.config.set_visible_devices([], "GPU")
 
 
-def _check_installed(name):
+def _check_installed(name: str) -> None:
     if find_spec(name) is None:
         raise SettingsError(
             f"backend: {name!r} is not installed; install it with: pip install {name}"
         )
 
 
-def import_tensorflow():
+def import_tensorflow() -> ModuleType:
     """Import TensorFlow without the start-up notices of its C++ part and return it."""
     with _no_stderr():
         return import_module("tensorflow")
 
 
 @contextmanager
-def _no_stderr():
-    """Point file descriptor 2 nowhere.
+def _no_stderr() -> Iterator[None]:
+    """Discard what is written to file descriptor 2.
 
     TF_CPP_MIN_LOG_LEVEL does not reach the notices written before TensorFlow's logging is set up.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
+    stderr, devnull = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, 2)
     try:
         yield
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        os.close(devnull)
