@@ -1,33 +1,10 @@
 """The settings of the models; `name` decides which."""
 
-from typing import Literal
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, StrictBool, model_validator
 
 from .fields import Count, Positive, Section, Share, Size, Widths
-
-
-def _check_widths(mixer):
-    for name in ("tokens_mlp_dim", "channels_mlp_dim", "block_dims"):
-        widths = getattr(mixer, name)
-        if isinstance(widths, list) and len(widths) != mixer.blocks:
-            raise ValueError(
-                f"{name}: received {len(widths)} widths {widths}, expected one per block"
-                f" (blocks is {mixer.blocks})"
-            )
-    if mixer.stochastic_depth and not mixer.skip_connections:
-        raise ValueError(
-            f"stochastic_depth: received {mixer.stochastic_depth}, expected 0 where"
-            " skip_connections is false: nothing would be left of a block"
-        )
-    narrows = mixer.block_dims and any(width != mixer.hidden_dim for width in mixer.block_dims)
-    if narrows and mixer.skip_connections:
-        raise ValueError(
-            f"block_dims: received {mixer.block_dims}, expected all equal to"
-            f" hidden_dim {mixer.hidden_dim} where skip_connections is true;"
-            " set model.skip_connections to false to change the width"
-        )
-
 
 Initializer = Literal[
     "glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "lecun_normal",
@@ -37,8 +14,36 @@ Activation = Literal["gelu_tanh", "gelu", "relu", "leaky_relu", "silu", "tanh", 
 INITIALIZER = "by_layer: random_normal for Dense, he_normal for Conv"
 
 
-class MixerSettings(Section):
+class FamilySettings(Section):
+    """The base of a model family's settings; its fields are the arguments of the builder.
+
+    Attributes:
+        builder: the name in `kmixer.models` of the function that builds the model.
+        jit_backends: on which backends an open `training.jit` means on.
+    """
+
+    builder: ClassVar[str]
+    # Measured on CPU (docs/adr/0004, 0007, 0009): JAX cannot train without XLA, it makes
+    # TensorFlow's step of the small baselines up to four times slower, and torch.compile's start-up
+    # of minutes is not earned back by a small model.
+    jit_backends: ClassVar[tuple[str, ...]] = ("jax",)
+
+    @property
+    def patch_size_is_open(self) -> bool:
+        """Whether the patch size is to be chosen by the images' side."""
+        return False
+
+
+class AllMlpSettings(FamilySettings):
+    """The base of the all-MLP families, whose step XLA makes faster on TensorFlow, too."""
+
+    jit_backends: ClassVar[tuple[str, ...]] = ("tensorflow", "jax")
+
+
+class MixerSettings(AllMlpSettings):
     """The MLP-Mixer's shape, in the paper's words (arXiv 2105.01601, section 2)."""
+
+    builder: ClassVar[str] = "MlpMixer"
 
     name: Literal["mixer"] = "mixer"
     patch_size: Count | None = Field(None, description="pixels; null: about seven patches a side")
@@ -60,13 +65,39 @@ class MixerSettings(Section):
     stochastic_depth: Share = Field(0.0, description="of the last block, growing from 0")
     kernel_initializer: Initializer = Field("glorot_uniform", description=INITIALIZER)
 
+    @property
+    def patch_size_is_open(self) -> bool:
+        """Whether the patch size is to be chosen by the images' side."""
+        return self.patch_size is None
+
     @model_validator(mode="after")
-    def _agree(self):
-        _check_widths(self)
+    def _agree(self) -> Self:
+        for name in ("tokens_mlp_dim", "channels_mlp_dim", "block_dims"):
+            _check_count(name, getattr(self, name), self.blocks)
+        if self.stochastic_depth and not self.skip_connections:
+            raise ValueError(
+                f"stochastic_depth: received {self.stochastic_depth}, expected 0 where"
+                " skip_connections is false: nothing would be left of a block"
+            )
+        narrows = any(width != self.hidden_dim for width in self.block_dims or ())
+        if narrows and self.skip_connections:
+            raise ValueError(
+                f"block_dims: received {self.block_dims}, expected all equal to"
+                f" hidden_dim {self.hidden_dim} where skip_connections is true;"
+                " set model.skip_connections to false to change the width"
+            )
         return self
 
 
-class BaselineSettings(Section):
+def _check_count(name: str, widths: int | list[int] | None, blocks: int) -> None:
+    if isinstance(widths, list) and len(widths) != blocks:
+        raise ValueError(
+            f"{name}: received {len(widths)} widths {widths}, expected one per block"
+            f" (blocks is {blocks})"
+        )
+
+
+class BaselineSettings(FamilySettings):
     """What the baselines have in common."""
 
     patch_size: Count | None = Field(
@@ -82,6 +113,8 @@ class BaselineSettings(Section):
 
 class MlpSettings(BaselineSettings):
     """A multilayer perceptron on the flattened image."""
+
+    builder: ClassVar[str] = "Mlp"
 
     name: Literal["mlp"] = "mlp"
     hidden_dims: list[Count] = Field([256], description="widths of the hidden dense layers")
@@ -103,12 +136,14 @@ class ConvStageSettings(Section):
 class CnnSettings(BaselineSettings):
     """A plain convolutional network, VGG included: stages, flattened, then dense layers."""
 
+    builder: ClassVar[str] = "Cnn"
+
     name: Literal["cnn"] = "cnn"
     stages: list[ConvStageSettings] = Field([ConvStageSettings(filters=32, pool=2)], min_length=1)
 
 
 class ShiftStageSettings(Section):
-    """Patches of what is there so far, then blocks at that resolution."""
+    """Patches of the image or of the previous stage's tokens, then blocks at that resolution."""
 
     patch_size: Count = Field(description="pixels in the first stage, tokens after it")
     patch_stride: Count | None = Field(None, description="null: the patch size")
@@ -117,8 +152,10 @@ class ShiftStageSettings(Section):
     blocks: Count = 2
 
 
-class ShiftMlpSettings(Section):
-    """The spatial-shift MLP (arXiv 2106.07477): tokens meet because channels are shifted."""
+class ShiftMlpSettings(AllMlpSettings):
+    """The spatial-shift MLP (arXiv 2106.07477): tokens mix because channels are shifted."""
+
+    builder: ClassVar[str] = "ShiftMlp"
 
     name: Literal["shift_mlp"] = "shift_mlp"
     stages: list[ShiftStageSettings] = Field(
@@ -133,3 +170,9 @@ class ShiftMlpSettings(Section):
     stochastic_depth: Share = Field(0.0, description="of the last block, growing from 0")
     norm_epsilon: Positive = 1e-6
     kernel_initializer: Initializer = Field("glorot_uniform", description=INITIALIZER)
+
+
+# The default comes first; a new family is one more member.
+ModelSettings = Annotated[
+    MixerSettings | ShiftMlpSettings | MlpSettings | CnnSettings, Field(discriminator="name")
+]

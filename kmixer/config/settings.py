@@ -12,7 +12,7 @@ from .augment import AugmentSettings
 from .data import DataSettings
 from .durations import read_interval
 from .fields import Count, NonNegative, Section, Seed, Share
-from .model import CnnSettings, MixerSettings, MlpSettings, ShiftMlpSettings
+from .model import MixerSettings, ModelSettings
 from .optimizer import (
     AdamSettings,
     AdamWSettings,
@@ -81,9 +81,7 @@ class Settings(Section):
 
     data: DataSettings = DataSettings()
     augment: AugmentSettings = AugmentSettings()
-    model: Annotated[
-        MixerSettings | ShiftMlpSettings | MlpSettings | CnnSettings, Field(discriminator="name")
-    ] = MixerSettings()
+    model: ModelSettings = MixerSettings()
     optimizer: Annotated[
         AdamSettings | AdamWSettings | SgdSettings | RmspropSettings | LionSettings | MuonSettings,
         Field(discriminator="name"),

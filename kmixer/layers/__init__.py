@@ -1,6 +1,7 @@
-"""The Keras layers that a Mixer is made of; `keras.ops` only."""
+"""Keras layers of all-MLP models, on every backend: they compute with `keras.ops` only."""
 
 from .activations import activation, gelu_tanh
+from .block import Block
 from .dropout import Dropout
 from .initializers import initializer
 from .mixer_block import MixerBlock
@@ -11,6 +12,7 @@ from .resize_crop import ResizeCrop, resize_weights
 from .shift_block import ShiftBlock, SpatialShift
 
 __all__ = [
+    "Block",
     "Dropout",
     "MixerBlock",
     "MlpBlock",

@@ -3,7 +3,7 @@
 BY_LAYER = {"dense": "random_normal", "conv": "he_normal"}
 
 
-def initializer(name, kind):
+def initializer(name: str, kind: str) -> str:
     """Return Keras' name of a kernel initializer.
 
     Args:

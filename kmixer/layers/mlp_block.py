@@ -1,9 +1,13 @@
 """Two dense layers with a nonlinearity between them."""
 
+from typing import Any
+
 import keras
 
 from .activations import activation as resolve_activation
+from .block import matmul_flops
 from .dropout import Dropout
+from .types import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable("kmixer")
@@ -18,39 +22,55 @@ class MlpBlock(keras.layers.Layer):
         kernel_initializer: of both dense layers.
 
     Shape: `(..., channels)` → `(..., output_dim)`.
+
+    Example:
+        >>> tuple(MlpBlock(mlp_dim=64, output_dim=10)(keras.random.normal((2, 16))).shape)
+        (2, 10)
     """
 
-    def __init__(self, mlp_dim, output_dim=None, activation="gelu_tanh", dropout=0.0,
-                 kernel_initializer="glorot_uniform", **kwargs):  # fmt: skip
+    def __init__(
+        self,
+        mlp_dim: int,
+        output_dim: int | None = None,
+        activation: str = "gelu_tanh",
+        dropout: float = 0.0,
+        kernel_initializer: str = "glorot_uniform",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.mlp_dim, self.output_dim, self.activation = mlp_dim, output_dim, activation
         self.dropout, self.kernel_initializer = dropout, kernel_initializer
 
-    def build(self, input_shape):
-        initial = {"kernel_initializer": self.kernel_initializer, "dtype": self.dtype_policy}
+    def build(self, input_shape: Shape) -> None:
+        options = {"kernel_initializer": self.kernel_initializer, "dtype": self.dtype_policy}
         function = resolve_activation(self.activation)
-        self.hidden = keras.layers.Dense(self.mlp_dim, function, name="hidden", **initial)
+        self.hidden = keras.layers.Dense(self.mlp_dim, function, name="hidden", **options)
         self.drop = Dropout(self.dropout, name="dropout", dtype=self.dtype_policy)
         self.output_dense = keras.layers.Dense(
-            self.output_dim or input_shape[-1], name="output", **initial
+            self.output_dim or input_shape[-1], name="output", **options
         )
         self.hidden.build(input_shape)
         self.output_dense.build((*input_shape[:-1], self.mlp_dim))
         self.built = True
 
-    def call(self, inputs, training=None):  # (..., channels)
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:  # (..., channels)
         x = self.hidden(inputs)  # (..., mlp_dim)
         x = self.drop(x, training=training)
         return self.output_dense(x)  # (..., output_dim)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (*input_shape[:-1], self.output_dim or input_shape[-1])
 
-    def get_config(self):
-        return super().get_config() | {
-            "mlp_dim": self.mlp_dim,
-            "output_dim": self.output_dim,
-            "activation": self.activation,
-            "dropout": self.dropout,
-            "kernel_initializer": self.kernel_initializer,
-        }
+    def get_config(self) -> dict[str, Any]:
+        names = ("mlp_dim", "output_dim", "activation", "dropout", "kernel_initializer")
+        return super().get_config() | {name: getattr(self, name) for name in names}
+
+    def flops(self, positions: int) -> int:
+        """Return the operations of the built layers at so many positions; see `Block.flops`."""
+        return matmul_flops(positions, self.hidden, self.output_dense)
+
+    def summary(self) -> str:
+        """Return the built layers as one line, such as `dense 49 → 256 → relu → dense 256 → 49`."""
+        width, hidden = self.hidden.kernel.shape
+        output = self.output_dense.kernel.shape[-1]
+        return f"dense {width} → {hidden} → {self.activation} → dense {hidden} → {output}"

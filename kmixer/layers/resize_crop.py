@@ -1,60 +1,71 @@
 """Resizing and cropping inside the model, as two small matrix products."""
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
 
+from .types import Shape, Tensor
+
 
 @keras.saving.register_keras_serializable("kmixer")
 class ResizeCrop(keras.layers.Layer):
-    """Resize the smaller side, then crop the centre: the paper's "resmall-crop" for evaluation.
+    """Resize the smaller side, then crop the center: the paper's "resmall-crop" for evaluation.
 
-    Bilinear with half-pixel centres, and antialiased where it shrinks, as Pillow does it. Random
+    Bilinear with half-pixel centers, and antialiased where it shrinks, as Pillow does it. Random
     crops for training come from shifting the images beforehand, by whole pixels and with the border
     repeated (RandomTranslation with `fill_mode="nearest"`): the crop moves over the resized image.
 
     Args:
-        resize_size: pixels of the smaller side; default: as it is.
-        crop_size: side in pixels of what is kept; default `resize_size`.
+        resize_size: pixels of the smaller side; default: not resized.
+        crop_size: side of the crop in pixels; default `resize_size`.
 
     Shape: `(batch, height, width, channels)` → `(batch, crop_size, crop_size, channels)`, float.
 
     Raises:
-        ValueError: the crop is larger than the resized image.
+        ValueError: when built on images that are smaller, after resizing, than the crop.
+
+    Example:
+        >>> tuple(ResizeCrop(256, 224)(keras.ops.zeros((1, 300, 400, 3))).shape)
+        (1, 224, 224, 3)
     """
 
-    def __init__(self, resize_size=None, crop_size=None, **kwargs):
+    def __init__(
+        self, resize_size: int | None = None, crop_size: int | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.resize_size, self.crop_size = resize_size, crop_size
 
-    def build(self, input_shape):
-        sides = input_shape[1:3]
-        scale = (self.resize_size or min(sides)) / min(sides)
-        crop = self.crop_size or round(scale * min(sides))
-        if crop > round(scale * min(sides)):
+    def build(self, input_shape: Shape) -> None:
+        _, height, width, _ = input_shape
+        smaller = min(height, width)
+        scale = (self.resize_size or smaller) / smaller
+        crop = self.crop_size or round(scale * smaller)
+        if crop > round(scale * smaller):
             raise ValueError(
-                f"crop_size: received {crop}, expected at most the {round(scale * min(sides))}"
+                f"crop_size: received {crop}, expected at most the {round(scale * smaller)}"
                 " pixels of the smaller side"
             )
-        self._down, self._across = (
-            resize_weights(side, round(scale * side), crop) for side in sides
-        )
+        self._row_weights = resize_weights(height, round(scale * height), crop)
+        self._column_weights = resize_weights(width, round(scale * width), crop)
         self.built = True
 
-    def call(self, images):
+    def call(self, images: Tensor) -> Tensor:  # (batch, height, width, channels)
         y = ops.cast(images, self.compute_dtype)
-        down = ops.convert_to_tensor(self._down, y.dtype)
-        across = ops.convert_to_tensor(self._across, y.dtype)
-        y = ops.tensordot(y, down, [[1], [1]])  # (batch, width, channels, crop)
-        y = ops.tensordot(y, across, [[1], [1]])  # (batch, channels, crop, crop)
+        row_weights = ops.convert_to_tensor(self._row_weights, y.dtype)
+        column_weights = ops.convert_to_tensor(self._column_weights, y.dtype)
+        y = ops.tensordot(y, row_weights, [[1], [1]])  # (batch, width, channels, crop)
+        y = ops.tensordot(y, column_weights, [[1], [1]])  # (batch, channels, crop, crop)
         return ops.transpose(y, (0, 2, 3, 1))
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Return the shape of the crops."""
-        crop = self.crop_size or self.resize_size or min(input_shape[1:3])
-        return (input_shape[0], crop, crop, input_shape[-1])
+        _, height, width, channels = input_shape
+        crop = self.crop_size or self.resize_size or min(height, width)
+        return (input_shape[0], crop, crop, channels)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
         return super().get_config() | {
             "resize_size": self.resize_size,
@@ -62,11 +73,28 @@ class ResizeCrop(keras.layers.Layer):
         }
 
 
-def resize_weights(size, resized, crop):
-    """Return the share `(crop, size)` that each input pixel has in each pixel of the crop."""
+def resize_weights(size: int, resized: int, crop: int) -> np.ndarray:
+    """Return the weights with which a side is resized and its center cropped.
+
+    A triangle kernel, widened where the side shrinks, as Pillow's. `kmixer.augment` has a kernel of
+    its own, which is never widened and differs from image to image (docs/adr/0003).
+
+    Args:
+        size: of the side in pixels.
+        resized: its size after resizing.
+        crop: pixels of it that stay.
+
+    Returns:
+        float32 `(crop, size)`; the rows sum to 1.
+
+    Example:
+        >>> resize_weights(4, 2, 2)
+        array([[0.42857143, 0.42857143, 0.14285715, 0.        ],
+               [0.        , 0.14285715, 0.42857143, 0.42857143]], dtype=float32)
+    """
     ratio = size / resized
     first = (resized - crop) // 2
-    centres = (np.arange(first, first + crop) + 0.5) * ratio - 0.5
-    distances = np.abs(centres[:, None] - np.arange(size)) / max(ratio, 1.0)
+    centers = (np.arange(first, first + crop) + 0.5) * ratio - 0.5
+    distances = np.abs(centers[:, None] - np.arange(size)) / max(ratio, 1.0)
     weights = np.maximum(1.0 - distances, 0.0)
     return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)

@@ -1,66 +1,82 @@
-"""The spatial-shift MLP's layers: within a block tokens meet because channels move."""
+"""The spatial-shift MLP's layers: tokens mix because channels are shifted."""
+
+import math
+from typing import Any
 
 import keras
 from keras import ops
 
 from .activations import activation as resolve_activation
+from .block import Block, matmul_flops
+from .types import Shape, Tensor
 
-# Where each group of channels comes from: the eight neighbours and the token itself.
-NEIGHBOURS = [(row, column) for row in (-1, 0, 1) for column in (-1, 0, 1)]
+# (rows down, columns right) from which each group of channels comes: eight neighbors and (0, 0).
+NEIGHBORS = [(row, column) for row in (-1, 0, 1) for column in (-1, 0, 1)]
 
 
 @keras.saving.register_keras_serializable("kmixer")
 class SpatialShift(keras.layers.Layer):
-    """Shift nine groups of channels by one token, each in a direction of its own.
+    """Shift nine groups of channels by one token, each in another direction, one not at all.
 
-    As in S²-MLP (arXiv 2106.07477, section 3.2), with the diagonals and the place itself as well;
-    zeros come in at the edges. It has no weights and costs no arithmetic.
+    S²-MLP (Yu et al., arXiv 2106.07477, section 3.2) shifts four groups; here the diagonals and the
+    unshifted group are added. Zeros come in at the edges. No weights, no arithmetic.
 
     Shape: `(batch, rows, columns, channels)` → the same.
     """
 
-    def __init__(self, **kwargs):
+    def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
 
-    def call(self, x):  # (batch, rows, columns, channels)
+    def call(self, x: Tensor) -> Tensor:  # (batch, rows, columns, channels)
         _, rows, columns, channels = x.shape
         padded = ops.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]])
-        cuts = [round(i * channels / len(NEIGHBOURS)) for i in range(len(NEIGHBOURS) + 1)]
+        bounds = [round(i * channels / len(NEIGHBORS)) for i in range(len(NEIGHBORS) + 1)]
         shifted = [
-            padded[:, 1 + down : 1 + down + rows, 1 + right : 1 + right + columns, first:last]
-            for (down, right), first, last in zip(NEIGHBOURS, cuts, cuts[1:], strict=False)
+            padded[:, 1 + down : 1 + down + rows, 1 + right : 1 + right + columns, first:end]
+            for (down, right), first, end in zip(NEIGHBORS, bounds, bounds[1:], strict=False)
         ]
         return ops.concatenate(shifted, axis=-1)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
 
 
 @keras.saving.register_keras_serializable("kmixer")
-class ShiftBlock(keras.layers.Layer):
+class ShiftBlock(Block):
     """LayerNorm → Dense → activation → `SpatialShift` → Dense, added to the input.
 
-    S²-MLP (arXiv 2106.07477) has one MLP around the shift and another over the channels; here the
-    shift stands between the two layers of the only one.
+    S²-MLP (arXiv 2106.07477, section 3.2) has one MLP around the shift and another over the
+    channels; here the shift is between the two layers of a single MLP.
 
     Args:
         mlp_dim: width of the hidden layer.
-        activation: of the hidden layer.
+        activation: of the hidden layer; a name that `kmixer.layers.activation` knows.
         stochastic_depth: probability of leaving the MLP out for an image in training
-            (arXiv 1603.09382).
+            (Huang et al., arXiv 1603.09382).
         kernel_initializer: of the dense layers.
         norm_epsilon: of the layer norm.
 
     Shape: `(batch, rows, columns, channels)` → the same.
+
+    Example:
+        >>> tuple(ShiftBlock(mlp_dim=128)(keras.random.normal((1, 13, 13, 64))).shape)
+        (1, 13, 13, 64)
     """
 
-    def __init__(self, mlp_dim, activation="gelu_tanh", stochastic_depth=0.0,
-                 kernel_initializer="glorot_uniform", norm_epsilon=1e-6, **kwargs):  # fmt: skip
+    def __init__(
+        self,
+        mlp_dim: int,
+        activation: str = "gelu_tanh",
+        stochastic_depth: float = 0.0,
+        kernel_initializer: str = "glorot_uniform",
+        norm_epsilon: float = 1e-6,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.mlp_dim, self.activation, self.stochastic_depth = mlp_dim, activation, stochastic_depth
         self.kernel_initializer, self.norm_epsilon = kernel_initializer, norm_epsilon
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         policy = {"dtype": self.dtype_policy}
         dense = policy | {"kernel_initializer": self.kernel_initializer}
         function = resolve_activation(self.activation)
@@ -78,16 +94,27 @@ class ShiftBlock(keras.layers.Layer):
         self.project.build((*input_shape[:-1], self.mlp_dim))
         self.built = True
 
-    def call(self, tokens, training=None):  # (batch, rows, columns, channels)
+    def call(self, tokens: Tensor, training: bool | None = None) -> Tensor:
         y = self.hidden(self.norm(tokens))  # (batch, rows, columns, mlp_dim)
-        y = self.project(self.shift(y))
+        y = self.project(self.shift(y))  # (batch, rows, columns, channels)
         return tokens + self.drop_path(y, training=training)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         names = (
             "mlp_dim", "activation", "stochastic_depth", "kernel_initializer", "norm_epsilon",
         )  # fmt: skip
         return super().get_config() | {name: getattr(self, name) for name in names}
+
+    def flops(self) -> int:
+        positions = math.prod(self.input.shape[1:-1])
+        return matmul_flops(positions, self.hidden, self.project)
+
+    def summary(self) -> list[str]:
+        channels = self.input.shape[-1]
+        return [
+            f"norm → dense {channels} → {self.mlp_dim} → {self.activation} → shift"
+            f" → dense {self.mlp_dim} → {channels} → + skip"
+        ]

@@ -1,6 +1,7 @@
 """Models: builders that return a `keras.Model`; they know neither settings nor TensorFlow."""
 
 from importlib import import_module
+from typing import Any
 
 _MODULES = {
     "SIZES": "variants",
@@ -16,7 +17,7 @@ _MODULES = {
 __all__ = list(_MODULES)
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> Any:
     """Import what is asked for, and only then: the names of the sizes need no Keras."""
     if name not in _MODULES:
         raise AttributeError(f"module 'kmixer.models' has no attribute {name!r}")

@@ -1,16 +1,33 @@
-"""Plain convolutional networks, VGG (arXiv 1409.1556) among them."""
+"""Plain convolutional networks, VGG (Simonyan and Zisserman, arXiv 1409.1556) among them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import keras
 
 from ..errors import SettingsError
 from ..layers import activation as resolve_activation
 from ..layers import initializer
-from .input_and_head import images_in, patches_as_pixels, perceptron_out
+from ..layers.types import Tensor
+from .input_and_head import image_input, mlp_head, patches_as_pixels
 
 
-def Cnn(input_shape, classes, *, stages, hidden_dims=(), activation="relu", dropout=0.0,
-        patch_size=None, kernel_initializer="glorot_uniform", mean=None, std=None,
-        resize_size=None, crop_size=None, name="cnn"):  # fmt: skip
+def Cnn(
+    input_shape: tuple[int, int, int],
+    classes: int,
+    *,
+    stages: Sequence[Mapping[str, Any]],
+    hidden_dims: Sequence[int] = (),
+    activation: str = "relu",
+    dropout: float = 0.0,
+    patch_size: int | None = None,
+    kernel_initializer: str = "glorot_uniform",
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    resize_size: int | None = None,
+    crop_size: int | None = None,
+    name: str = "cnn",
+) -> keras.Model:
     """Build a network of convolutions, then dense layers: uint8 images → float32 logits.
 
     Args:
@@ -34,24 +51,37 @@ def Cnn(input_shape, classes, *, stages, hidden_dims=(), activation="relu", drop
         A `keras.Model`: uint8 `(batch, height, width, channels)` → float32 `(batch, classes)`.
 
     Raises:
-        SettingsError: the patches do not fit the image, or a stage is larger than what is left.
+        SettingsError: the patches do not fit the image, or a stage is larger than its input.
+
+    Example:
+        >>> Cnn((28, 28, 1), 10, stages=[{"filters": 8, "pool": 2}, {"filters": 16}]).output_shape
+        (None, 10)
     """
-    images, x = images_in(input_shape, mean, std, resize_size, crop_size)
+    images, x = image_input(input_shape, mean, std, resize_size, crop_size)
     if patch_size:
         x = patches_as_pixels(x, patch_size)
     for index, stage in enumerate(stages):
         x = _stage(x, index, kernel_initializer, **stage)
-    logits = perceptron_out(x, classes, hidden_dims, activation, dropout, kernel_initializer)
+    logits = mlp_head(x, classes, hidden_dims, activation, dropout, kernel_initializer)
     return keras.Model(images, logits, name=name)
 
 
-def _stage(x, index, kernel_initializer, filters, kernel_size=3, padding="same", batch_norm=False,
-           activation="relu", pool=1):  # fmt: skip
+def _stage(
+    x: Tensor,
+    index: int,
+    kernel_initializer: str,
+    filters: int,
+    kernel_size: int = 3,
+    padding: str | Sequence[int] = "same",
+    batch_norm: bool = False,
+    activation: str = "relu",
+    pool: int = 1,
+) -> Tensor:
     if not isinstance(padding, str):
         x = keras.layers.ZeroPadding2D(tuple(padding), name=f"padding_{index}")(x)
         padding = "valid"
     if padding == "valid":
-        _check_side(x, kernel_size, index, "kernel_size")
+        _check_fits(kernel_size, x, f"model.stages.{index}.kernel_size")
     x = keras.layers.Conv2D(
         filters, kernel_size, padding=padding, name=f"conv_{index}",
         kernel_initializer=initializer(kernel_initializer, "conv"),
@@ -60,15 +90,16 @@ def _stage(x, index, kernel_initializer, filters, kernel_size=3, padding="same",
         x = keras.layers.BatchNormalization(name=f"batch_norm_{index}")(x)
     x = keras.layers.Activation(resolve_activation(activation), name=f"activation_{index}")(x)
     if pool > 1:
-        _check_side(x, pool, index, "pool")
+        _check_fits(pool, x, f"model.stages.{index}.pool")
         x = keras.layers.MaxPooling2D(pool, name=f"pool_{index}")(x)
     return x
 
 
-def _check_side(x, side, index, what):
+def _check_fits(size: int, x: Tensor, setting: str) -> None:
+    """Refuse a kernel or a pooling window that is larger than the image."""
     height, width = x.shape[1:3]
-    if side > min(height, width):
+    if size > min(height, width):
         raise SettingsError(
-            f"model.stages.{index}.{what}: received {side}, expected at most"
-            f" {min(height, width)}: {height}×{width} pixels are left before this stage"
+            f"{setting}: received {size}, expected at most {min(height, width)}: {height}×{width}"
+            " pixels are left before this stage"
         )

@@ -1,17 +1,25 @@
 """Settings → model."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import keras
+import numpy as np
 
-from ..layers import ResidentImages, patch_grid
-from . import Cnn, Mlp, MlpMixer, ShiftMlp, default_patch_size
+from .. import models
+from ..layers import ResidentImages
 
-PIXELS = ("mean", "std", "resize_size", "crop_size")
-BUILDERS = {"mixer": MlpMixer, "mlp": Mlp, "cnn": Cnn, "shift_mlp": ShiftMlp}
+if TYPE_CHECKING:
+    from ..augment import AugmentationPipeline
+    from ..config import Settings
+
+PIXEL_SETTINGS = ("mean", "std", "resize_size", "crop_size")
 
 
-def build_model(settings, input_shape, classes):
+def build_model(settings: Settings, input_shape: tuple[int, int, int], classes: int) -> keras.Model:
     """Build the model that resolved settings describe, under their precision.
 
     Args:
@@ -25,53 +33,45 @@ def build_model(settings, input_shape, classes):
     Raises:
         SettingsError: the model does not fit the image.
     """
-    chosen = settings.model.model_dump()
-    builder = BUILDERS[chosen.pop("name")]
-    data = settings.data
+    builder = getattr(models, settings.model.builder)
+    pixels = {name: getattr(settings.data, name) for name in PIXEL_SETTINGS}
     with _precision(settings.training.precision):
-        pixels = {name: getattr(data, name) for name in PIXELS}
-        return builder(input_shape, classes, **pixels, **chosen)
+        return builder(
+            input_shape, classes, **pixels, **settings.model.model_dump(exclude={"name"})
+        )
 
 
-def with_patch_size(settings, side):
-    """Return the settings with a Mixer's patch size chosen by the images' side, if it is open.
+def with_patch_size(settings: Settings, side: int) -> Settings:
+    """Return the settings with the patch size chosen by the images' side, if it is open.
 
     Args:
         settings: `Settings`.
-        side: of the images as stored; the model may resize and crop them.
+        side: of the images as stored, in pixels; the model may resize and crop them.
     """
     model, data = settings.model, settings.data
-    side = data.crop_size or data.resize_size or side
-    if model.name != "mixer" or model.patch_size:
+    if not model.patch_size_is_open:
         return settings
-    chosen = model.model_copy(update={"patch_size": default_patch_size(side)})
-    return settings.model_copy(update={"model": chosen})
+    patch_size = models.default_patch_size(data.crop_size or data.resize_size or side)
+    model = model.model_copy(update={"patch_size": patch_size})
+    return settings.model_copy(update={"model": model})
 
 
-def token_grid(model, settings):
-    """Return (rows, columns) of a Mixer's tokens; None where no weight depends on them.
-
-    Args:
-        model: the Keras model.
-        settings: the `Settings` that it was built from.
-    """
-    chosen = settings.model
-    if chosen.name != "mixer":
-        return None
-    pixels = model.get_layer("normalise").output.shape[1:3]  # after resizing and cropping
-    return patch_grid(pixels, chosen.patch_size, chosen.patch_stride or chosen.patch_size)
-
-
-def put_before(images, augmentation, model, precision):
-    """Return a model of (indices, draws) that looks images up and augments them before `model`.
+def with_resident_images(
+    images: np.ndarray, augmentation: AugmentationPipeline, model: keras.Model, precision: str
+) -> keras.Model:
+    """Return a model that looks images up on the accelerator and augments them before `model`.
 
     It is built under the same precision: Keras decides by it whether to scale the loss.
 
     Args:
-        images: uint8 `(n, height, width, channels)`, to lie on the accelerator.
-        augmentation: an `ImageAugmentation`.
+        images: uint8 `(n, height, width, channels)`, copied to the accelerator.
+        augmentation: an `AugmentationPipeline`.
         model: images → logits.
         precision: a Keras dtype policy's name.
+
+    Returns:
+        A `keras.Model`: indices int32 `(batch,)` and random numbers float32
+        `(batch, augmentation.draws)` → logits.
     """
     with _precision(precision):
         indices = keras.Input((), dtype="int32", name="indices")
@@ -81,7 +81,7 @@ def put_before(images, augmentation, model, precision):
 
 
 @contextmanager
-def _precision(policy):
+def _precision(policy: str) -> Iterator[None]:
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)
     try:

@@ -1,14 +1,23 @@
-"""The two ends that every model has: uint8 images in, float32 logits out."""
+"""What every model begins and ends with: uint8 images in, float32 logits out."""
+
+from collections.abc import Sequence
 
 import keras
 
 from ..errors import SettingsError
-from ..layers import Dropout, Patches, ResizeCrop, initializer, patch_grid
+from ..layers import Dropout, Patches, ResizeCrop, initializer
 from ..layers import activation as resolve_activation
+from ..layers.types import Tensor
 
 
-def images_in(input_shape, mean, std, resize_size=None, crop_size=None):
-    """Return the input and the normalised images, `(pixel/255 - mean) / std` per channel.
+def image_input(
+    input_shape: tuple[int, int, int],
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    resize_size: int | None = None,
+    crop_size: int | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Return the input and the normalized images, `(pixel/255 - mean) / std` per channel.
 
     Args:
         input_shape: (height, width, channels).
@@ -30,13 +39,16 @@ def images_in(input_shape, mean, std, resize_size=None, crop_size=None):
     return images, keras.layers.Rescaling(scale, offset, name="normalise")(x)
 
 
-def resize_crop(image_shape, resize_size=None, crop_size=None):
-    """Return the model's `ResizeCrop`, or None where images have the sides that are wanted.
+def resize_crop(
+    image_shape: tuple[int, int, int], resize_size: int | None = None, crop_size: int | None = None
+) -> ResizeCrop | None:
+    """Return a model's `ResizeCrop`, or None if the images have the right sides already.
 
-    The arguments and the error are those of `images_in`.
+    The arguments and the error are those of `image_input`.
     """
-    wanted = {resize_size, crop_size} - {None}
-    if not wanted or len(wanted.union(image_shape[:2])) == 1:
+    height, width, _ = image_shape
+    side = crop_size or resize_size
+    if side is None or (height == width == side and resize_size in (None, side)):
         return None
     layer = ResizeCrop(resize_size, crop_size, name="resize_crop")
     try:
@@ -46,7 +58,7 @@ def resize_crop(image_shape, resize_size=None, crop_size=None):
     return layer
 
 
-def patches_as_pixels(x, size):
+def patches_as_pixels(x: Tensor, size: int) -> Tensor:
     """Cut images into patches, each a pixel of a smaller image with size²·channels channels.
 
     Args:
@@ -55,14 +67,24 @@ def patches_as_pixels(x, size):
 
     Returns:
         `(batch, height/size, width/size, size²·channels)`.
+
+    Raises:
+        SettingsError: the patches do not fit the image.
     """
-    rows, columns = patch_grid(x.shape[1:3], size, size)
-    patches = Patches(size, name="patches")(x)
-    return keras.layers.Reshape((rows, columns, -1), name="patches_as_pixels")(patches)
+    patches = Patches(size, name="patches")
+    rows, columns = patches.grid(x.shape)
+    return keras.layers.Reshape((rows, columns, -1), name="patches_as_pixels")(patches(x))
 
 
-def perceptron_out(x, classes, hidden_dims, activation, dropout, kernel_initializer):
-    """Return the logits of a perceptron on all values of `x`, flattened.
+def mlp_head(
+    x: Tensor,
+    classes: int,
+    hidden_dims: Sequence[int],
+    activation: str,
+    dropout: float,
+    kernel_initializer: str,
+) -> Tensor:
+    """Return the float32 logits of a perceptron on the flattened `x`.
 
     Args:
         x: `(batch, …)`.
@@ -80,11 +102,11 @@ def perceptron_out(x, classes, hidden_dims, activation, dropout, kernel_initiali
         )(x)  # fmt: skip
         if dropout:
             x = Dropout(dropout, name=f"dropout_{index}")(x)
-    return logits_out(x, classes, kernel_initializer)
+    return logits_head(x, classes, kernel_initializer)
 
 
-def logits_out(x, classes, kernel_initializer):
-    """Return float32 logits of `(batch, features)`, whatever the precision."""
+def logits_head(x: Tensor, classes: int, kernel_initializer: str) -> Tensor:
+    """Return float32 logits `(batch, classes)` of `(batch, features)`, whatever the precision."""
     return keras.layers.Dense(
         classes, kernel_initializer=initializer(kernel_initializer, "dense"), dtype="float32",
         name="head",

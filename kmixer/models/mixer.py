@@ -1,17 +1,44 @@
 """MLP-Mixer (Tolstikhin et al., arXiv 2105.01601) and its small relatives, as one Keras model."""
 
+from collections.abc import Sequence
+
 import keras
 
 from ..layers import Dropout, MixerBlock, Patches, initializer, patch_grid
-from .input_and_head import images_in, logits_out
+from ..layers.types import Tensor
+from .input_and_head import image_input, logits_head
+
+Widths = int | Sequence[int]
 
 
-def MlpMixer(input_shape, classes, *, patch_size, blocks, hidden_dim, tokens_mlp_dim,
-             channels_mlp_dim, patch_stride=None, stem="conv", stem_norm="none",
-             block_dims=None, skip_connections=True, norm_position="pre", pre_head_layer_norm=True,
-             norm_epsilon=1e-6, activation="gelu_tanh", dropout=0.0, head_dropout=0.0,
-             stochastic_depth=0.0, kernel_initializer="glorot_uniform", mean=None, std=None,
-             resize_size=None, crop_size=None, name="mlp_mixer"):  # fmt: skip
+def MlpMixer(
+    input_shape: tuple[int, int, int],
+    classes: int,
+    *,
+    patch_size: int,
+    blocks: int,
+    hidden_dim: int,
+    tokens_mlp_dim: Widths,
+    channels_mlp_dim: Widths,
+    patch_stride: int | None = None,
+    stem: str = "conv",
+    stem_norm: str = "none",
+    block_dims: Widths | None = None,
+    skip_connections: bool = True,
+    norm_position: str = "pre",
+    pre_head_layer_norm: bool = True,
+    norm_epsilon: float = 1e-6,
+    activation: str = "gelu_tanh",
+    dropout: float = 0.0,
+    head_dropout: float = 0.0,
+    stochastic_depth: float = 0.0,
+    kernel_initializer: str = "glorot_uniform",
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    resize_size: int | None = None,
+    crop_size: int | None = None,
+    name: str = "mlp_mixer",
+) -> keras.Model:
     """Build a Mixer that takes uint8 images and returns float32 logits.
 
     The defaults give the paper's isotropic Mixer; `skip_connections=False` with `block_dims` gives
@@ -27,11 +54,11 @@ def MlpMixer(input_shape, classes, *, patch_size, blocks, hidden_dim, tokens_mlp
         channels_mlp_dim: hidden width of channel mixing; an int, or a list with one per block.
         patch_stride: pixels between patches; default `patch_size`; less makes them overlap.
         stem: `"conv"` (one Conv2D) or `"dense"` (`Patches` and one Dense): the same function.
-        stem_norm: `"batch"` normalises each patch position over the batch; or `"none"`.
+        stem_norm: `"batch"` normalizes each patch position over the batch; or `"none"`.
         block_dims: channels after each block; default `hidden_dim` throughout.
         skip_connections: see `MixerBlock`.
         norm_position: see `MixerBlock`.
-        pre_head_layer_norm: normalise the tokens before they are averaged.
+        pre_head_layer_norm: normalize the tokens before they are averaged.
         norm_epsilon: of the layer norms.
         activation: see `MixerBlock`.
         dropout: inside the blocks' MLPs.
@@ -41,8 +68,8 @@ def MlpMixer(input_shape, classes, *, patch_size, blocks, hidden_dim, tokens_mlp
         mean: per channel, of pixels scaled to 0..1; default 0.
         std: per channel, of pixels scaled to 0..1; default 1.
         resize_size: pixels of the smaller side that images are resized to inside the model; default
-            as they are.
-        crop_size: side in pixels of the centre that is kept of them; default all.
+            not resized.
+        crop_size: side in pixels of the center crop after that; default not cropped.
         name: of the model.
 
     Returns:
@@ -50,18 +77,23 @@ def MlpMixer(input_shape, classes, *, patch_size, blocks, hidden_dim, tokens_mlp
 
     Raises:
         SettingsError: the patches do not fit the image.
+        ValueError: the arguments of `MixerBlock` contradict each other.
+
+    Example:
+        >>> model = MlpMixer((28, 28, 1), 10, patch_size=4, blocks=2, hidden_dim=32,
+        ...                  tokens_mlp_dim=16, channels_mlp_dim=64)
+        >>> model.output_shape
+        (None, 10)
     """
-    stride = patch_stride or patch_size
-    images, x = images_in(input_shape, mean, std, resize_size, crop_size)
-    patch_grid(x.shape[1:3], patch_size, stride)
-    x = _stem(x, stem, patch_size, stride, hidden_dim, kernel_initializer)
+    images, x = image_input(input_shape, mean, std, resize_size, crop_size)
+    x = _stem(x, stem, patch_size, patch_stride or patch_size, hidden_dim, kernel_initializer)
     if stem_norm == "batch":
         x = keras.layers.BatchNormalization(axis=1, name="stem_norm")(x)
     for index in range(blocks):
         x = MixerBlock(
-            _of_block(tokens_mlp_dim, index),
-            _of_block(channels_mlp_dim, index),
-            _of_block(block_dims or hidden_dim, index),
+            _width(tokens_mlp_dim, index),
+            _width(channels_mlp_dim, index),
+            _width(block_dims or hidden_dim, index),
             skip_connections=skip_connections,
             norm_position=norm_position,
             activation=activation,
@@ -70,28 +102,28 @@ def MlpMixer(input_shape, classes, *, patch_size, blocks, hidden_dim, tokens_mlp
             kernel_initializer=initializer(kernel_initializer, "dense"),
             norm_epsilon=norm_epsilon,
             name=f"mixer_block_{index}",
-        )(x)
+        )(x)  # (batch, tokens, channels)
     if pre_head_layer_norm:
         x = keras.layers.LayerNormalization(epsilon=norm_epsilon, name="pre_head_layer_norm")(x)
-    logits = _head(x, classes, head_dropout, kernel_initializer)
-    return keras.Model(images, logits, name=name)
+    x = keras.layers.GlobalAveragePooling1D(name="mean_over_tokens")(x)  # (batch, channels)
+    if head_dropout:
+        x = Dropout(head_dropout, name="head_dropout")(x)
+    return keras.Model(images, logits_head(x, classes, kernel_initializer), name=name)
 
 
-def _of_block(width, index):
-    return width[index] if isinstance(width, list | tuple) else width
-
-
-def _stem(x, kind, size, stride, hidden_dim, kernel_initializer):
-    kernel = {"kernel_initializer": initializer(kernel_initializer, kind), "name": "stem"}
+def _stem(
+    x: Tensor, kind: str, size: int, stride: int, hidden_dim: int, kernel_initializer: str
+) -> Tensor:
+    """Embed each patch: `(batch, height, width, channels)` → `(batch, tokens, hidden_dim)`."""
+    _, height, width, _ = x.shape
+    patch_grid((height, width), size, stride)  # raises if the patches do not fit
+    options = {"kernel_initializer": initializer(kernel_initializer, kind), "name": "stem"}
     if kind == "dense":
         x = Patches(size, stride, name="patches")(x)
-        return keras.layers.Dense(hidden_dim, **kernel)(x)
-    x = keras.layers.Conv2D(hidden_dim, size, stride, **kernel)(x)
-    return keras.layers.Reshape((-1, hidden_dim), name="tokens")(x)  # (batch, tokens, channels)
+        return keras.layers.Dense(hidden_dim, **options)(x)
+    x = keras.layers.Conv2D(hidden_dim, size, stride, **options)(x)
+    return keras.layers.Reshape((-1, hidden_dim), name="tokens")(x)
 
 
-def _head(x, classes, dropout, kernel_initializer):
-    x = keras.layers.GlobalAveragePooling1D(name="mean_over_tokens")(x)  # (batch, channels)
-    if dropout:
-        x = Dropout(dropout, name="head_dropout")(x)
-    return logits_out(x, classes, kernel_initializer)
+def _width(widths: Widths, block: int) -> int:
+    return widths if isinstance(widths, int) else widths[block]

@@ -1,13 +1,27 @@
-"""The multilayer perceptron: what a Mixer is measured against."""
+"""The multilayer perceptron: a baseline for the Mixer."""
+
+from collections.abc import Sequence
 
 import keras
 
-from .input_and_head import images_in, patches_as_pixels, perceptron_out
+from .input_and_head import image_input, mlp_head, patches_as_pixels
 
 
-def Mlp(input_shape, classes, *, hidden_dims, activation="relu", dropout=0.0, patch_size=None,
-        kernel_initializer="glorot_uniform", mean=None, std=None, resize_size=None,
-        crop_size=None, name="mlp"):  # fmt: skip
+def Mlp(
+    input_shape: tuple[int, int, int],
+    classes: int,
+    *,
+    hidden_dims: Sequence[int],
+    activation: str = "relu",
+    dropout: float = 0.0,
+    patch_size: int | None = None,
+    kernel_initializer: str = "glorot_uniform",
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    resize_size: int | None = None,
+    crop_size: int | None = None,
+    name: str = "mlp",
+) -> keras.Model:
     """Build a perceptron that takes uint8 images and returns float32 logits.
 
     Args:
@@ -29,9 +43,13 @@ def Mlp(input_shape, classes, *, hidden_dims, activation="relu", dropout=0.0, pa
 
     Raises:
         SettingsError: the patches do not fit the image.
+
+    Example:
+        >>> Mlp((28, 28, 1), 10, hidden_dims=[500, 250]).output_shape
+        (None, 10)
     """
-    images, x = images_in(input_shape, mean, std, resize_size, crop_size)
+    images, x = image_input(input_shape, mean, std, resize_size, crop_size)
     if patch_size:
         x = patches_as_pixels(x, patch_size)
-    logits = perceptron_out(x, classes, hidden_dims, activation, dropout, kernel_initializer)
+    logits = mlp_head(x, classes, hidden_dims, activation, dropout, kernel_initializer)
     return keras.Model(images, logits, name=name)

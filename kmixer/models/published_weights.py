@@ -1,20 +1,23 @@
-"""Published files of Mixer weights, read: arrays by their names; imports no Keras."""
+"""Reads published files of Mixer weights as arrays by name; imports no Keras."""
 
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from hashlib import file_digest
 from pathlib import Path
 
-import ml_dtypes  # NumPy knows bfloat16 only after it
+import ml_dtypes  # NumPy knows bfloat16 only after this import
+import numpy as np
 
-from ..errors import DataError
+from ..errors import DataError, file_problem, one_line
+from ..files.checksums import checksum
 from ..files.npz import read_arrays
 from .weight_names import LAYOUTS, Layout
 
+Arrays = Mapping[str, np.ndarray]
 MOST_NAMED = 3  # arrays of a kind in an error
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishedWeights:
     """A file of published weights.
 
     Attributes:
@@ -26,77 +29,79 @@ class Published:
 
     path: Path
     sha256: str
-    arrays: dict
+    arrays: Arrays
     layout: Layout
 
 
-def read_published(path):
+def read_published(path: str | Path) -> PublishedWeights:
     """Read a file of published weights; nothing is unpickled.
 
     Args:
         path: the original's `.npz` or timm's `.safetensors`.
 
     Returns:
-        A `Published`; whether its arrays are a Mixer's is not looked at.
+        Its arrays; whether they are a Mixer's is not checked.
 
     Raises:
-        DataError: the file cannot be read, or is neither's.
+        DataError: the file cannot be read, or has neither library's names.
     """
     path = Path(path)
-    digest, arrays = _digest(path), _read(path)
-    return Published(path, digest, arrays, _layout(path, arrays))
+    sha256, arrays = _sha256(path), _read(path)
+    return PublishedWeights(path, sha256, arrays, _find_layout(path, arrays))
 
 
-def _digest(path):
+def _sha256(path: Path) -> str:
     try:
-        with open(path, "rb") as file:
-            return file_digest(file, "sha256").hexdigest()
+        return checksum(path)["sha256"]
     except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
+        raise DataError(f"{path}: cannot be read: {file_problem(error)}") from None
 
 
-def _read(path):
-    """Return the file's arrays by their names; nothing is unpickled."""
+def _read(path: Path) -> Arrays:
+    """Return the file's arrays by name."""
     if path.suffix not in READERS:
         raise DataError(f"{path}: received {path.suffix!r}, expected one of {', '.join(READERS)}")
     try:
         return READERS[path.suffix](path)
     except Exception as error:  # zipfile, zlib, NumPy and safetensors raise a dozen kinds here
-        reason = " ".join(str(error).split())[:200]
-        raise DataError(f"{path}: cannot be read: {reason}") from error
+        raise DataError(f"{path}: cannot be read: {one_line(error)}") from error
 
 
-def _npz(path):
-    return {name: _bfloat16(array) for name, array in read_arrays(path).items()}
+def _read_npz(path: Path) -> Arrays:
+    return {name: _as_bfloat16(array) for name, array in read_arrays(path).items()}
 
 
-def _bfloat16(array):
-    """Return what NumPy stores of bfloat16, two nameless bytes, as bfloat16."""
+def _as_bfloat16(array: np.ndarray) -> np.ndarray:
+    """Return an array of bfloat16 as such: NumPy stores it as two bytes without a name."""
     return array.view(ml_dtypes.bfloat16) if array.dtype.str == "|V2" else array
 
 
-def _safetensors(path):
+def _read_safetensors(path: Path) -> Arrays:
     from safetensors.numpy import load_file
 
     return load_file(path)
 
 
-READERS = {".npz": _npz, ".safetensors": _safetensors}
+READERS: dict[str, Callable[[Path], Arrays]] = {
+    ".npz": _read_npz,
+    ".safetensors": _read_safetensors,
+}
 
 
-def _layout(path, arrays):
+def _find_layout(path: Path, arrays: Arrays) -> Layout:
     """Return the layout whose names the file has."""
     for layout in LAYOUTS:
         if any(layout.file_name(name) in arrays for name in ("stem/kernel", "head/kernel")):
             return layout
+    names = f": {abbreviate(arrays)}" if arrays else ""
     raise DataError(
         f"{path}: no stem/kernel of the original's and no stem.proj.weight of timm's among its"
-        f" {len(arrays)} arrays{': ' * bool(arrays)}{few(arrays)}"
+        f" {len(arrays)} arrays{names}"
     )
 
 
-def few(names):
-    """Return the first names, and how many there are besides."""
+def abbreviate(names: Iterable[str]) -> str:
+    """Return the first names and the number of the others, such as `a, b, c and 7 more`."""
     names = list(names)
     more = len(names) - MOST_NAMED
     return ", ".join(names[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")

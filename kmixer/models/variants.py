@@ -3,7 +3,7 @@
 from ..errors import SettingsError, nearest
 
 # Table 1 of the paper.
-SIZES = {
+SIZES: dict[str, dict[str, int]] = {
     name: {
         "patch_size": patch, "blocks": blocks, "hidden_dim": hidden,
         "tokens_mlp_dim": hidden // 2, "channels_mlp_dim": 4 * hidden,
@@ -15,11 +15,15 @@ SIZES = {
 }  # fmt: skip
 
 
-def size_key(name):
-    """Return the key in `SIZES` of a size as the paper writes it, such as `"B/16"`.
+def size_key(name: str) -> str:
+    """Return the key in `SIZES` of a size as the paper writes it.
 
     Raises:
         SettingsError: there is no such size.
+
+    Example:
+        >>> size_key("B/16")
+        'b16'
     """
     key = name.lower().replace("/", "")
     if key not in SIZES:
@@ -27,16 +31,28 @@ def size_key(name):
     return key
 
 
-def mixer_size(name):
-    """Return the arguments of `MlpMixer` for one of the paper's sizes, such as `"B/16"`.
+def mixer_size(name: str) -> dict[str, int]:
+    """Return the arguments of `MlpMixer` for one of the paper's sizes (arXiv 2105.01601, table 1).
 
     Raises:
         SettingsError: there is no such size.
+
+    Example:
+        >>> mixer_size("B/16")["hidden_dim"]
+        768
     """
     return dict(SIZES[size_key(name)])
 
 
-def default_patch_size(side):
-    """Return the patch size, a divisor of `side`, that gives nearest to seven patches a side."""
+def default_patch_size(side: int) -> int:
+    """Return the divisor of `side` that, as patch size, gives nearest to seven patches a side.
+
+    Args:
+        side: of the images in pixels.
+
+    Example:
+        >>> default_patch_size(224)
+        32
+    """
     divisors = [size for size in range(1, side + 1) if side % size == 0]
     return min(divisors, key=lambda size: abs(side / size - 7))

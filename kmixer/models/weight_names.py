@@ -1,6 +1,7 @@
-"""What published files of Mixer weights call them, and how they lay them out."""
+"""How published files of Mixer weights name their arrays and order their axes."""
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,42 +30,42 @@ WEIGHTS = (
 
 @dataclass(frozen=True)
 class Layout:
-    """A library's names and axes for a Mixer's weights, and what it computes with them.
+    """A library's names and axes for a Mixer's weights, and the activation that it uses.
 
     Attributes:
-        name: whose layout it is.
+        name: of the layout.
         layers: the library's name of each of our layers.
-        weights: what it appends for each weight of a layer.
-        activation: of its MLPs; a name that `kmixer.layers.activation` knows.
-        axes: by number of axes, which of our axes the file has in each place; else ours in order.
+        weights: the ending of the library's name for each weight of a layer.
+        activation: of the MLPs; a name that `kmixer.layers.activation` knows.
+        axes: by number of axes, our axes in the file's order; default our order.
     """
 
     name: str
-    layers: dict
-    weights: dict
+    layers: Mapping[str, str]
+    weights: Mapping[str, str]
     activation: str
-    axes: dict
+    axes: Mapping[int, Sequence[int]]
 
-    def file_name(self, path):
+    def file_name(self, path: str) -> str:
         """Return the file's name of our weight, such as `mixer_block_0/token_norm/gamma`."""
         layer, _, weight = path.rpartition("/")
         number = re.findall(r"mixer_block_(\d+)", layer)
         layer = self.layers[re.sub(r"mixer_block_\d+", "mixer_block_{}", layer)]
         return layer.format(*number) + self.weights[weight]
 
-    def file_shape(self, shape):
-        """Return the shape in which the file has a weight that we have in `shape`."""
+    def file_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
+        """Return the shape that a weight with our `shape` has in the file."""
         return tuple(shape[axis] for axis in self._axes(len(shape)))
 
-    def ours(self, array):
+    def to_our_axes(self, array: np.ndarray) -> np.ndarray:
         """Return the file's array with its axes in our order."""
         return np.transpose(array, np.argsort(self._axes(array.ndim)))
 
-    def _axes(self, count):
+    def _axes(self, count: int) -> Sequence[int]:
         return self.axes.get(count, tuple(range(count)))
 
 
-def _layout(name, column, activation, axes):
+def _layout(name: str, column: int, activation: str, axes: Mapping[int, Sequence[int]]) -> Layout:
     layers = {row[0]: row[column] for row in LAYERS}
     return Layout(name, layers, {row[0]: row[column] for row in WEIGHTS}, activation, axes)
 

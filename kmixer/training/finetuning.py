@@ -7,11 +7,9 @@ import keras
 import numpy as np
 
 from ..errors import SettingsError
-from ..layers import MixerBlock, ShiftBlock, resize_weights
-from ..models.factory import token_grid
+from ..layers import Block, resize_weights
+from ..models.grids import token_grid
 from ..runs.run import load_run
-
-BLOCKS = MixerBlock | ShiftBlock
 
 
 def load_weights(settings, model):
@@ -30,7 +28,7 @@ def load_weights(settings, model):
     run = load_run(Path(settings.finetune.run))
     source = run.load_model()
     there = {weight.path: weight for weight in source.weights}
-    resize = resizing(token_grid(source, run.settings), token_grid(model, settings))
+    resize = resizing(token_grid(source), token_grid(model))
     for weight in model.weights:
         if weight.path.startswith("head/"):
             weight.assign(np.zeros(weight.shape))
@@ -72,13 +70,13 @@ def learning_rate_shares(model, decay):
     Raises:
         SettingsError: the model has no blocks, and `decay` is not 1.
     """
-    if decay != 1 and not any(isinstance(layer, BLOCKS) for layer in model.layers):
+    if decay != 1 and not any(isinstance(layer, Block) for layer in model.layers):
         raise SettingsError(
             f"finetune.layer_decay: received {decay}, expected 1: this model has no blocks"
         )
     shares, share = {}, 1.0
     for layer in reversed(model.layers):
-        share *= decay if isinstance(layer, BLOCKS) else 1.0
+        share *= decay if isinstance(layer, Block) else 1.0
         shares |= {weight.path: share for weight in layer.weights}
     return shares
 
@@ -122,7 +120,7 @@ def on_new_grid(path, value, down, up):
 
 
 def _named(model, name):
-    blocks = [layer for layer in model.layers if isinstance(layer, BLOCKS)]
+    blocks = [layer for layer in model.layers if isinstance(layer, Block)]
     layers = {layer.name: [layer] for layer in model.layers if layer.weights}
     del layers["head"]  # it starts at zero: frozen, it would let no gradient through
     span = re.fullmatch(r"blocks\.(\d+)(?:-(\d+))?", name)

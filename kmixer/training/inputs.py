@@ -9,7 +9,7 @@ import numpy as np
 
 from ..augment import augmentation
 from ..data.batches import evaluation_batches, training_batches
-from ..models.factory import put_before
+from ..models.factory import with_resident_images
 from ..runs import provenance
 from .distribution import ALONE
 
@@ -29,7 +29,7 @@ def with_images(settings, dataset, model):
     if settings.augment.on == "host":
         return model
     images = np.concatenate([dataset.train.images, dataset.validation.images])
-    return put_before(images, augmentation(settings.augment), model, settings.training.precision)
+    return with_resident_images(images, augmentation(settings.augment), model, settings.training.precision)
 
 
 def streams(settings, dataset, steps, first_epoch=0, first_step=0, devices=ALONE):

@@ -5,8 +5,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from .. import backend
-from ..data import SHORT_NAMES
+from ..data import absolute_name
 from ..errors import SettingsError
 from ..models.factory import with_patch_size
 from . import finetuning
@@ -29,9 +28,8 @@ def resolve(settings, dataset, devices=ALONE):
     settings = with_patch_size(settings, min(height, width))
     data, model, training = settings.data, settings.model, settings.training
     values = settings.model_dump()
-    is_folder = data.name not in SHORT_NAMES and not data.name.startswith("tfds:")
     values["data"] |= {
-        "name": str(Path(data.name).resolve()) if is_folder else data.name,
+        "name": absolute_name(data.name),
         "dir": data.dir and str(Path(data.dir).expanduser().resolve()),
         "image_size": data.image_size or (height if height == width else None),
         "validation_size": len(dataset.validation),
@@ -46,7 +44,7 @@ def resolve(settings, dataset, devices=ALONE):
             f"training.steps_per_execution: received {training.steps_per_execution}, expected 1:"
             " Keras has no more on torch"
         )
-    jit = model.name in backend.JIT[name] if training.jit is None else training.jit
+    jit = name in model.jit_backends if training.jit is None else training.jit
     values["training"] |= {"backend": name, "jit": jit}
     if settings.finetune:
         finetuning.check_channels(settings, channels)

@@ -21,7 +21,7 @@ from kmixer.data.batches import (
 )
 from kmixer.data.batches.plan import TrainingPlan
 from kmixer.data.order import epoch_plan
-from kmixer.models.factory import put_before
+from kmixer.models.factory import with_resident_images
 
 pytestmark = pytest.mark.backends
 
@@ -106,7 +106,7 @@ def test_resident_images_are_the_ones_that_the_host_would_send(split):
     augment = AugmentationPipeline([RandomResizedCrop((0.3, 1.0))])
     ((indices, draws), labels), *_ = batches(split, 1, augment=augment, resident=True)
     (on_host, same_labels), *_ = batches(split, 1, augment=augment)
-    model = put_before(split.images, augment, keras.layers.Identity(), "float32")
+    model = with_resident_images(split.images, augment, keras.layers.Identity(), "float32")
     inside = keras.ops.convert_to_numpy(model([indices, draws], training=True))
     assert np.abs(inside.astype(int) - on_host).max() <= 1
     assert np.array_equal(labels, same_labels)
@@ -114,7 +114,7 @@ def test_resident_images_are_the_ones_that_the_host_would_send(split):
 
 def test_images_that_are_resident_and_not_augmented_are_looked_up(split):
     ((indices, draws), _), *_ = batches(split, 1, resident=True)
-    model = put_before(split.images, AugmentationPipeline([]), keras.layers.Identity(), "float32")
+    model = with_resident_images(split.images, AugmentationPipeline([]), keras.layers.Identity(), "float32")
     inside = keras.ops.convert_to_numpy(model([indices, draws], training=True))
     assert inside.dtype == np.uint8 and np.array_equal(inside, split.images[indices])
 

@@ -157,8 +157,8 @@ def test_mlp_block_by_hand():
 def numpy_block(block, x, skip):
     """The block's equations in NumPy, with its own weights."""
 
-    def norm(layer, x):
-        if block.norm_position == "none":
+    def norm(layer, x, position):
+        if block.norm_position != position:
             return x
         gamma, beta = (ops.convert_to_numpy(w) for w in layer.weights)
         mean, variance = x.mean(-1, keepdims=True), x.var(-1, keepdims=True)
@@ -170,14 +170,15 @@ def numpy_block(block, x, skip):
         h = 0.5 * h * (1 + np.tanh(np.sqrt(2 / np.pi) * (h + 0.044715 * h**3)))
         return h @ w2 + b2
 
-    y = mlp(block.token_mixing, norm(block.token_norm, x).swapaxes(1, 2)).swapaxes(1, 2)
-    x = x + y if skip else y
-    y = mlp(block.channel_mixing, norm(block.channel_norm, x))
-    return x + y if skip else y
+    y = norm(block.token_norm, x, "pre")
+    y = mlp(block.token_mixing, y.swapaxes(1, 2)).swapaxes(1, 2)
+    x = norm(block.token_norm, x + y if skip else y, "post")
+    y = mlp(block.channel_mixing, norm(block.channel_norm, x, "pre"))
+    return norm(block.channel_norm, x + y if skip else y, "post")
 
 
 @pytest.mark.parametrize("skip", [True, False])
-@pytest.mark.parametrize("norm_position", ["pre", "none"])
+@pytest.mark.parametrize("norm_position", ["pre", "post", "none"])
 def test_mixer_block_is_the_papers_equation(skip, norm_position):
     block = MixerBlock(7, 8, skip_connections=skip, norm_position=norm_position, norm_epsilon=1e-6)
     x = np.random.default_rng(0).normal(size=(3, 5, 6)).astype(np.float32)
@@ -283,3 +284,19 @@ def test_a_shifted_crop_is_a_crop_elsewhere_of_the_resized_image():
 def test_a_crop_larger_than_the_image_is_refused():
     with pytest.raises(ValueError, match="crop_size: received 9, expected at most the 8 pixels"):
         ResizeCrop(crop_size=9)(np.zeros((1, 8, 8, 1), np.uint8))
+
+
+@pytest.mark.parametrize("norm_position", ["pre", "post"])
+def test_saved_weights_lie_at_the_names_that_older_files_have(norm_position, tmp_path):
+    import h5py
+
+    inputs = keras.Input((5, 6))
+    model = keras.Model(inputs, MixerBlock(7, 8, norm_position=norm_position)(inputs))
+    model.save_weights(tmp_path / "model.weights.h5")
+    with h5py.File(tmp_path / "model.weights.h5") as file:
+        arrays = []
+        file.visititems(lambda name, item: arrays.append(name) if hasattr(item, "shape") else None)
+    mlps = [f"{m}/{d}" for m in ("channel_mixing", "token_mixing") for d in ("hidden", "output_dense")]
+    expected = [f"layers/mixer_block/{part}/vars/{number}"
+                for part in ("channel_norm", "token_norm", *mlps) for number in (0, 1)]  # fmt: skip
+    assert sorted(arrays) == sorted(expected)

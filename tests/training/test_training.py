@@ -222,12 +222,12 @@ def test_a_signal_while_weights_are_read_is_no_damage(trained_run, monkeypatch):
 
 def test_mixed_float16_scales_the_loss_on_host_and_accelerator(tiny):
     from kmixer.augment import RandomHorizontalFlip
-    from kmixer.models.factory import build_model, put_before
+    from kmixer.models.factory import build_model, with_resident_images
 
     resolved = build(tiny, "training.precision=mixed_float16", "data.mean=[0.5]", "data.std=[0.5]")
     model = build_model(resolved, (8, 8, 1), 2)
     images = np.zeros((4, 8, 8, 1), np.uint8)
-    resident = put_before(images, RandomHorizontalFlip(0.5), model, "mixed_float16")
+    resident = with_resident_images(images, RandomHorizontalFlip(0.5), model, "mixed_float16")
     for trained in (model, resident):
         compile_model(trained, resolved, 1)
         assert isinstance(trained.optimizer, keras.optimizers.LossScaleOptimizer)

@@ -1,0 +1,41 @@
+"""What every block of a model tells about itself."""
+
+import math
+
+import keras
+
+from .types import Tensor
+
+
+class Block(keras.layers.Layer):
+    """A layer that a model repeats: one Mixer layer, for instance.
+
+    Fine-tuning freezes blocks and slows them down one by one, `count_flops` and the diagram ask
+    each for its cost and its contents, and the report draws its token mixing. A new kind of block
+    says all of it here, and nothing else has to know the kind.
+    """
+
+    def flops(self) -> int:
+        """Return the floating-point operations of one image's forward pass, in a built model.
+
+        2 per multiply-add of the matrices; norms, activations and additions are left out.
+        """
+        raise NotImplementedError(f"{type(self).__name__}.flops")
+
+    def summary(self) -> list[str]:
+        """Return one line for each path through the block, for the model's diagram."""
+        return []
+
+    def token_mixing_kernel(self) -> Tensor | None:
+        """Return the weights `(tokens, hidden units)` that mix tokens; None if there are none."""
+        return None
+
+
+def matmul_flops(positions: int, *layers: keras.layers.Layer) -> int:
+    """Return the operations of dense or convolutional layers: 2 per multiply-add.
+
+    Args:
+        positions: how often an image applies each kernel: tokens, or output pixels.
+        layers: built layers with a `kernel`.
+    """
+    return 2 * positions * sum(math.prod(layer.kernel.shape) for layer in layers)
