@@ -2,13 +2,16 @@
 
 import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .terminal import Backend, Json, Quiet, Terminal
 
-MINUS_ONE_TO_ONE = 0.5  # the mean and the std that make -1..1 of 0..1
+if TYPE_CHECKING:
+    from kmixer.runs.run import Run
+
+MINUS_ONE_TO_ONE = 0.5  # the mean and the std that scale pixels from 0..1 to -1..1
 
 
 def import_weights(
@@ -31,8 +34,8 @@ def import_weights(
     backend: Backend = None,
     quiet: Quiet = False,
     as_json: Json = False,
-):
-    """Take over published weights of one of the paper's Mixers as a run folder.
+) -> None:
+    """Import published weights of one of the paper's Mixers into a run folder.
 
     Example: kmixer import-weights Mixer-B_16.npz --size b16
     """
@@ -57,8 +60,8 @@ def import_weights(
     terminal.result({"run": str(run.folder)} | run.info["imported"])
 
 
-def _command(file, size, labels, mean, std):
-    """Return the command without the files' folders, which say nothing elsewhere."""
+def _command(file: Path, size: str, labels: Path | None, mean: float, std: float) -> str:
+    """Return the command without the files' folders, which mean nothing on another machine."""
     words = ["kmixer", "import-weights", file.name, "--size", size]
     words += ["--labels", labels.name] if labels else []
     for flag, value in (("--mean", mean), ("--std", std)):
@@ -66,7 +69,7 @@ def _command(file, size, labels, mean, std):
     return shlex.join(words)
 
 
-def _print(terminal, run):
+def _print(terminal: Terminal, run: "Run") -> None:
     imported, model = run.info["imported"], run.settings.model
     height, width, channels = run.info["input_shape"]
     terminal.say(

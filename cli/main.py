@@ -2,7 +2,8 @@
 
 import sys
 import traceback
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -53,8 +54,8 @@ app.command("benchmark")(benchmark.benchmark)
 app.add_typer(data.app, name="data")
 
 
-def _version(wanted: bool):
-    if wanted:
+def _print_version(requested: bool) -> None:
+    if requested:
         from kmixer import __version__
 
         typer.echo(f"kmixer {__version__}")
@@ -64,16 +65,19 @@ def _version(wanted: bool):
 @app.callback()
 def root(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
     ] = False,
     debug: Annotated[
         bool, typer.Option("--debug", help="Show the traceback of an error (anywhere in the line).")
     ] = False,
-):
+) -> None:
     """Train, compare, tune and ship small all-MLP image classifiers on any Keras backend."""
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit; errors are one line on stderr."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in arguments
@@ -84,12 +88,12 @@ def main(arguments=None):
     try:
         with terminations_as_errors():
             code = app(args=arguments, prog_name="kmixer", standalone_mode=False)
-        if code == CTRL_C:  # Typer catches it and says nothing
+        if code == CTRL_C:  # Typer catches KeyboardInterrupt and prints nothing
             _fail("interrupted", CTRL_C)
         sys.exit(code)
     except KeyboardInterrupt:
         _fail("interrupted", CTRL_C)
-    except BrokenPipeError:  # the reader, such as `head`, has gone
+    except BrokenPipeError:  # the reader, such as `head`, has ended
         sys.stderr.close()
         sys.exit(1)
     except (Exception, InterruptedRunError) as error:
@@ -98,21 +102,24 @@ def main(arguments=None):
         _fail(_describe(error), getattr(error, "exit_code", 1))
 
 
-def _describe(error):
-    """Return one line; usage errors know how to word theirs, unforeseen ones give their kind."""
-    if hasattr(error, "format_message"):
-        if not error.format_message():
-            return ""  # the help page has been printed instead
-        context = getattr(error, "ctx", None)
-        hint = f" (see: {context.command_path} --help)" if context else ""
-        return " ".join(error.format_message().split()) + hint
+def _describe(error: BaseException) -> str:
+    """Return an error as one line; an unforeseen one with its type and the way to its traceback."""
+    if hasattr(error, "format_message"):  # a usage error of Typer
+        return _describe_usage(error.format_message(), getattr(error, "ctx", None))
     from kmixer.errors import KmixerError, describe
 
     known = isinstance(error, KmixerError) or hasattr(error, "exit_code")
     return describe(error) + ("" if known else " (--debug shows where)")
 
 
-def _fail(message, code):
+def _describe_usage(message: str, context: typer.Context | None) -> str:
+    if not message:
+        return ""  # the help page has been printed instead
+    hint = f" (see: {context.command_path} --help)" if context else ""
+    return " ".join(message.split()) + hint
+
+
+def _fail(message: str, code: int) -> NoReturn:
     if message:
         typer.echo(f"kmixer: {message}", err=True)
     sys.exit(code)

@@ -1,11 +1,20 @@
 """`kmixer predict`."""
 
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from .terminal import Backend, Json, Quiet, Terminal, percent
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from kmixer.runs.inference import Prediction
+    from kmixer.runs.run import Run
+
+    Tops = list[tuple[Prediction, list[tuple[str, float]]]]
 
 
 def predict(
@@ -13,7 +22,7 @@ def predict(
     images: Annotated[
         list[str], typer.Argument(help="Image files, folders, or quoted patterns such as '*.png'.")
     ],
-    top: Annotated[int, typer.Option(min=1, help="How many classes to tell of each image.")] = 3,
+    top: Annotated[int, typer.Option(min=1, help="How many classes to print for each image.")] = 3,
     invert: Annotated[
         bool,
         typer.Option("--invert", help="Swap black and white: Fashion-MNIST is white on black."),
@@ -25,8 +34,8 @@ def predict(
     backend: Backend = None,
     quiet: Quiet = False,
     as_json: Json = False,
-):
-    """Say what is on images: the most probable classes of each file.
+) -> None:
+    """Classify images: print the most probable classes of each file.
 
     Files are turned upright, scaled and cropped as in training. Exit code 1 if one cannot be read.
 
@@ -35,98 +44,93 @@ def predict(
     from kmixer.backend import choose
     from kmixer.data.image_files import find_images
     from kmixer.files import atomic
-    from kmixer.files.keras_archive import check_run
-    from kmixer.runs.inference import answers
+    from kmixer.runs.inference import predict_files
     from kmixer.runs.run import load_run
 
     opened = load_run(run)
     opened.check_finished()
-    check_run(opened)  # before anything slow is imported
+    opened.check_model()  # before anything slow is imported
     files = find_images(images)
     if csv:
         atomic.check_writable(csv)
     choose(backend or opened.settings.training.backend)
     terminal = Terminal(quiet, as_json)
-    model = _model(opened)
-    said = []
+    predictions = []
     with terminal.bar("predicting") as progress:
-        for answer in answers(
-            model, files, opened.info["input_shape"], invert=invert, strict=strict
+        for prediction in predict_files(
+            _model(opened), files, opened.info["input_shape"], invert=invert, strict=strict
         ):
-            said.append(answer)
-            progress(len(said), len(files))
-    _tell(terminal, said, opened.class_names, top, csv)
+            predictions.append(prediction)
+            progress(len(predictions), len(files))
+    good = [prediction for prediction in predictions if not prediction.error]
+    tops = [(prediction, prediction.top(opened.class_names, top)) for prediction in good]
+    columns = min(top, len(opened.class_names))
+    _print_table(terminal, tops, columns)
+    if csv:
+        atomic.write_text(csv, _as_csv(tops, columns))
+    _report(terminal, tops, [prediction for prediction in predictions if prediction.error])
 
 
-def _model(run):
-    """Return the run's model as a function of pixels; Keras is imported when there are some."""
+def _model(run: "Run") -> "Callable[[np.ndarray], np.ndarray]":
+    """Return the run's model as a function of pixels; its first call imports Keras."""
     from functools import cache
 
-    from kmixer.runs.inference import probabilities
+    from kmixer.runs.inference import predict_probabilities
 
     from .loading import start
 
     @cache
-    def load():
+    def load() -> Any:
         start()
         return run.load_model()
 
-    return lambda pixels: probabilities(load(), pixels)
+    return lambda pixels: predict_probabilities(load(), pixels)
 
 
-def _tell(terminal, said, class_names, top, csv):
-    """Print the table, write the CSV file, list the files that could not be read."""
-    from kmixer.files import atomic
+def _print_table(terminal: Terminal, tops: "Tops", columns: int) -> None:
+    if not tops:
+        return
+    header = ["file", *(f"{rank}." for rank in range(1, columns + 1))]
+    rows = [
+        [_printable(prediction.path), *(f"{name} {percent(share)}" for name, share in classes)]
+        for prediction, classes in tops
+    ]
+    terminal.table(None, header, rows)
 
-    good, bad = [a for a in said if not a.error], [a for a in said if a.error]
-    tops = [answer.top(class_names, top) for answer in good]
-    ranks = range(1, min(top, len(class_names)) + 1)
-    if good:
-        terminal.table(
-            None,
-            ["file", *(f"{rank}." for rank in ranks)],
-            [
-                [_shown(answer.path), *(f"{name} {percent(share)}" for name, share in classes)]
-                for answer, classes in zip(good, tops, strict=True)
-            ],
-        )
-    if csv:
-        atomic.write_text(csv, _as_csv(good, tops, ranks))
-    terminal.result(
+
+def _report(terminal: Terminal, tops: "Tops", failed: "Sequence[Prediction]") -> None:
+    """Print the JSON object, then the files that could not be read; with some, exit with 1."""
+    images = [
         {
-            "images": [
-                {
-                    "file": _shown(answer.path),
-                    "classes": [{"class": name, "probability": share} for name, share in classes],
-                }
-                for answer, classes in zip(good, tops, strict=True)
-            ],
-            "failed": [{"file": _shown(answer.path), "error": answer.error} for answer in bad],
+            "file": _printable(prediction.path),
+            "classes": [{"class": name, "probability": share} for name, share in classes],
         }
-    )
-    for answer in bad:
-        typer.echo(f"kmixer: {_shown(answer.error)}", err=True)
-    if bad:
-        typer.echo(f"kmixer: {len(bad)} of {len(said)} files could not be read", err=True)
+        for prediction, classes in tops
+    ]
+    errors = [{"file": _printable(p.path), "error": p.error} for p in failed]
+    terminal.result({"images": images, "failed": errors})
+    for prediction in failed:
+        typer.echo(f"kmixer: {_printable(str(prediction.error))}", err=True)
+    if failed:
+        total = len(tops) + len(failed)
+        typer.echo(f"kmixer: {len(failed)} of {total} files could not be read", err=True)
         raise typer.Exit(1)
 
 
-def _shown(path):
+def _printable(path: str | Path) -> str:
     """Return a path as text that can be printed, whatever bytes its name has."""
     import os
 
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
-def _as_csv(good, tops, ranks):
-    import csv
-    import io
+def _as_csv(tops: "Tops", columns: int) -> str:
+    from kmixer.files.text import csv_text
 
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(
-        ["file", *(f"{what}_{rank}" for rank in ranks for what in ("class", "probability"))]
+    ranks = range(1, columns + 1)
+    header = ["file", *(f"{kind}_{rank}" for rank in ranks for kind in ("class", "probability"))]
+    rows: Iterator[list[Any]] = (
+        [_printable(prediction.path), *(cell for pair in classes for cell in pair)]
+        for prediction, classes in tops
     )
-    for answer, classes in zip(good, tops, strict=True):
-        writer.writerow([_shown(answer.path), *(cell for pair in classes for cell in pair)])
-    return text.getvalue()
+    return csv_text(header, (dict(zip(header, row, strict=True)) for row in rows))

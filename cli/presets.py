@@ -12,7 +12,7 @@ def presets(
         str | None, typer.Argument(help="Print this preset instead of the list.")
     ] = None,
     as_json: Json = False,
-):
+) -> None:
     """List the shipped presets, or print one.
 
     Example: kmixer presets fmnist-pyramid
@@ -26,7 +26,7 @@ def presets(
         terminal.result({"name": name, "settings": presets.read_preset(name)})
         return
     names = presets.preset_names()
-    headings = {each: presets.preset_heading(each) for each in names}
-    for each, heading in headings.items():
-        terminal.say(f"{each:<{max(map(len, names))}}  {heading}")
+    headings = {preset: presets.preset_heading(preset) for preset in names}
+    for preset, heading in headings.items():
+        terminal.say(f"{preset:<{max(map(len, names))}}  {heading}")
     terminal.result({"presets": headings})

@@ -2,6 +2,8 @@
 
 import json
 import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -41,11 +43,11 @@ def option(help_text: str, panel: str, *names: str, **options: Any) -> Any:
     )
 
 
-def folder_name(name):
-    """Return the text of a `--name` option, if it is one of a folder, or None.
+def folder_name(name: str | None) -> str | None:
+    """Check the text of a `--name` option: it has to be the name of a folder.
 
     Raises:
-        SettingsError: it is empty, or leads elsewhere.
+        SettingsError: it is empty, or a path.
     """
     from kmixer.errors import SettingsError
 
@@ -59,14 +61,14 @@ PIPED_WIDTH = 1000  # a file or a pipe has no right edge
 
 
 class Terminal:
-    """Where a command's words go.
+    """What a command prints, and where.
 
     Args:
-        quiet: nothing but errors and JSON.
-        as_json: one JSON object on stdout; everything else goes to stderr.
+        quiet: print nothing but errors and JSON.
+        as_json: print one JSON object on stdout, and everything else on stderr.
     """
 
-    def __init__(self, quiet=False, as_json=False):
+    def __init__(self, quiet: bool = False, as_json: bool = False) -> None:
         from rich.console import Console
 
         self.as_json, self.quiet = as_json, quiet
@@ -75,69 +77,56 @@ class Terminal:
             self.console.width = PIPED_WIDTH
 
     @property
-    def wide(self):
+    def wide(self) -> bool:
         """Whether wide tables fit."""
         return self.console.width >= WIDE
 
-    def say(self, line=""):
+    def say(self, line: str = "") -> None:
         """Print a line."""
         self.console.print(line, markup=False)
 
-    def table(self, title, columns, rows):
+    def table(
+        self, title: str | None, columns: Sequence[str], rows: Sequence[Sequence[object]]
+    ) -> None:
         """Print a table; the first column is text, the others are numbers."""
         from rich.table import Table
         from rich.text import Text
 
         table = Table(title=title, title_justify="left", header_style="bold")
         for index, column in enumerate(columns):
-            kind = {"overflow": "fold"} if index == 0 else {"justify": "right", "no_wrap": True}
-            table.add_column(Text(column), **kind)
+            if index == 0:
+                table.add_column(Text(column), overflow="fold")
+            else:
+                table.add_column(Text(column), justify="right", no_wrap=True)
         for row in rows:
             table.add_row(*(Text(str(cell)) for cell in row))
         self.console.print(table)
 
-    def result(self, values):
-        """Print the JSON object, if one was asked for."""
+    def result(self, values: Mapping[str, Any]) -> None:
+        """Print the JSON object, if `--json` asks for it."""
         if self.as_json:
             typer.echo(json.dumps(values))
 
-    def bar(self, description):
-        """Return a context manager that yields a function of (done, total) behind a bar."""
-        return _bar(self.console, description)
-
-    def status(self):
-        """Return a context manager that yields a function of what is being done, shown live."""
-        return _status(self.console)
-
-
-def _status(console):
-    from contextlib import contextmanager
-
     @contextmanager
-    def showing():
-        if not console.is_terminal:
-            yield lambda doing: None
-            return
-        with console.status("") as status:
-            yield status.update
+    def bar(self, description: str) -> Iterator[Callable[[int, int | None], object]]:
+        """Show a progress bar; yield a function of (done, total) that moves it."""
+        from rich.progress import Progress
 
-    return showing()
-
-
-def _bar(console, description):
-    from contextlib import contextmanager
-
-    from rich.progress import Progress
-
-    @contextmanager
-    def showing():
-        with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        hidden = not self.console.is_terminal
+        with Progress(console=self.console, transient=True, disable=hidden) as progress:
             task = progress.add_task(description, total=None)
             yield lambda done, total: progress.update(task, completed=done, total=total)
 
-    return showing()
+    @contextmanager
+    def status(self) -> Iterator[Callable[[str], object]]:
+        """Show a line that changes; yield a function that sets its text."""
+        if not self.console.is_terminal:
+            yield lambda text: None
+            return
+        with self.console.status("") as status:
+            yield status.update
 
 
-def percent(share):
-    """Return a share as per cent with two places; a dash for None, what was not read."""
+def percent(share: float | None) -> str:
+    """Return a share as per cent with two decimals; a dash for None, which was not measured."""
     return "–" if share is None else f"{100 * share:.2f} %"

@@ -45,11 +45,11 @@ def test_answers_come_in_order_and_tell_which_file_is_bad(photos):
     def mean_pixel(pixels):
         return pixels.reshape(len(pixels), -1)[:, :2] / 255
 
-    said = list(inference.answers(mean_pixel, files, (8, 8, 1)))
-    assert [answer.error is None for answer in said] == [True, True, False, True]
-    assert said[0].top(("a", "b"), 1) == [("a", pytest.approx(200 / 255, abs=0.01))]
-    with pytest.raises(DataError, match="damaged"):  # and no model is asked
-        list(inference.answers(pytest.fail, files, (8, 8, 1), strict=True))
+    predictions = list(inference.predict_files(mean_pixel, files, (8, 8, 1)))
+    assert [answer.error is None for answer in predictions] == [True, True, False, True]
+    assert predictions[0].top(("a", "b"), 1) == [("a", pytest.approx(200 / 255, abs=0.01))]
+    with pytest.raises(DataError, match="damaged"):  # and no model is called
+        list(inference.predict_files(pytest.fail, files, (8, 8, 1), strict=True))
 
 
 def test_many_files_are_answered_in_batches_without_losing_one(photos, monkeypatch):
@@ -61,9 +61,9 @@ def test_many_files_are_answered_in_batches_without_losing_one(photos, monkeypat
         sizes.append(len(pixels))
         return pixels[:, 0, 0, :]
 
-    said = list(inference.answers(model, files, (8, 8, 1)))
-    assert [answer.path for answer in said] == files and sum(sizes) == 6 and max(sizes) <= 2
-    assert [a.probabilities[0] > 100 for a in said if not a.error] == [True, False] * 3
+    predictions = list(inference.predict_files(model, files, (8, 8, 1)))
+    assert [answer.path for answer in predictions] == files and sum(sizes) == 6 and max(sizes) <= 2
+    assert [a.probabilities[0] > 100 for a in predictions if not a.error] == [True, False] * 3
 
 
 def test_inverting_swaps_black_and_white(photos):
@@ -109,14 +109,14 @@ def test_an_unfinished_run_is_refused_and_the_way_on_is_told(trained_run, tmp_pa
 def test_the_command_tells_classes_and_counts_what_it_could_not_read(
     kmixer_cli, trained_run, photos, tmp_path
 ):
-    table = tmp_path / "said.csv"
+    table = tmp_path / "predictions.csv"
     done = kmixer_cli("predict", trained_run.folder, photos, "--top", 1, "--json", "--csv", table)
     assert done.returncode == 1
     assert "damaged.png" in done.stderr and "1 of 4 files could not be read" in done.stderr
-    told = json.loads(done.stdout)
-    named = {image["file"].rsplit("/")[-1]: image["classes"][0] for image in told["images"]}
+    result = json.loads(done.stdout)
+    named = {image["file"].rsplit("/")[-1]: image["classes"][0] for image in result["images"]}
     assert named["above.png"]["class"] == named["printed.tif"]["class"] == "above"
-    assert named["below.jpg"]["class"] == "below" and len(told["failed"]) == 1
+    assert named["below.jpg"]["class"] == "below" and len(result["failed"]) == 1
     rows = list(csv.DictReader(table.open()))
     assert [row["class_1"] for row in rows] == ["above", "below", "above"]
     assert float(rows[0]["probability_1"]) == named["above.png"]["probability"]
@@ -136,9 +136,9 @@ def test_arrays_of_different_sizes_are_refused_in_one_line(trained_run):
 def test_names_and_files_that_no_image_has_are_told_and_the_rest_goes_on(photos):
     os.mkfifo(photos / "pipe.png")
     files = find_images([photos / "pipe.png", "x" * 300, photos / "above.png"])
-    said = list(inference.answers(lambda pixels: pixels[:, 0, 0], files, (8, 8, 1)))
-    assert "not a file" in said[0].error and "cannot be read" in said[1].error
-    assert said[2].error is None
+    predictions = list(inference.predict_files(lambda pixels: pixels[:, 0, 0], files, (8, 8, 1)))
+    assert "not a file" in predictions[0].error and "cannot be read" in predictions[1].error
+    assert predictions[2].error is None
 
 
 def test_a_file_name_of_any_bytes_is_printed(kmixer_cli, trained_run, photos, tmp_path):
