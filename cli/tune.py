@@ -134,10 +134,8 @@ def _plan(
             say("kmixer's own search space is of plain Mixers; name another with --search")
         settings = space.with_default(settings)
         section = settings.search or {}
-    training = settings.training.model_copy(
-        update={"backend": settings.training.backend or configured()}
-    )
-    settings = settings.model_copy(update={"training": training, "search": None})
+    backend = settings.training.backend or configured()
+    settings = settings.changed(training={"backend": backend}, search=None)
     return Plan(settings, section, folder, **options)
 
 

@@ -1,6 +1,6 @@
 """What settings are made of: strict numbers, and sections that are frozen and know their keys."""
 
-from typing import Annotated
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
@@ -20,3 +20,22 @@ class Section(BaseModel):
     """A part of the settings."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def changed(self, **changes: Any) -> Self:
+        """Return a copy with other values, which are not validated.
+
+        Args:
+            changes: the new values by key; for a section within, a dict of those of its keys that
+                change: `settings.changed(training={"jit": False}, data={"batch_size": 8})`.
+
+        Raises:
+            KeyError: there is no such key.
+        """
+        update = {}
+        for key, value in changes.items():
+            if key not in type(self).model_fields:
+                raise KeyError(f"{type(self).__name__} has no {key!r}")
+            section = getattr(self, key)
+            inside = isinstance(section, Section) and isinstance(value, dict)
+            update[key] = section.changed(**value) if inside else value
+        return self.model_copy(update=update)

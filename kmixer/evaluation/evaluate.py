@@ -104,7 +104,7 @@ def load_data(run, name=None, folder=None):
     changes = {"name": name or data.name, "dir": folder or data.dir}
     if name is not None:
         changes |= {"validation_size": None, "train_per_class": None}
-    return load_splits(data.model_copy(update=changes))
+    return load_splits(data.changed(**changes))
 
 
 def check_same_kind(run, dataset):

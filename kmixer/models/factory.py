@@ -52,8 +52,7 @@ def with_patch_size(settings: Settings, side: int) -> Settings:
     if not model.patch_size_is_open:
         return settings
     patch_size = models.default_patch_size(data.crop_size or data.resize_size or side)
-    model = model.model_copy(update={"patch_size": patch_size})
-    return settings.model_copy(update={"model": model})
+    return settings.changed(model={"patch_size": patch_size})
 
 
 def with_resident_images(

@@ -159,8 +159,7 @@ class Run:
 
     def in_float32(self) -> Run:
         """Return the run with a model that computes in float32, whatever it was trained in."""
-        training = self.settings.training.model_copy(update={"precision": "float32"})
-        return replace(self, settings=self.settings.model_copy(update={"training": training}))
+        return replace(self, settings=self.settings.changed(training={"precision": "float32"}))
 
     def check_finished(self) -> None:
         """Refuse a run whose training is not finished.

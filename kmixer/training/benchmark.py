@@ -13,7 +13,7 @@ import numpy as np
 
 from ..augment import AugmentationPipeline, RandAugment, augmentation
 from ..data import load, load_splits
-from ..data.batches import repeated, training_batches
+from ..data.batches import TrainingPlan, repeated, training_batches
 from ..errors import SettingsError, nearest
 from ..models import count_flops
 from ..runs import provenance
@@ -57,8 +57,7 @@ class Bench:
 
     def model(self, jit):
         """Build and compile the settings' model afresh."""
-        changes = self.settings.training.model_copy(update={"jit": jit})
-        settings = self.settings.model_copy(update={"training": changes})
+        settings = self.settings.changed(training={"jit": jit})
         model = check_model(settings, self.dataset)
         compile_model(model, settings, steps_per_epoch(settings, self.dataset))
         return model
@@ -225,16 +224,15 @@ def _rand_augment(bench):
 
 
 def _host_rate(bench, augment):
-    stream = training_batches(
-        bench.dataset.train, bench.classes, bench.batch_size, 0, augment=augment
-    )
-    return stream_rate(stream, 10 * bench.steps, bench.batch_size)
+    train = bench.dataset.train
+    steps = len(train) // bench.batch_size
+    plan = TrainingPlan(train, bench.classes, bench.batch_size, 0, steps, augment=augment)
+    return stream_rate(training_batches(plan), 10 * bench.steps, bench.batch_size)
 
 
 def _feed_rate(on, bench):
     """Examples/s with the images on the host, or on the accelerator (see `inputs.py`)."""
-    placed = bench.settings.augment.model_copy(update={"on": on})
-    settings = bench.settings.model_copy(update={"augment": placed})
+    settings = bench.settings.changed(augment={"on": on})
     model = check_model(settings, bench.dataset)
     steps = steps_per_epoch(settings, bench.dataset)
     model = with_images(settings, bench.dataset, model)

@@ -8,7 +8,7 @@ their indices and the augmentation's draws travel. Both give the same images for
 import numpy as np
 
 from ..augment import augmentation
-from ..data.batches import evaluation_batches, training_batches
+from ..data.batches import EvaluationPlan, TrainingPlan, evaluation_batches, training_batches
 from ..models.factory import with_resident_images
 from ..runs import provenance
 from .distribution import ALONE
@@ -29,7 +29,9 @@ def with_images(settings, dataset, model):
     if settings.augment.on == "host":
         return model
     images = np.concatenate([dataset.train.images, dataset.validation.images])
-    return with_resident_images(images, augmentation(settings.augment), model, settings.training.precision)
+    return with_resident_images(
+        images, augmentation(settings.augment), model, settings.training.precision
+    )
 
 
 def streams(settings, dataset, steps, first_epoch=0, first_step=0, devices=ALONE):
@@ -45,19 +47,25 @@ def streams(settings, dataset, steps, first_epoch=0, first_step=0, devices=ALONE
     """
     resident, classes = settings.augment.on == "accelerator", len(dataset.class_names)
     augment = augmentation(settings.augment)
-    batches = training_batches(
+    training = TrainingPlan(
         dataset.train,
         classes,
         settings.data.batch_size,
         settings.training.seed,
+        steps,
         augment=augment,
         resident=resident,
         label_smoothing=settings.training.label_smoothing,
-        steps_per_epoch=steps,
         first_epoch=first_epoch,
         first_step=first_step,
-        own=devices.own,
+        local_rows=devices.own,
     )
-    held_out = {"resident_from": len(dataset.train), "draws": augment.draws} if resident else {}
-    held_out |= {"devices": devices.count, "own": devices.own}
-    return batches, evaluation_batches(dataset.validation, classes, **held_out)
+    validation = EvaluationPlan(
+        dataset.validation,
+        classes,
+        resident_from=len(dataset.train) if resident else None,
+        draws=augment.draws if resident else 0,
+        devices=devices.count,
+        local_rows=devices.own,
+    )
+    return training_batches(training), evaluation_batches(validation)

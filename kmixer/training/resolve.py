@@ -86,7 +86,7 @@ def _share(settings, devices):
     """
     if devices.count == 1:
         return settings
-    data, training, augment = settings.data, settings.training, settings.augment
+    data = settings.data
     size = devices.even(data.batch_size)
     for name, images in (("batch_size", size), ("validation_size", data.validation_size)):
         if images < devices.count:
@@ -100,11 +100,9 @@ def _share(settings, devices):
                 "optimizer.gradient_accumulation_steps: expected 1 on several of TensorFlow's"
                 " devices: Keras cannot accumulate there"
             )
-        training = training.model_copy(update={"jit": False})
-        if _mixed_apart(settings):
-            augment = augment.model_copy(update={"on": "host"})
-    data = data.model_copy(update={"batch_size": size})
-    return settings.model_copy(update={"data": data, "training": training, "augment": augment})
+        on = "host" if _mixed_apart(settings) else settings.augment.on
+        settings = settings.changed(training={"jit": False}, augment={"on": on})
+    return settings.changed(data={"batch_size": size})
 
 
 def _mixed_apart(settings):

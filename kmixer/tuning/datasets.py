@@ -79,4 +79,4 @@ def _facts(dataset: Dataset) -> ImageFacts:
 
 def _loading_key(data: DataSettings) -> str:
     """Return a text that two sections share where they load the same images."""
-    return data.model_copy(update=dict.fromkeys(USE_ONLY)).model_dump_json()
+    return data.changed(**dict.fromkeys(USE_ONLY)).model_dump_json()

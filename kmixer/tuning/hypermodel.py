@@ -39,7 +39,7 @@ class MixerHyperModel(keras_tuner.HyperModel):
         super().__init__()
         settings = settings if settings.search else with_default(settings)
         self.space = Space(settings.search or {})
-        self.settings = settings.model_copy(update={"search": None})
+        self.settings = settings.changed(search=None)
         self.space.check(self.settings)
         datasets = SearchDatasets(settings.data)
         check_some_point_fits(self.space, self.settings, datasets.check_fit)

@@ -15,8 +15,9 @@ from ..data import Dataset
 from ..errors import InterruptedRunError, RunError, describe
 from ..files import atomic
 from ..files.lock import folder_lock
+from ..runs.run import CHECKPOINT_FILE, MODEL_FILE, PREVIOUS_CHECKPOINT_FILE, run_state
 from ..runs.signals import stop_requests
-from ..training import checkpoint, distribution
+from ..training import distribution
 from ..training.resolve import resolve
 from ..training.train import check_model, steps_per_epoch
 from .datasets import SearchDatasets
@@ -30,7 +31,7 @@ from .workers.resources import Resources
 if TYPE_CHECKING:
     from .engines.keras_tuner_roles import ChiefEngine
 
-MODEL, CHECKPOINTS = "model.keras", (checkpoint.NAME, checkpoint.PREVIOUS)
+CHECKPOINT_FILES = (CHECKPOINT_FILE, PREVIOUS_CHECKPOINT_FILE)
 PATIENCE_SECONDS = 15  # trials of a search that was killed end within a step
 DEFINITION = "search"  # the key under which an engine keeps the plan's definition
 RATES = {"dropout", "head_dropout", "stochastic_depth"}  # of a model; they have no weights
@@ -86,8 +87,7 @@ class Search:
         if any(path.startswith("data.") for path in self.plan.section):
             return settings
         data = resolve(settings, self.datasets.base).data
-        measured = settings.data.model_copy(update={"mean": data.mean, "std": data.std})
-        return settings.model_copy(update={"data": measured})
+        return settings.changed(data={"mean": data.mean, "std": data.std})
 
     def trial_settings(self, trial: Trial) -> Settings:
         """Return the `Settings` that a trial is trained with.
@@ -157,9 +157,9 @@ class Search:
         kept = {trial.folder(self.plan.folder) for trial in [*best, *unfinished]}
         for folder in (self.plan.folder / "trials").glob("trial-*"):
             if folder not in kept:
-                _remove_files(folder, [MODEL, *CHECKPOINTS])
-            elif (folder / "metrics.json").exists():
-                _remove_files(folder, CHECKPOINTS)
+                _remove_files(folder, [MODEL_FILE, *CHECKPOINT_FILES])
+            elif run_state(folder) == "finished":
+                _remove_files(folder, CHECKPOINT_FILES)
 
 
 def _remove_files(folder: Path, names: Sequence[str]) -> None:

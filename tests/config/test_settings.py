@@ -151,3 +151,14 @@ def test_a_settings_file_that_holds_no_sections_is_refused(tmp_path, content):
     file.write_text(content)
     with pytest.raises(SettingsError, match=r"bad\.yaml"):
         yaml_files.read_file(file)
+
+
+def test_a_copy_with_other_values():
+    """Sections within change key by key; the settings themselves stay; a wrong key is an error."""
+    settings = Settings()
+    changed = settings.changed(training={"jit": False}, data={"batch_size": 8}, search=None)
+    assert (changed.training.jit, changed.data.batch_size) == (False, 8)
+    assert changed.training.epochs == settings.training.epochs
+    assert (settings.training.jit, settings.data.batch_size) == (None, Settings().data.batch_size)
+    with pytest.raises(KeyError, match="TrainingSettings has no 'jti'"):
+        settings.changed(training={"jti": False})

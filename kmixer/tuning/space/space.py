@@ -169,9 +169,8 @@ def with_default(settings: Settings) -> Settings:
     """
     section = yaml_files.parse_yaml(default_text(), "space.yaml")["search"]
     model = settings.model if settings.model.name == "mixer" else MixerSettings()
-    model = model.model_copy(update={"block_dims": None, "skip_connections": True})
-    changed = {"search": section, "model": model, "plateau": None}
-    return settings.model_copy(update=changed)
+    model = model.changed(block_dims=None, skip_connections=True)
+    return settings.changed(search=section, model=model, plateau=None)
 
 
 def default_text() -> str:
