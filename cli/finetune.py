@@ -5,14 +5,12 @@ from typing import Annotated
 
 import typer
 
-from .terminal import Backend, DataDir, Json, Quiet, Set, Terminal, folder_name
+from .terminal import Backend, DataDir, Dataset, Json, Quiet, Set, Terminal, folder_name
 
 
 def finetune(
     run: Annotated[Path, typer.Argument(help="The run to start from, trained or imported.")],
-    dataset: Annotated[
-        str, typer.Argument(help="fmnist, mnist, cifar10, cifar100, tfds:NAME or an image folder.")
-    ],
+    dataset: Dataset,
     freeze: Annotated[
         str | None, typer.Option(help="Layers that stay as they are, such as stem,blocks.0-5.")
     ] = None,
@@ -40,7 +38,6 @@ def finetune(
 
     Example: kmixer finetune saved_models/photos-1 ./flowers --freeze stem --layer-decay 0.75
     """
-    from kmixer.files.keras_archive import check_run
     from kmixer.runs.run import load_run
 
     from .loading import load_settings
@@ -55,7 +52,7 @@ def finetune(
         "data.dir": data_dir,
     }
     opened = load_run(run)
-    check_run(opened)  # before anything slow is imported
+    opened.check_model()  # before anything slow is imported
     base = opened.start_settings(image_size)
     preset, settings = load_settings(dataset, preset, config, flags, assignments, base)
     train_and_show(preset, settings, name, out, Terminal(quiet, as_json))

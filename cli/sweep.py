@@ -89,16 +89,17 @@ def _run_all(
     quiet: bool,
 ) -> dict[str, int]:
     """Train every run to its end and return the exit codes of those that failed, by name."""
+    from kmixer.runs.run import run_state
     from kmixer.tuning import sweep as sweeps
 
     failed = {}
     for number, (name, texts) in enumerate(combinations.items(), 1):
         run = folder / name
-        state = sweeps.state(run)
+        state = run_state(run)
         terminal.say(f"\nrun {number}/{len(combinations)}  {name}  ({state})")
         if state == "finished":
             continue
-        command = ["resume", str(run)] if state == "begun" else ["train", *words]
+        command = ["resume", str(run)] if state == "unfinished" else ["train", *words]
         if state == "new":
             sweeps.remove_unstarted(run)
             command += [word for text in texts for word in ("--set", text)] + ["--out", str(run)]

@@ -1,11 +1,14 @@
-"""Augmentations: batched image → image layers, every image with draws of its own.
+"""Augmentations: layers that change a batch of images, each image by its own random numbers.
 
-Each layer turns `(batch, height, width, channels)` images and `(batch, draws)` uniform numbers
-into images of the same shape and dtype; the draws decide everything, so the same draws give the
-same images in tf.data, inside the model, and in NumPy, under every backend. Called without draws, a
-layer takes its own from its seed. The code is written against the names that NumPy, Keras and
-TensorFlow share; `namespace` says whose they are.
+A layer turns images `(batch, height, width, channels)` and uniform random numbers `(batch, draws)`
+into images of the same shape and dtype. The random numbers decide everything, so the same ones give
+the same images in tf.data, inside the model, and in NumPy, under every backend. Called without
+them, a layer draws its own from its seed. The code uses only functions that NumPy, Keras and
+TensorFlow share; `namespace` returns the module that suits an array.
 """
+
+from collections.abc import Callable
+from typing import Any
 
 from .base import ImageAugmentation
 from .compose import AugmentationPipeline, RandomChoice
@@ -28,27 +31,24 @@ __all__ = [
     "augmentation",
 ]
 
+# Setting → how its layer is built from `AugmentSettings`, in the order in which they are applied.
+LAYERS: dict[str, Callable[[Any], ImageAugmentation]] = {
+    "random_resized_crop": lambda s: RandomResizedCrop(**dict(s.random_resized_crop)),
+    "translation": lambda s: RandomTranslation(s.translation, s.fill_mode),
+    "horizontal_flip": lambda s: RandomHorizontalFlip(s.horizontal_flip),
+    "rand_augment": lambda s: RandAugment(**dict(s.rand_augment)),
+    "random_erasing": lambda s: RandomErasing(**dict(s.random_erasing)),
+}
+# Layers that mix two images. They come last, and an image is mixed by at most one of them.
+MIXING_LAYERS: dict[str, Callable[[float], ImageAugmentation]] = {"cutmix": CutMix, "mixup": MixUp}
 
-def augmentation(settings):
+
+def augmentation(settings: Any) -> AugmentationPipeline:
     """Build the pipeline that `AugmentSettings` describe; it may be empty."""
-    crop, erasing = settings.random_resized_crop, settings.random_erasing
-    drawn = settings.rand_augment
-    layers = []
-    if crop:
-        layers.append(RandomResizedCrop(crop.scale, crop.ratio))
-    if settings.translation:
-        layers.append(RandomTranslation(settings.translation, settings.fill_mode))
-    if settings.horizontal_flip:
-        layers.append(RandomHorizontalFlip(settings.horizontal_flip))
-    if drawn:
-        layers.append(RandAugment(drawn.num_ops, drawn.magnitude))
-    if erasing:
-        layers.append(RandomErasing(erasing.probability, erasing.scale, erasing.ratio))
-    mixing = [
-        (layer(chosen.alpha), chosen.probability)
-        for layer, chosen in ((CutMix, settings.cutmix), (MixUp, settings.mixup))
-        if chosen
-    ]
+    layers = [build(settings) for name, build in LAYERS.items() if getattr(settings, name)]
+    sections = [(build, getattr(settings, name)) for name, build in MIXING_LAYERS.items()]
+    mixing = [(build(section.alpha), section.probability) for build, section in sections if section]
     if mixing:
-        layers.append(RandomChoice(*zip(*mixing, strict=True)))
+        choices, probabilities = zip(*mixing, strict=True)
+        layers.append(RandomChoice(choices, probabilities))
     return AugmentationPipeline(layers)

@@ -1,8 +1,11 @@
 """Overwrite parts of an image."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 
-from .base import PACKAGE, ImageAugmentation, cast, draw_rectangles, namespace
+from .base import PACKAGE, Array, ImageAugmentation, Namespace, cast, draw_rectangles, namespace
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -16,27 +19,34 @@ class RandomErasing(ImageAugmentation):
         probability: of erasing in an image, in [0, 1].
         scale: (min, max) share of the area.
         ratio: (min, max) of width / height, drawn log-uniformly.
+        kwargs: `seed`, and arguments of a Keras layer.
     """
 
     draws = 5
 
-    def __init__(self, probability=0.5, scale=(0.02, 0.33), ratio=(0.3, 3.3), **kwargs):
+    def __init__(
+        self,
+        probability: float = 0.5,
+        scale: Sequence[float] = (0.02, 0.33),
+        ratio: Sequence[float] = (0.3, 3.3),
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.probability, self.scale, self.ratio = probability, tuple(scale), tuple(ratio)
 
-    def transform(self, images, draws):
+    def transform(self, images: Array, draws: Array) -> Array:
         xp = namespace(images)
         _, height, width, _ = images.shape
         uniforms = draws[:, 1], draws[:, 2]
-        tall, wide = draw_rectangles(xp, uniforms, self.scale, self.ratio, height, width)
-        tall, wide = xp.minimum(tall, float(height)), xp.minimum(wide, float(width))
-        tall = tall * cast(draws[:, 0] < self.probability, "float32")
-        rows = _span(xp, draws[:, 3], tall, height)
-        columns = _span(xp, draws[:, 4], wide, width)
+        heights, widths = draw_rectangles(xp, uniforms, self.scale, self.ratio, height, width)
+        heights, widths = xp.minimum(heights, float(height)), xp.minimum(widths, float(width))
+        heights = heights * cast(draws[:, 0] < self.probability, "float32")
+        rows = _interval_mask(xp, draws[:, 3], heights, height)
+        columns = _interval_mask(xp, draws[:, 4], widths, width)
         erased = (rows[:, :, None] & columns[:, None, :])[..., None]
         return xp.where(erased, xp.zeros_like(images), images)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {
             "probability": self.probability,
             "scale": self.scale,
@@ -44,7 +54,7 @@ class RandomErasing(ImageAugmentation):
         }
 
 
-def _span(xp, uniform, length, size):
+def _interval_mask(xp: Namespace, uniform: Array, length: Array, size: int) -> Array:
     """Return a mask `(batch, size)` of `length` pixels from a random start that fits."""
     start = xp.floor(uniform * (size - length + 1))[:, None]
     pixels = xp.arange(0, size, dtype="float32")

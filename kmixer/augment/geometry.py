@@ -1,10 +1,15 @@
 """Crop, shift and flip."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 
 from .base import (
     PACKAGE,
+    Array,
     ImageAugmentation,
+    Namespace,
     cast,
     draw_rectangles,
     namespace,
@@ -12,22 +17,33 @@ from .base import (
 )
 
 
-def hat_weights(xp, positions, size):
-    """Return the bilinear weights `(batch, out, size)` of reading at `positions` `(batch, out)`."""
+def bilinear_weights(xp: Namespace, positions: Array, size: int) -> Array:
+    """Return the weights `(batch, out, size)` that read `size` pixels at `positions`.
+
+    Args:
+        xp: the namespace to compute in.
+        positions: float32 `(batch, out)`, where the middle of the first pixel is 0.
+        size: pixels of the side that is read.
+    """
     pixels = xp.arange(0, size, dtype="float32")
     return xp.maximum(1.0 - xp.abs(positions[:, :, None] - pixels), 0.0)
 
 
-def resample(images, rows, columns):
-    """Read each image at the crossings of its own fractional rows and columns, bilinearly.
+def resample(images: Array, rows: Array, columns: Array) -> Array:
+    """Read each image at its own fractional rows and columns, bilinearly.
 
-    A separable matrix product per image: exact, without gathers, and as fast on two CPU cores as
-    on an accelerator. Positions outside the image read as 0.
+    Two matrix products per image: exact, without gathers, and fast on CPUs and accelerators
+    (docs/adr/0003). Positions outside the image read as 0.
+
+    Args:
+        images: `(batch, height, width, channels)`.
+        rows: float32 `(batch, height)`, where to read the rows of the result.
+        columns: float32 `(batch, width)`, where to read its columns.
     """
     xp = namespace(images)
     _, height, width, channels = images.shape
-    down = hat_weights(xp, rows, height)  # (batch, out height, height)
-    across = hat_weights(xp, columns, width)  # (batch, out width, width)
+    down = bilinear_weights(xp, rows, height)  # (batch, out height, height)
+    across = bilinear_weights(xp, columns, width)  # (batch, out width, width)
     pixels = cast(images, "float32")
     planes = [
         xp.matmul(xp.matmul(down, pixels[..., channel]), xp.swapaxes(across, 1, 2))
@@ -44,21 +60,27 @@ class RandomResizedCrop(ImageAugmentation):
 
     The crop is drawn as torchvision's RandomResizedCrop draws it: ten tries at an area (uniform
     share of the image's area) and a ratio (log-uniform); the first that fits is taken, else the
-    largest centred crop within the ratio. Bilinear, half-pixel centres, clamped at the crop's edge.
+    largest centered crop within the ratio. Bilinear, half-pixel centers, clamped at the edge.
 
     Args:
         scale: (min, max) share of the area.
         ratio: (min, max) of width / height.
+        kwargs: `seed`, and arguments of a Keras layer.
     """
 
     tries = 10
     draws = 2 * tries + 2
 
-    def __init__(self, scale=(0.08, 1.0), ratio=(3 / 4, 4 / 3), **kwargs):
+    def __init__(
+        self,
+        scale: Sequence[float] = (0.08, 1.0),
+        ratio: Sequence[float] = (3 / 4, 4 / 3),
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.scale, self.ratio = tuple(scale), tuple(ratio)
 
-    def transform(self, images, draws):
+    def transform(self, images: Array, draws: Array) -> Array:
         xp = namespace(images)
         _, height, width, _ = images.shape
         top, left, crop_height, crop_width = self.boxes(xp, draws, height, width)
@@ -66,8 +88,10 @@ class RandomResizedCrop(ImageAugmentation):
         columns = _crop_positions(xp, left, crop_width, width)
         return resample(images, rows, columns)
 
-    def boxes(self, xp, draws, height, width):
-        """Return (top, left, height, width) in pixels, each float32 `(batch,)`."""
+    def boxes(
+        self, xp: Namespace, draws: Array, height: int, width: int
+    ) -> tuple[Array, Array, Array, Array]:
+        """Return (top, left, height, width) of the crops in pixels, each float32 `(batch,)`."""
         uniforms = draws[:, : self.tries], draws[:, self.tries : 2 * self.tries]
         crop_heights, crop_widths = draw_rectangles(
             xp, uniforms, self.scale, self.ratio, height, width
@@ -76,18 +100,19 @@ class RandomResizedCrop(ImageAugmentation):
         fits = cast(fits & (crop_widths >= 1) & (crop_widths <= width), "float32")
         order = xp.arange(self.tries, 0, -1, dtype="float32")
         first = cast(fits * order == xp.max(fits * order, axis=1)[:, None], "float32") * fits
-        some = xp.max(fits, axis=1)  # 1 where a try fits, else 0
+        any_fits = xp.max(fits, axis=1)  # 1 or 0
         fallback_height, fallback_width = self._fallback(height, width)
-        crop_height = xp.sum(first * crop_heights, axis=1) + (1 - some) * fallback_height
-        crop_width = xp.sum(first * crop_widths, axis=1) + (1 - some) * fallback_width
+        crop_height = xp.sum(first * crop_heights, axis=1) + (1 - any_fits) * fallback_height
+        crop_width = xp.sum(first * crop_widths, axis=1) + (1 - any_fits) * fallback_width
         down, across = draws[:, -2], draws[:, -1]
-        top = xp.floor(some * down * (height - crop_height + 1))
-        left = xp.floor(some * across * (width - crop_width + 1))
-        centre_top = (1 - some) * xp.floor((height - crop_height) / 2)
-        centre_left = (1 - some) * xp.floor((width - crop_width) / 2)
-        return top + centre_top, left + centre_left, crop_height, crop_width
+        top = xp.floor(any_fits * down * (height - crop_height + 1))
+        left = xp.floor(any_fits * across * (width - crop_width + 1))
+        center_top = (1 - any_fits) * xp.floor((height - crop_height) / 2)
+        center_left = (1 - any_fits) * xp.floor((width - crop_width) / 2)
+        return top + center_top, left + center_left, crop_height, crop_width
 
-    def _fallback(self, height, width):
+    def _fallback(self, height: int, width: int) -> tuple[int, int]:
+        """Return (height, width) of the largest crop within the ratio."""
         low, high = self.ratio
         if width / height < low:
             return round(width / low), width
@@ -95,14 +120,14 @@ class RandomResizedCrop(ImageAugmentation):
             return height, round(height * high)
         return height, width
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"scale": self.scale, "ratio": self.ratio}
 
 
-def _crop_positions(xp, start, length, size):
+def _crop_positions(xp: Namespace, start: Array, length: Array, size: int) -> Array:
     """Return the positions `(batch, size)` that resize the crop [start, start + length) to size."""
-    centres = xp.arange(0, size, dtype="float32") + 0.5
-    positions = start[:, None] + centres * (length / size)[:, None] - 0.5
+    centers = xp.arange(0, size, dtype="float32") + 0.5
+    positions = start[:, None] + centers * (length / size)[:, None] - 0.5
     last = (start + length - 1)[:, None]
     return xp.minimum(xp.maximum(positions, start[:, None]), last)
 
@@ -112,39 +137,39 @@ class RandomTranslation(ImageAugmentation):
     """Shift by whole pixels in each direction.
 
     Args:
-        factor: largest shift as a share of the side, in [0, 1); both signs are drawn alike.
-        fill_mode: what comes in from outside: `"constant"`, black; or `"nearest"`, the border's
-            pixels again.
+        factor: largest shift as a share of the side, in [0, 1), in either direction.
+        fill_mode: what fills the pixels that become free: `"constant"`, black; or `"nearest"`, the
+            pixels of the border.
+        kwargs: `seed`, and arguments of a Keras layer.
     """
 
     draws = 2
 
-    def __init__(self, factor=0.1, fill_mode="constant", **kwargs):
+    def __init__(self, factor: float = 0.1, fill_mode: str = "constant", **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.factor, self.fill_mode = factor, fill_mode
 
-    def transform(self, images, draws):
+    def transform(self, images: Array, draws: Array) -> Array:
         xp = namespace(images)
         _, height, width, _ = images.shape
-        rows, columns = (
-            self._positions(xp, draws[:, axis], size) for axis, size in enumerate((height, width))
-        )
+        rows = self._positions(xp, draws[:, 0], height)
+        columns = self._positions(xp, draws[:, 1], width)
         return resample(images, rows, columns)
 
-    def _positions(self, xp, uniform, size):
-        """Return where each row, or column, `(batch, size)` is read."""
+    def _positions(self, xp: Namespace, uniform: Array, size: int) -> Array:
+        """Return the positions `(batch, size)` where the rows, or columns, are read."""
         shift = self._shift(xp, uniform, size)[:, None]
         positions = xp.arange(0, size, dtype="float32") - shift
         if self.fill_mode == "constant":
-            return positions  # those outside read as 0
+            return positions  # outside the image pixels read as 0
         return xp.minimum(xp.maximum(positions, 0.0), size - 1.0)
 
-    def _shift(self, xp, uniform, size):
-        """Return a whole number of pixels, uniform over -most … most."""
-        most = int(self.factor * size)
-        return xp.floor(uniform * (2 * most + 1)) - most
+    def _shift(self, xp: Namespace, uniform: Array, size: int) -> Array:
+        """Return whole numbers of pixels `(batch,)`, uniform over -largest … largest."""
+        largest = int(self.factor * size)
+        return xp.floor(uniform * (2 * largest + 1)) - largest
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"factor": self.factor, "fill_mode": self.fill_mode}
 
 
@@ -154,18 +179,19 @@ class RandomHorizontalFlip(ImageAugmentation):
 
     Args:
         probability: of mirroring an image, in [0, 1].
+        kwargs: `seed`, and arguments of a Keras layer.
     """
 
     draws = 1
 
-    def __init__(self, probability=0.5, **kwargs):
+    def __init__(self, probability: float = 0.5, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.probability = probability
 
-    def transform(self, images, draws):
+    def transform(self, images: Array, draws: Array) -> Array:
         xp = namespace(images)
         mirrored = (draws[:, 0] < self.probability)[:, None, None, None]
         return xp.where(mirrored, xp.flip(images, axis=2), images)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"probability": self.probability}

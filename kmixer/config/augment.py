@@ -1,31 +1,39 @@
 """The settings of the augmentations; all are off by default."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from .fields import Count, Positive, Probability, Section, Share
 
 
-class RectangleSettings(Section):
-    """What those that draw a rectangle by `scale` and `ratio` have in common."""
-
-    @model_validator(mode="after")
-    def _ordered(self):
-        _check_range("scale", self.scale, most=1.0)
-        _check_range("ratio", self.ratio)
-        return self
+def _ordered(bounds: tuple[float, float]) -> tuple[float, float]:
+    low, high = bounds
+    if low > high:
+        raise ValueError(f"received [{low}, {high}], expected [min, max]")
+    return bounds
 
 
-class RandomResizedCropSettings(RectangleSettings):
+def _at_most_one(bounds: tuple[float, float]) -> tuple[float, float]:
+    low, high = bounds
+    if low > high or high > 1.0:
+        raise ValueError(f"received [{low}, {high}], expected [min, max] with max <= 1.0")
+    return bounds
+
+
+AreaRange = Annotated[tuple[Positive, Positive], AfterValidator(_at_most_one)]
+RatioRange = Annotated[tuple[Positive, Positive], AfterValidator(_ordered)]
+
+
+class RandomResizedCropSettings(Section):
     """Crop a random area of a random aspect ratio, resize it to the image's size."""
 
-    scale: tuple[Positive, Positive] = Field((0.08, 1.0), description="share of the area")
-    ratio: tuple[Positive, Positive] = Field((0.75, 4 / 3), description="width / height")
+    scale: AreaRange = Field((0.08, 1.0), description="share of the area")
+    ratio: RatioRange = Field((0.75, 4 / 3), description="width / height")
 
 
 class RandAugmentSettings(Section):
-    """Apply a few operations to each image, drawn from shears, shifts, turns and colour changes."""
+    """Apply a few random operations to each image: shears, shifts, rotations, color changes."""
 
     num_ops: Count = Field(2, description="operations for an image")
     magnitude: Annotated[int, Field(ge=0, le=30, strict=True)] = Field(
@@ -33,50 +41,53 @@ class RandAugmentSettings(Section):
     )
 
 
-class RandomErasingSettings(RectangleSettings):
+class RandomErasingSettings(Section):
     """Overwrite a random rectangle with black."""
 
     probability: Probability = 0.5
-    scale: tuple[Positive, Positive] = Field((0.02, 0.33), description="share of the area")
-    ratio: tuple[Positive, Positive] = Field((0.3, 3.3), description="width / height")
+    scale: AreaRange = Field((0.02, 0.33), description="share of the area")
+    ratio: RatioRange = Field((0.3, 3.3), description="width / height")
 
 
 class MixUpSettings(Section):
-    """Blend an image and its label with another's."""
+    """Blend an image and its label with another image of the batch."""
 
     probability: Probability = 0.5
-    alpha: Positive = Field(0.2, description="of the Beta distribution of the image's share")
+    alpha: Positive = Field(0.2, description="the image's weight is drawn from Beta(alpha, alpha)")
 
 
 class CutMixSettings(Section):
-    """Paste a rectangle of another image; the label follows the area."""
+    """Paste a rectangle of another image of the batch; the label follows the area."""
 
     probability: Probability = 0.5
-    alpha: Positive = Field(1.0, description="of the Beta distribution of the image's share")
+    alpha: Positive = Field(
+        1.0, description="the share of the area that stays is drawn from Beta(alpha, alpha)"
+    )
 
 
 class AugmentSettings(Section):
-    """What happens to training images; everything is off by default."""
+    """How training images are augmented; everything is off by default."""
 
     on: Literal["host", "accelerator"] | None = Field(
         None,
-        description="accelerator: the images lie in its memory, augmented inside the step;"
+        description="accelerator: the images lie in its memory and are augmented inside the step;"
         " null: the accelerator where there is one",
     )
     random_resized_crop: RandomResizedCropSettings | None = None
-    translation: Share = Field(0.0, description="largest shift, share of the side")
+    translation: Share = Field(0.0, description="largest shift, as a share of the side")
     fill_mode: Literal["constant", "nearest"] = Field(
-        "constant", description="beyond the border of a shifted image: black, or the border again"
+        "constant", description="what fills the free border of a shifted image: black, or its edge"
     )
-    horizontal_flip: Probability = 0.0
+    horizontal_flip: Probability = Field(0.0, description="probability of mirroring")
     rand_augment: RandAugmentSettings | None = None
     random_erasing: RandomErasingSettings | None = None
     mixup: MixUpSettings | None = None
     cutmix: CutMixSettings | None = None
 
     @model_validator(mode="after")
-    def _agree(self):
-        probabilities = [each.probability for each in (self.mixup, self.cutmix) if each]
+    def _check_mixing_probabilities(self) -> Self:
+        sections = [section for section in (self.mixup, self.cutmix) if section]
+        probabilities = [section.probability for section in sections]
         if sum(probabilities) > 1:
             raise ValueError(
                 f"mixup and cutmix: received probabilities {probabilities}, expected at most 1"
@@ -85,8 +96,13 @@ class AugmentSettings(Section):
         return self
 
 
-def _check_range(name, bounds, most=float("inf")):
-    low, high = bounds
-    if low > high or high > most:
-        limit = f" with max <= {most}" if most != float("inf") else ""
-        raise ValueError(f"{name}: received [{low}, {high}], expected [min, max]{limit}")
+# Every augmentation, strong enough to be seen: what `kmixer data show` draws by default.
+STRONG_EXAMPLE = AugmentSettings(
+    random_resized_crop=RandomResizedCropSettings(scale=(0.4, 0.8)),
+    translation=0.2,
+    horizontal_flip=1.0,
+    rand_augment=RandAugmentSettings(magnitude=20),
+    random_erasing=RandomErasingSettings(probability=1.0, scale=(0.05, 0.2)),
+    mixup=MixUpSettings(alpha=1.0),
+    cutmix=CutMixSettings(),
+)

@@ -1,78 +1,62 @@
 """A name or a folder → images, labels, class names, splits."""
 
+from __future__ import annotations
+
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import SettingsError, nearest
 from .dataset import Dataset, Split
-from .sources import cifar10, fashion_mnist, image_folder, tfds
+from .sources import SOURCES, LoadOptions, Source
 
-__all__ = ["SHORT_NAMES", "Dataset", "Split", "check_name", "load", "load_splits"]
+if TYPE_CHECKING:
+    from ..config import DataSettings
+    from .sources.source import Progress
 
-SHORT_NAMES = {
-    "fmnist": "Fashion-MNIST, 60,000 + 10,000 grey images of 28×28, shipped with kmixer",
-    "mnist": "TFDS mnist, 60,000 + 10,000 grey images of 28×28",
-    "cifar10": "50,000 + 10,000 colour images of 32×32, imported or from TFDS",
-    "cifar100": "TFDS cifar100, 50,000 + 10,000 colour images of 32×32",
-}
+__all__ = [
+    "SOURCES",
+    "Dataset",
+    "Source",
+    "Split",
+    "absolute_name",
+    "check_name",
+    "find_source",
+    "load",
+    "load_splits",
+    "tidy_name",
+]
 
 
-def load(name, folder=None, image_size=None, progress=None, resize_size=None):
+def load(
+    name: str | None,
+    folder: str | Path | None = None,
+    image_size: int | None = None,
+    progress: Progress | None = None,
+    resize_size: int | None = None,
+) -> Dataset:
     """Load a data set.
 
     Args:
-        name: one of `SHORT_NAMES`, `tfds:NAME`, or the path of an image folder.
+        name: a name of `kmixer data list`, `tfds:NAME`, or the path of an image folder.
         folder: where TFDS and `kmixer data import` keep prepared data sets.
         image_size: side in pixels; None: as stored.
         progress: called with (done, total) while an image folder is decoded.
-        resize_size: what the model resizes images to: where `image_size` is None, larger ones of
-            an image folder or of TFDS are brought to it, and those of TFDS that differ in size.
+        resize_size: side that the model resizes images to. Where `image_size` is None, larger
+            images of a folder or of TFDS, and those that differ in size, are resized to it.
 
     Returns:
         A `Dataset` with uint8 images; `validation` is not cut yet.
 
     Raises:
         SettingsError: there is no data set of this name, or not in this size.
-        DataError: it is damaged or cannot be had.
+        DataError: it is damaged or cannot be downloaded.
     """
-    check_name(name)
-    if name == "fmnist":
-        return _check_size(fashion_mnist.load(), image_size)
-    if name == "cifar10" and cifar10.kept(folder).is_file():
-        return _check_size(cifar10.load(folder), image_size)
-    if name in SHORT_NAMES:  # small ones, which stay as they are
-        return tfds.load(name, folder, image_size)
-    if name.startswith("tfds:"):
-        return tfds.load(name.removeprefix("tfds:"), folder, image_size, resize_size)
-    return image_folder.load(name, image_size, progress, resize_size)
+    source = find_source(name)
+    return source.load(str(name), LoadOptions(folder, image_size, resize_size, progress))
 
 
-def check_name(name):
-    """Refuse a name that stands for no data set, before anything slow happens.
-
-    Raises:
-        SettingsError: it is no short name, no `tfds:NAME` and no folder, or is None.
-        DataError: the folder has no class folders with images.
-    """
-    if name is None:
-        raise SettingsError("data.name: received null, expected a data set or an image folder")
-    if name in SHORT_NAMES or name.startswith("tfds:"):
-        return
-    if _is_folder(name):
-        image_folder.check(Path(name))
-        return
-    known = nearest(name, SHORT_NAMES)
-    raise SettingsError(f"data set {name!r}: no such name and no such folder{known}")
-
-
-def _is_folder(name):
-    try:
-        return Path(name).is_dir()
-    except (OSError, ValueError):  # too long, or with a NUL in it
-        return False
-
-
-def load_splits(data):
-    """Load the data set that `DataSettings` name, of it what they keep, and cut validation off."""
+def load_splits(data: DataSettings) -> Dataset:
+    """Load the data set of these settings, select its classes, and cut the validation split."""
     dataset = load(data.name, data.dir, data.image_size, resize_size=data.resize_size)
     if data.classes:
         dataset = dataset.with_classes(data.classes)
@@ -82,12 +66,48 @@ def load_splits(data):
     return dataset.with_validation_in_train() if data.train_on_validation else dataset
 
 
-def _check_size(dataset, image_size):
-    side = dataset.image_shape[0]
-    if image_size not in (None, side):
-        raise SettingsError(
-            f"data.image_size: received {image_size}, expected {side}: the images of"
-            f" {dataset.name} are {side}×{side}; the setting"
-            f" data.resize_size={image_size} lets the model resize them"
-        )
-    return dataset
+def check_name(name: str | None) -> None:
+    """Refuse a name that no data set has, before anything slow happens.
+
+    Raises:
+        SettingsError: no data set and no folder has this name, or it is None.
+        DataError: the folder has no class folders with images.
+    """
+    find_source(name).check(str(name))
+
+
+def find_source(name: str | None) -> Source:
+    """Return the source that loads the data set of this name.
+
+    Raises:
+        SettingsError: there is none, or the name is None.
+    """
+    if name is None:
+        raise SettingsError("data.name: received null, expected a data set or an image folder")
+    source = _first_source(name)
+    if source is None:
+        known = nearest(name, [source.label for source in SOURCES if source.has_fixed_name])
+        raise SettingsError(f"data set {name!r}: no such name and no such folder{known}")
+    return source
+
+
+def tidy_name(name: str) -> str:
+    """Return the shortest form of a folder's path (`photos/` → `photos`); other names as they are.
+
+    A path that would become the name of another data set, such as `./mnist`, stays as it is.
+    """
+    source, tidy = _first_source(name), str(Path(name))
+    return tidy if source and source.is_path and _first_source(tidy) is source else name
+
+
+def absolute_name(name: str) -> str:
+    """Return a name that means the same in every working folder: a path becomes absolute.
+
+    A name that no source accepts is taken for a path.
+    """
+    source = _first_source(name)
+    return str(Path(name).resolve()) if source is None or source.is_path else name
+
+
+def _first_source(name: str) -> Source | None:
+    return next((source for source in SOURCES if source.accepts(name)), None)

@@ -1,18 +1,22 @@
-"""What every data source is turned into: images, labels, class names, splits."""
+"""What every data source returns: images, labels, class names, splits."""
+
+from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from ..errors import DataError, SettingsError, nearest
+from ..errors import DataError, KmixerError, SettingsError, nearest
 
 DEFAULT_DIR = "~/tensorflow_datasets"
 
 
-def data_folder(folder=None):
+def data_folder(folder: str | Path | None = None) -> Path:
     """Return where prepared data sets lie: `folder`, TFDS_DATA_DIR or `~/tensorflow_datasets`."""
     return Path(folder or os.environ.get("TFDS_DATA_DIR") or DEFAULT_DIR).expanduser()
 
@@ -22,29 +26,43 @@ class Split:
     """Images and their labels.
 
     Attributes:
-        images: uint8 `(n, height, width, channels)`; 1 channel is grey, 3 are RGB.
+        images: uint8 `(n, height, width, channels)`; 1 channel is gray, 3 are RGB.
         labels: int32 `(n,)`, an index into the data set's class names.
     """
 
     images: np.ndarray
     labels: np.ndarray
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.labels)
 
-    def take(self, indices):
-        """Return the split that holds only the images at `indices`."""
+    def take(self, indices: np.ndarray) -> Split:
+        """Return a split of the images at `indices`."""
         return Split(self.images[indices], self.labels[indices])
 
-    def relabelled(self, labels):
-        """Return the split with `labels[old]` for each old label, without those that become -1."""
-        new = labels[self.labels]
-        return Split(self.images[new >= 0], new[new >= 0])
+    def relabeled(self, new_labels: np.ndarray) -> Split:
+        """Return a split with `new_labels[old]` for each label, without images whose new one is -1.
+
+        Args:
+            new_labels: int32 `(classes,)`.
+        """
+        labels = new_labels[self.labels]
+        return Split(self.images[labels >= 0], labels[labels >= 0])
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A named data set; `validation` is None until `with_validation` cuts it from `train`."""
+    """A named data set; `validation` is None until `with_validation` cuts it from `train`.
+
+    Attributes:
+        name: as in the settings; of an image folder, the folder's name.
+        source: where it comes from, for people.
+        class_names: in the order of the labels.
+        train: the training split.
+        test: the test split.
+        validation: the validation split.
+        notes: what was skipped or decided while it was read, for people.
+    """
 
     name: str
     source: str
@@ -55,17 +73,18 @@ class Dataset:
     notes: tuple[str, ...] = ()
 
     @property
-    def image_shape(self):
+    def image_shape(self) -> tuple[int, int, int]:
         """(height, width, channels)."""
-        return self.train.images.shape[1:]
+        height, width, channels = self.train.images.shape[1:]
+        return height, width, channels
 
     @property
-    def splits(self):
+    def splits(self) -> dict[str, Split]:
         """The splits by name."""
-        named = {"train": self.train, "validation": self.validation, "test": self.test}
-        return {name: split for name, split in named.items() if split is not None}
+        splits = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {name: split for name, split in splits.items() if split is not None}
 
-    def describe(self):
+    def describe(self) -> dict[str, Any]:
         """Return name, source, shape, size and counts per split and class, JSON-able."""
         return {
             "name": self.name,
@@ -73,25 +92,25 @@ class Dataset:
             "image_shape": list(self.image_shape),
             "megabytes": sum(split.images.nbytes for split in self.splits.values()) / 1e6,
             "counts": {
-                name: dict(zip(self.class_names, self._counts(split), strict=True))
+                name: dict(zip(self.class_names, self._class_counts(split), strict=True))
                 for name, split in self.splits.items()
             },
             "notes": list(self.notes),
         }
 
-    def _counts(self, split):
+    def _class_counts(self, split: Split) -> list[int]:
         return np.bincount(split.labels, minlength=len(self.class_names)).tolist()
 
-    def fingerprint(self):
+    def fingerprint(self) -> str:
         """Return a SHA-256, as hex, over class names, labels and pixels of all splits."""
         digest = sha256("\n".join(self.class_names).encode())
         for split in self.splits.values():
-            digest.update(np.ascontiguousarray(split.labels))
-            digest.update(np.ascontiguousarray(split.images))
+            digest.update(np.ascontiguousarray(split.labels).data)
+            digest.update(np.ascontiguousarray(split.images).data)
         return digest.hexdigest()
 
-    def with_classes(self, names):
-        """Keep only the images of these classes, labelled in this order.
+    def with_classes(self, names: Sequence[str]) -> Dataset:
+        """Keep only the images of these classes, labeled in this order.
 
         Raises:
             SettingsError: there is no such class, one is named twice, or there are fewer than two.
@@ -103,35 +122,43 @@ class Dataset:
                 )
         if len(set(names)) < max(len(names), 2):
             raise SettingsError(f"data.classes: received {names}, expected two or more, each once")
-        new = np.full(len(self.class_names), -1, np.int32)
-        new[[self.class_names.index(name) for name in names]] = range(len(names))
-        kept = {name: split.relabelled(new) for name, split in self.splits.items()}
-        return replace(self, class_names=tuple(names), **kept)
+        new_labels = np.full(len(self.class_names), -1, np.int32)
+        new_labels[[self.class_names.index(name) for name in names]] = range(len(names))
+        return replace(
+            self,
+            class_names=tuple(names),
+            train=self.train.relabeled(new_labels),
+            test=self.test.relabeled(new_labels),
+            validation=self.validation and self.validation.relabeled(new_labels),
+        )
 
-    def with_train_per_class(self, count, seed=0):
-        """Keep so many training images of each class, drawn by the seed.
+    def with_train_per_class(self, count: int, seed: int = 0) -> Dataset:
+        """Keep `count` training images of each class, drawn at random with the seed.
 
         Raises:
             SettingsError: a class has fewer.
         """
         order = np.random.default_rng(seed).permutation(len(self.train))
         labels = self.train.labels[order]
-        drawn = [order[labels == label][:count] for label in range(len(self.class_names))]
-        least = min(zip(map(len, drawn), self.class_names, strict=True))
-        if least[0] < count:
+        chosen = [order[labels == label][:count] for label in range(len(self.class_names))]
+        fewest, name = min(zip(map(len, chosen), self.class_names, strict=True))
+        if fewest < count:
             raise SettingsError(
-                f"data.train_per_class: received {count}, expected at most the {least[0]} training"
-                f" images of {least[1]!r}"
+                f"data.train_per_class: received {count}, expected at most the {fewest} training"
+                f" images of {name!r}"
             )
-        return replace(self, train=self.train.take(np.sort(np.concatenate(drawn))))
+        return replace(self, train=self.train.take(np.sort(np.concatenate(chosen))))
 
-    def with_validation(self, size=None, seed=0):
+    def with_validation(self, size: float | None = None, seed: int = 0) -> Dataset:
         """Cut a stratified validation split from the training images.
 
         Args:
             size: a number of images (int), a share of the training images (float), or None for
                 a twelfth, which is 5,000 of 60,000.
-            seed: draws which images; the same seed draws the same ones.
+            seed: of the random choice of images.
+
+        Raises:
+            SettingsError: the split cannot hold every class.
         """
         count = _validation_count(size, len(self.train), len(self.class_names))
         rest, held_out = stratified(
@@ -139,26 +166,39 @@ class Dataset:
         )
         return replace(self, train=self.train.take(rest), validation=self.train.take(held_out))
 
-    def with_validation_in_train(self):
-        """Add the validation images to the training images; they stay where they were, too."""
+    def with_validation_in_train(self) -> Dataset:
+        """Add the validation images to the training images, too; the validation split stays."""
+        splits = [split for split in (self.train, self.validation) if split is not None]
         joined = Split(
-            np.concatenate([self.train.images, self.validation.images]),
-            np.concatenate([self.train.labels, self.validation.labels]),
+            np.concatenate([split.images for split in splits]),
+            np.concatenate([split.labels for split in splits]),
         )
         return replace(self, train=joined)
 
 
-def _validation_count(size, total, classes):
+def _validation_count(size: float | None, total: int, classes: int) -> int:
     if size is None:
         return max(round(total / 12), classes)
     return size if isinstance(size, int) else max(round(size * total), classes)
 
 
-def stratified(labels, count, seed, setting, error=DataError):
-    """Draw `count` indices with the classes in proportion; return (the rest, the drawn), sorted.
+def stratified(
+    labels: np.ndarray, count: int, seed: int, setting: str, error: type[KmixerError] = DataError
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw `count` indices with every class in proportion.
+
+    Args:
+        labels: int32 `(n,)`.
+        count: indices to draw.
+        seed: of the draw.
+        setting: what asked for it, for the error's message.
+        error: the class to raise.
+
+    Returns:
+        (the indices that are left, the drawn indices), both sorted.
 
     Raises:
-        error: a class is too small, or `count` too large; `setting` names what asked for it.
+        error: a class is too small, or `count` too large.
     """
     from sklearn.model_selection import train_test_split
 
@@ -172,3 +212,19 @@ def stratified(labels, count, seed, setting, error=DataError):
             f" proportion: {reason}"
         ) from None
     return np.sort(rest), np.sort(drawn)
+
+
+def check_image_size(dataset: Dataset, image_size: int | None) -> Dataset:
+    """Return a data set whose images are not resized on loading, if that is their size.
+
+    Raises:
+        SettingsError: another size is wanted.
+    """
+    side = dataset.image_shape[0]
+    if image_size not in (None, side):
+        raise SettingsError(
+            f"data.image_size: received {image_size}, expected {side}: the images of"
+            f" {dataset.name} are {side}×{side}; the setting"
+            f" data.resize_size={image_size} lets the model resize them"
+        )
+    return dataset

@@ -1,78 +1,114 @@
-"""One image file → uint8 pixels; what is converted, what is refused."""
+"""Decode one image file to uint8 pixels; refuse what is damaged, too large or not an image.
+
+Images are resized here by Pillow, and elsewhere by three other pieces of code; docs/adr/0003 says
+why one of them cannot do the work of all.
+"""
 
 import warnings
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from ..errors import DataError
+from ..errors import DataError, file_problem
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff",
                       ".ppm", ".pgm"))  # fmt: skip
 MAX_PIXELS = 64_000_000
-GREY_MODES = frozenset(("1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "F"))
+GRAY_MODES = frozenset(("1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "F"))
+EXIF_ORIENTATION = 0x0112
+QUARTER_TURNS = 5  # the orientations from this one on swap width and height
+
+ImageSource = str | Path | IO[bytes]  # a path, or a file's content as a binary stream
 
 
-def open_image(path, called=None, most=MAX_PIXELS):
+class ImageFacts(NamedTuple):
+    """What an image file says about itself without being decoded.
+
+    Attributes:
+        size: (width, height) in pixels, turned upright.
+        gray: whether it has no colors.
+        frames: 1, or more if it is animated.
+    """
+
+    size: tuple[int, int]
+    gray: bool
+    frames: int
+
+
+def open_image(path: ImageSource, name: object = None, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """Open an image file without decoding it.
 
     Args:
         path: the file, or its content as a binary stream.
-        called: what errors call it; default the path.
-        most: pixels that are read.
+        name: of the file in errors; default the path.
+        max_pixels: most pixels, width times height, that are accepted.
 
     Raises:
         DataError: it cannot be read, is none of `FORMATS`, or has too many pixels.
     """
-    called = called or path
+    name = name or path
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             image = Image.open(path, formats=FORMATS)
     except UnidentifiedImageError:
         raise DataError(
-            f"{called}: not an image in one of the formats {', '.join(FORMATS)}"
+            f"{name}: not an image in one of the formats {', '.join(FORMATS)}"
         ) from None
     except OSError as error:
-        raise DataError(f"{called}: cannot be read: {error.strerror or error}") from None
+        raise DataError(f"{name}: cannot be read: {file_problem(error)}") from None
     except Exception as error:
-        raise DataError(f"{called}: damaged image: {error}") from None
-    if image.width * image.height > most:
-        raise DataError(f"{called}: {image.width}×{image.height} pixels, at most {most:,} are read")
+        raise DataError(f"{name}: damaged image: {error}") from None
+    if image.width * image.height > max_pixels:
+        raise DataError(
+            f"{name}: {image.width}×{image.height} pixels, at most {max_pixels:,} are read"
+        )
     return image
 
 
-def describe(path):
-    """Return ((width, height) as shown, is grey, frames) of an image file, undecoded."""
-    with open_image(path) as image, _refusing_damage(path):
-        size = image.size
-        if image.getexif().get(0x0112, 1) >= 5:  # the EXIF orientations that turn by a quarter
-            size = size[::-1]
-        return size, image.mode in GREY_MODES, getattr(image, "n_frames", 1)
+def describe(path: str | Path) -> ImageFacts:
+    """Return size, color and number of frames of an image file, without decoding it.
+
+    Raises:
+        DataError: the file cannot be read or is damaged.
+    """
+    with open_image(path) as image, _damage_as_data_error(path):
+        width, height = image.size
+        if image.getexif().get(EXIF_ORIENTATION, 1) >= QUARTER_TURNS:
+            width, height = height, width
+        return ImageFacts((width, height), image.mode in GRAY_MODES, getattr(image, "n_frames", 1))
 
 
 @contextmanager
-def _refusing_damage(called):
-    """Turn whatever Pillow raises on a damaged file, which is almost anything, into a DataError."""
+def _damage_as_data_error(name: object) -> Iterator[None]:
+    """Raise a DataError for whatever Pillow raises on a damaged file, which is almost anything."""
     try:
         yield
     except Exception as error:
-        raise DataError(f"{called}: damaged image: {error}") from None
+        raise DataError(f"{name}: damaged image: {error}") from None
 
 
-def decode(path, size, grey, called=None, most=MAX_PIXELS):
+def decode(
+    path: ImageSource,
+    size: tuple[int, int],
+    gray: bool,
+    name: object = None,
+    max_pixels: int = MAX_PIXELS,
+) -> np.ndarray:
     """Decode an image file: EXIF turned upright, transparency on black, resized and cropped.
 
     Args:
         path: the file, or its content as a binary stream; only its first frame is read.
-        size: (height, width) in pixels; the image is scaled to cover it, then cropped to its
-            centre.
-        grey: one channel instead of three.
-        called: what errors call it; default the path.
-        most: pixels that are read.
+        size: (height, width) in pixels; the image is scaled to cover it, then its center is
+            cropped.
+        gray: one channel instead of three.
+        name: of the file in errors; default the path.
+        max_pixels: most pixels, width times height, that are accepted.
 
     Returns:
         uint8 `(height, width, 1 or 3)`.
@@ -80,24 +116,19 @@ def decode(path, size, grey, called=None, most=MAX_PIXELS):
     Raises:
         DataError: the file cannot be read or is damaged.
     """
-    with open_image(path, called, most) as image, _refusing_damage(called or path):
+    height, width = size
+    with open_image(path, name, max_pixels) as image, _damage_as_data_error(name or path):
         upright = ImageOps.exif_transpose(image)
-        flat = _eight_bit(upright).convert("L" if grey else "RGB")
-    if flat.size != size[::-1]:
-        flat = ImageOps.fit(flat, size[::-1], Image.Resampling.BILINEAR)
-    return np.asarray(flat, np.uint8).reshape(*size, -1)
+        flat = _eight_bit(upright).convert("L" if gray else "RGB")
+    if flat.size != (width, height):
+        flat = ImageOps.fit(flat, (width, height), Image.Resampling.BILINEAR)
+    return np.asarray(flat, np.uint8).reshape(height, width, -1)
 
 
-def _eight_bit(image):
+def _eight_bit(image: Image.Image) -> Image.Image:
     """Scale 16-bit and float images to 8 bits; lay transparent ones on black."""
     if image.mode.startswith("I") or image.mode == "F":
-        pixels = np.asarray(image, np.float64)
-        if not np.isfinite(pixels).all():
-            raise ValueError("it has pixels that are not finite numbers (NaN or infinite)")
-        most = next((most for most in (1.0, 255.0) if pixels.max() <= most), 65_535.0)
-        if image.mode.startswith("I;16"):
-            most = 65_535.0  # the mode says so; the others only show it by their largest value
-        return Image.fromarray((pixels.clip(0, most) * (255 / most)).astype(np.uint8))
+        return _scaled_to_eight_bit(image)
     if image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info:
         image = image.convert("RGBA")
         black = Image.new("RGBA", image.size, (0, 0, 0, 255))
@@ -105,6 +136,21 @@ def _eight_bit(image):
     return image
 
 
-def is_image(path):
-    """Say whether the file's name ends like an image's."""
+def _scaled_to_eight_bit(image: Image.Image) -> Image.Image:
+    """Scale levels so that 255 is white.
+
+    Of the mode `I;16` white is 65,535; the other modes show only by their largest value whether it
+    is 1, 255 or 65,535.
+    """
+    pixels = np.asarray(image, np.float64)
+    if not np.isfinite(pixels).all():
+        raise ValueError("it has pixels that are not finite numbers (NaN or infinite)")
+    white = 65_535.0
+    if not image.mode.startswith("I;16"):
+        white = next((level for level in (1.0, 255.0) if pixels.max() <= level), white)
+    return Image.fromarray((pixels.clip(0, white) * (255 / white)).astype(np.uint8))
+
+
+def is_image(path: str | Path) -> bool:
+    """Return whether the file's name ends like an image's."""
     return Path(path).suffix.lower() in SUFFIXES

@@ -1,5 +1,6 @@
-"""Images that stand in a data set twice, to the byte or nearly."""
+"""Find images that a data set holds twice, exactly or nearly."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import blake2b
 
@@ -17,7 +18,7 @@ class Duplicates:
         exact: images that are identical to an earlier one.
         exact_across: test images that are identical to a training image.
         near: pairs of different images that are nearly the same.
-        near_across: those of them with one image in each split.
+        near_across: near pairs with one image in each split.
         pairs: int `(near, 2)`, the pairs; indices count through train, then test.
         similarity: the correlation from which two images count as nearly the same.
     """
@@ -29,13 +30,19 @@ class Duplicates:
     pairs: np.ndarray
     similarity: float
 
-    def counts(self):
+    def counts(self) -> dict[str, float]:
         """Return everything but the pairs, as a JSON-able dict."""
         names = ("exact", "exact_across", "near", "near_across", "similarity")
         return {name: getattr(self, name) for name in names}
 
 
-def find_duplicates(train, test, *, similarity=0.995, progress=None):
+def find_duplicates(
+    train: np.ndarray,
+    test: np.ndarray,
+    *,
+    similarity: float = 0.995,
+    progress: Callable[[int, int], object] | None = None,
+) -> Duplicates:
     """Count exact and near duplicates.
 
     Two images are near duplicates if the correlation of their pixels is at least `similarity`;
@@ -59,46 +66,46 @@ def find_duplicates(train, test, *, similarity=0.995, progress=None):
     )
 
 
-def _near_pairs(images, similarity, progress):
+def _near_pairs(
+    images: np.ndarray, similarity: float, progress: Callable[[int, int], object] | None
+) -> np.ndarray:
     """Return the index pairs (i < j) whose pixels correlate, int `(pairs, 2)`."""
-    thumbnails = _standardised(_thumbnails(images))
-    found = [np.empty((0, 2), np.int64)]
+    thumbnails = _standardized(_thumbnails(images))
+    pairs = [np.empty((0, 2), np.int64)]
     starts = range(0, len(images), BLOCK)
     for done, start in enumerate(starts, 1):
         block = thumbnails[start : start + BLOCK]
         rows, columns = np.nonzero(block @ thumbnails[start:].T >= similarity)
-        keep = columns > rows
-        candidates = np.stack([rows[keep], columns[keep]], axis=1) + start
-        found.append(candidates[_correlation(images, candidates) >= similarity])
+        above_diagonal = columns > rows
+        candidates = np.stack([rows[above_diagonal], columns[above_diagonal]], axis=1) + start
+        pairs.append(candidates[_correlation(images, candidates) >= similarity])
         if progress:
             progress(done, len(starts))
-    return np.concatenate(found)
+    return np.concatenate(pairs)
 
 
-def _correlation(images, pairs):
+def _correlation(images: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+    """Return the correlation of the pixels of each pair, float32 `(pairs,)`."""
     pixels = int(np.prod(images.shape[1:]))
-    left, right = (_standardised(images[pairs[:, side]].reshape(-1, pixels)) for side in (0, 1))
+    left, right = (_standardized(images[pairs[:, side]].reshape(-1, pixels)) for side in (0, 1))
     return (left * right).sum(axis=1)
 
 
-def _standardised(vectors):
-    """Centre each row and scale it to length 1; constant rows become 0."""
-    centred = vectors.astype(np.float32)
-    centred -= centred.mean(axis=1, keepdims=True)
-    length = np.linalg.norm(centred, axis=1, keepdims=True)
-    return centred / np.maximum(length, 1e-6)
+def _standardized(vectors: np.ndarray) -> np.ndarray:
+    """Center each row and scale it to length 1; constant rows become 0."""
+    centered = vectors.astype(np.float32)
+    centered -= centered.mean(axis=1, keepdims=True)
+    length = np.linalg.norm(centered, axis=1, keepdims=True)
+    return centered / np.maximum(length, 1e-6)
 
 
-def _thumbnails(images):
-    """Average blocks of pixels down to at most 8×8; rows of `(n, pixels)`."""
+def _thumbnails(images: np.ndarray) -> np.ndarray:
+    """Average blocks of pixels down to at most 8×8; float32 `(images, pixels)`."""
     count, height, width, _ = images.shape
-    rows = np.arange(THUMBNAIL) * height // THUMBNAIL
-    columns = np.arange(THUMBNAIL) * width // THUMBNAIL
+    rows = np.unique(np.arange(THUMBNAIL) * height // THUMBNAIL)
+    columns = np.unique(np.arange(THUMBNAIL) * width // THUMBNAIL)
     sums = [
-        np.add.reduceat(
-            np.add.reduceat(part.astype(np.float32), np.unique(rows), axis=1),
-            np.unique(columns), axis=2,
-        )
+        np.add.reduceat(np.add.reduceat(part.astype(np.float32), rows, axis=1), columns, axis=2)
         for part in np.array_split(images, max(count // BLOCK, 1))
-    ]  # fmt: skip
+    ]
     return np.concatenate(sums).reshape(count, -1)

@@ -1,20 +1,20 @@
-"""Which images come in which order with which random draws: a pure function of (seed, epoch).
+"""The order of an epoch's images and their random numbers: a pure function of (seed, epoch).
 
-NumPy's counter-based Philox generator makes the same numbers under every backend, so that a
-training can start again at any epoch and mean the same thing everywhere.
+NumPy's counter-based Philox generator makes the same numbers under every backend, so a training can
+restart at any epoch, under any backend, and see the same images.
 """
 
 import numpy as np
 
 
-def epoch_plan(seed, epoch, size, draws):
+def epoch_plan(seed: int, epoch: int, size: int, draws: int) -> tuple[np.ndarray, np.ndarray]:
     """Plan one epoch.
 
     Args:
         seed: the run's seed.
         epoch: counted from 0.
         size: number of training images.
-        draws: number of uniform draws that the augmentation takes per image.
+        draws: number of uniform random numbers that the augmentation needs per image.
 
     Returns:
         order: int32 `(size,)`, a permutation of the image indices.

@@ -1,21 +1,24 @@
-"""Every architecture by name, the paper's sizes and the presets' models, without their weights."""
+"""The paper's sizes and the presets' models by name, built without their weights' values."""
+
+from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import keras
 
 from ..config import loading, presets
+from ..data import find_source
 from ..errors import SettingsError, nearest
-from ..layers import Patches, patch_grid
 from ..models import SIZES, MlpMixer, count_flops, mixer_size
 from ..models.factory import build_model, with_patch_size
+from ..models.grids import patch_grids
 
-# Side in pixels, channels, classes of the data sets that presets are for.
-IMAGES = {
-    "fmnist": (28, 1, 10), "mnist": (28, 1, 10), "cifar10": (32, 3, 10), "cifar100": (32, 3, 100),
-}  # fmt: skip
-PAPER = (224, 3, 1000)
-RECIPES = ("finetune",)  # presets whose model is that of another run
+if TYPE_CHECKING:
+    from ..config import Settings
+
+PAPER_IMAGES = (224, 3, 1000)  # side in pixels, channels, classes
+WITHOUT_MODEL = ("finetune",)  # presets that take the model from another run
 
 
 @dataclass(frozen=True)
@@ -30,35 +33,30 @@ class Architecture:
     name: str
     model: keras.Model
 
-    def describe(self):
+    def describe(self) -> dict[str, Any]:
         """Return name, input shape, patch grids, classes, parameters and FLOPs, JSON-able."""
         return {
             "name": self.name,
             "input_shape": list(self.model.input_shape[1:]),
-            "patch_grids": [list(grid) for grid in self._grids()],
+            "patch_grids": [list(grid) for grid in patch_grids(self.model)],
             "classes": self.model.output_shape[-1],
             "parameters": self.model.count_params(),
             "flops": count_flops(self.model),
         }
 
-    def _grids(self):
-        for layer in self.model.layers:
-            if isinstance(layer, Patches):
-                yield patch_grid(layer.input.shape[1:3], layer.size, layer.stride)
-            elif isinstance(layer, keras.layers.Conv2D) and layer.name.startswith("stem"):
-                yield tuple(layer.output.shape[1:3])
 
-
-def names():
+def architecture_names() -> list[str]:
     """Return the names of all architectures."""
-    return [*SIZES, *(name for name in presets.preset_names() if name not in RECIPES)]
+    return [*SIZES, *(name for name in presets.preset_names() if name not in WITHOUT_MODEL)]
 
 
-def architecture(name, image_size=None, classes=None):
+def architecture(
+    name: str, image_size: int | None = None, classes: int | None = None
+) -> Architecture:
     """Build an architecture without allocating its weights, whatever their size.
 
     Args:
-        name: one of `names()`; a size also as the paper writes it, such as `"B/16"`.
+        name: one of `architecture_names()`; a size also as the paper writes it, such as `"B/16"`.
         image_size: side in pixels; default 224, or that of the preset's data set.
         classes: default 1000, or the preset's data set's.
 
@@ -66,17 +64,35 @@ def architecture(name, image_size=None, classes=None):
         SettingsError: there is no such architecture, or it does not fit the images.
     """
     key = name.lower().replace("/", "")
-    if key not in names():
-        raise SettingsError(f"model: received {name!r}{nearest(key, names())}")
+    valid = architecture_names()
+    if key not in valid:
+        raise SettingsError(f"model: received {name!r}{nearest(key, valid)}")
     with keras.StatelessScope(initialize_variables=False):
-        return Architecture(key, _build(key, image_size, classes))
+        if key in SIZES:
+            return Architecture(key, _build_size(key, image_size, classes))
+        settings = loading.build_settings(presets.read_preset(key))
+        return Architecture(key, _build_preset(settings, image_size, classes))
 
 
-def _build(name, image_size, classes):
-    settings = None if name in SIZES else loading.build_settings(presets.read_preset(name))
-    side, channels, count = IMAGES[settings.data.name] if settings else PAPER
-    side = image_size or (settings and settings.data.image_size) or side
-    shape = (side, side, channels)
-    if settings is None:
-        return MlpMixer(shape, classes or count, **mixer_size(name))
-    return build_model(with_patch_size(settings, side), shape, classes or count)
+def _build_size(name: str, image_size: int | None, classes: int | None) -> keras.Model:
+    side, channels, default_classes = PAPER_IMAGES
+    side = image_size or side
+    return MlpMixer((side, side, channels), classes or default_classes, **mixer_size(name))
+
+
+def _build_preset(settings: Settings, image_size: int | None, classes: int | None) -> keras.Model:
+    side, channels, default_classes = _source_images(settings.data.name)
+    side = image_size or settings.data.image_size or side
+    settings = with_patch_size(settings, side)
+    return build_model(settings, (side, side, channels), classes or default_classes)
+
+
+def _source_images(name: str | None) -> tuple[int, int, int]:
+    """Return side in pixels, channels and classes of a preset's data set."""
+    source = find_source(name)
+    if source.image_shape is None or source.classes is None:
+        raise SettingsError(
+            f"data.name: received {name!r}, expected a data set whose images have one size"
+        )
+    height, _, channels = source.image_shape
+    return height, channels, source.classes

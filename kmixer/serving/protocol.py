@@ -58,7 +58,7 @@ def read_file(content: bytes, shape: ImageShape, invert: bool = False) -> np.nda
         DataError: it is not an image, or of a kind that is not read.
     """
     pixels = decode(
-        io.BytesIO(content), tuple(shape[:2]), grey=shape[2] == 1, called="image", most=MAX_PIXELS
+        io.BytesIO(content), (shape[0], shape[1]), shape[2] == 1, "image", max_pixels=MAX_PIXELS
     )
     return 255 - pixels if invert else pixels
 

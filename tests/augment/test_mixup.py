@@ -9,7 +9,7 @@ from kmixer import augment
 from kmixer.augment import AugmentationPipeline, CutMix, MixUp, RandomChoice
 from kmixer.config import AugmentSettings
 from kmixer.data import Split
-from kmixer.data.batches import as_arrays, training_batches
+from kmixer.data.batches import TrainingPlan, as_arrays, training_batches
 
 pytestmark = pytest.mark.backends
 
@@ -89,10 +89,10 @@ def test_in_the_pipeline_labels_tell_what_the_pixels_show(layer, resident):
     classes = (np.arange(64) % 10).astype(np.int32)
     images = np.repeat(25 * classes, 64).reshape(64, 8, 8, 1).astype(np.uint8)
     together = AugmentationPipeline([layer])
-    stream = training_batches(
-        Split(images, classes), 10, 32, seed=0, augment=together, resident=resident
+    plan = TrainingPlan(
+        Split(images, classes), 10, 32, seed=0, steps=2, augment=together, resident=resident
     )
-    ((x, y),) = as_arrays(stream, 1)
+    ((x, y),) = as_arrays(training_batches(plan), 1)
     if resident:
         x = keras.ops.convert_to_numpy(together(images[x[0]], draws=x[1]))
     assert np.allclose(y.sum(axis=1), 1, atol=1e-5)

@@ -13,13 +13,14 @@ from kmixer.augment import AugmentationPipeline, RandomHorizontalFlip, RandomRes
 from kmixer.backend import BACKENDS
 from kmixer.data import Split
 from kmixer.data.batches import (
+    EvaluationPlan,
+    TrainingPlan,
     as_arrays,
     evaluation_batches,
     even_batch_size,
     threads,
     training_batches,
 )
-from kmixer.data.batches.plan import TrainingPlan
 from kmixer.data.order import epoch_plan
 from kmixer.models.factory import with_resident_images
 
@@ -35,8 +36,8 @@ def split():
 
 
 def batches(split, count, **options):
-    options = {"batch_size": 16, "seed": 3} | options
-    return as_arrays(training_batches(split, 5, **options), count)
+    options = {"batch_size": 16, "seed": 3, "steps": 3} | options
+    return as_arrays(training_batches(TrainingPlan(split, 5, **options)), count)
 
 
 def test_every_image_comes_at_most_once_an_epoch_with_its_label(split):
@@ -74,12 +75,11 @@ import sys
 from kmixer import backend
 backend.select(sys.argv[1])
 import numpy as np
-from kmixer import datasets, pipeline
 from kmixer.augment import *
+from kmixer.data import batches, load
 layers = [RandomResizedCrop((0.3, 1.0)), RandomTranslation(0.2), RandomHorizontalFlip(0.5), RandAugment(), RandomErasing(0.5)]
-test = datasets.load("fmnist").test
-stream = pipeline.training_batches(test, 10, 64, 5, augment=AugmentationPipeline(layers))
-images, labels = zip(*pipeline.as_arrays(stream, 5))
+plan = batches.TrainingPlan(load("fmnist").test, 10, 64, 5, 156, augment=AugmentationPipeline(layers))
+images, labels = zip(*batches.as_arrays(batches.training_batches(plan), 5))
 np.savez(sys.argv[2], images=images, labels=labels)
 """
 
@@ -114,7 +114,9 @@ def test_resident_images_are_the_ones_that_the_host_would_send(split):
 
 def test_images_that_are_resident_and_not_augmented_are_looked_up(split):
     ((indices, draws), _), *_ = batches(split, 1, resident=True)
-    model = with_resident_images(split.images, AugmentationPipeline([]), keras.layers.Identity(), "float32")
+    model = with_resident_images(
+        split.images, AugmentationPipeline([]), keras.layers.Identity(), "float32"
+    )
     inside = keras.ops.convert_to_numpy(model([indices, draws], training=True))
     assert inside.dtype == np.uint8 and np.array_equal(inside, split.images[indices])
 
@@ -125,7 +127,7 @@ def test_label_smoothing_spreads_a_share_over_all_classes(split):
 
 
 def test_evaluation_batches_are_one_pass_in_order_that_can_be_repeated(split):
-    stream = evaluation_batches(split, 5)
+    stream = evaluation_batches(EvaluationPlan(split, 5))
     for _ in range(2):
         passed = as_arrays(stream, None)
         assert np.array_equal(np.concatenate([images for images, _ in passed]), split.images)
@@ -134,7 +136,7 @@ def test_evaluation_batches_are_one_pass_in_order_that_can_be_repeated(split):
 
 
 def test_resident_evaluation_batches_count_from_the_first_image_of_their_split(split):
-    passed = as_arrays(evaluation_batches(split, 5, resident_from=7, draws=4), 9)
+    passed = as_arrays(evaluation_batches(EvaluationPlan(split, 5, resident_from=7, draws=4)), 9)
     indices = np.concatenate([indices for (indices, _), _ in passed])
     assert np.array_equal(indices, np.arange(7, 57))
     assert all(draws.shape == (len(indices), 4) for (indices, draws), _ in passed)
@@ -151,7 +153,7 @@ def test_threads_stop_with_the_training_that_they_feed(split):
 
 def test_an_epoch_without_batches_is_refused(split):
     with pytest.raises(ValueError, match="received 0 images an epoch, expected 1 to 50"):
-        training_batches(split, 5, 51, 3)
+        TrainingPlan(split, 5, 51, 3, steps=0)
 
 
 def test_a_fault_in_a_thread_reaches_the_training(split):

@@ -34,7 +34,7 @@ def test_another_file_is_refused_by_its_checksum(tmp_path):
         cifar10.import_archive(tmp_path / "a.tar.gz", tmp_path)
     with pytest.raises(DataError, match="cannot be read: No such file"):
         cifar10.import_archive(tmp_path / "absent", tmp_path)
-    assert not cifar10.kept(tmp_path).exists()
+    assert not cifar10.imported_file(tmp_path).exists()
 
 
 def test_a_pickle_of_anything_but_arrays_is_refused(tmp_path, monkeypatch):
@@ -54,7 +54,7 @@ def test_missing_and_short_batches_are_told(tmp_path, monkeypatch):
 
 
 def test_a_damaged_file_says_what_to_do(tmp_path):
-    cifar10.kept(tmp_path).write_bytes(b"PK")
+    cifar10.imported_file(tmp_path).write_bytes(b"PK")
     with pytest.raises(DataError, match=r"damaged.*import the archive again"):
         load("cifar10", tmp_path)
 
@@ -64,4 +64,7 @@ def test_the_command(kmixer_cli, tmp_path):
     done = kmixer_cli("data", "import", "cifar10", "a.tar.gz", cwd=tmp_path)
     assert done.returncode == 1 and "expected that of cifar-10-python.tar.gz" in done.stderr
     done = kmixer_cli("data", "import", "mnist", "a.tar.gz", cwd=tmp_path)
-    assert done.returncode == 2 and "received 'mnist', expected 'cifar10'" in done.stderr
+    assert (
+        done.returncode == 2
+        and "received 'mnist', expected one that is imported from an archive" in done.stderr
+    )

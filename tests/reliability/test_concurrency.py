@@ -58,7 +58,7 @@ class Stalls(io.FileIO):
 
 whole = np.savez
 np.savez = lambda path, **arrays: whole(Stalls(path, "w"), **arrays)
-cifar10.ARCHIVES[sys.argv.pop()] = cifar10._from_binary
+cifar10.ARCHIVES[sys.argv.pop()] = cifar10._read_binary_batch
 from kmixer_cli.main import main
 main()
 """
@@ -184,9 +184,9 @@ def test_a_killed_import_leaves_what_was_there_before(tmp_path, monkeypatch, bef
     digest = sha256(archive.read_bytes()).hexdigest()
     command = [sys.executable, "-c", IMPORT, "data", "import", "cifar10", archive, "--data-dir",
                folder, digest]  # fmt: skip
-    monkeypatch.setattr(tfds, "_reachable_in_time", lambda host: False)
+    monkeypatch.setattr(tfds, "is_reachable", lambda host: False)
     killed(command, lambda: any(p.stat().st_size > 4e7 for p in folder.glob(".*.tmp.npz")))
-    assert cifar10.kept(folder).exists() == before
+    assert cifar10.imported_file(folder).exists() == before
     if not before:
         with pytest.raises(DataError, match="not prepared"):
             load("cifar10", folder)

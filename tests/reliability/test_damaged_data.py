@@ -60,18 +60,18 @@ def flips_of_a_shipped_file(name, folder, count):
 @pytest.fixture
 def prepared_cifar(tmp_path, monkeypatch):
     """CIFAR-10 as `kmixer data import` keeps it, of few images."""
-    monkeypatch.setattr(cifar10, "IN_BATCH", CIFAR_IN_BATCH)
+    monkeypatch.setattr(cifar10, "IMAGES_PER_BATCH", CIFAR_IN_BATCH)
     generator, arrays = np.random.default_rng(0), {}
     for split, batches in cifar10.BATCHES.items():
         count = CIFAR_IN_BATCH * len(batches)
         arrays[f"{split}_images"] = generator.integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
         arrays[f"{split}_labels"] = (np.arange(count) % 10).astype(np.int32)
-    np.savez(cifar10.kept(tmp_path), **arrays)
+    np.savez(cifar10.imported_file(tmp_path), **arrays)
     return tmp_path
 
 
 def flips_of_cifar(folder, count):
-    path = cifar10.kept(folder)
+    path = cifar10.imported_file(folder)
     whole, content, found = cifar10.load(folder).fingerprint(), path.read_bytes(), []
     for position in positions(len(content), count):
         path.write_bytes(content)
@@ -139,7 +139,7 @@ def test_a_flipped_byte_in_prepared_data_is_noticed(prepared_by_tfds, tmp_path):
 
 def test_a_flipped_record_is_noticed_without_kmixers_checksums_too(prepared_by_tfds, tmp_path):
     folder = shutil.copytree(prepared_by_tfds, tmp_path / "copy")
-    next(folder.rglob(tfds.SEAL)).unlink()
+    next(folder.rglob(tfds.CHECKSUMS)).unlink()
     record = next(folder.rglob("*train*tfrecord*"))
     flip(record, record.stat().st_size // 2)
     with pytest.raises(DataError, match=r"tfds:fashion_mnist: damaged in .*; remove that folder"):
@@ -162,7 +162,7 @@ def test_training_does_not_begin_on_damaged_data(tmp_path, monkeypatch, capsys):
 
 def test_an_import_that_is_interrupted_leaves_nothing(tmp_path, prepared_cifar, monkeypatch):
     """What was there stays; what a killed import left beside it is not taken for it."""
-    whole = cifar10.kept(prepared_cifar).read_bytes()
+    whole = cifar10.imported_file(prepared_cifar).read_bytes()
 
     def killed(temporary, **arrays):
         Path(temporary).write_bytes(whole[: len(whole) // 2])
@@ -170,7 +170,7 @@ def test_an_import_that_is_interrupted_leaves_nothing(tmp_path, prepared_cifar, 
 
     monkeypatch.setattr(
         cifar10,
-        "_reader",
+        "_batch_reader",
         lambda path: lambda *each: (np.zeros((20, 3072), np.uint8), np.zeros(20, np.uint8)),
     )
     monkeypatch.setattr(cifar10.np, "savez", killed)
@@ -178,7 +178,7 @@ def test_an_import_that_is_interrupted_leaves_nothing(tmp_path, prepared_cifar, 
     with pytest.raises(KeyboardInterrupt):
         cifar10.import_archive(tmp_path / "archive.tar.gz", tmp_path)
     assert os.listdir(tmp_path) == ["kmixer-cifar10.npz"]
-    assert cifar10.kept(tmp_path).read_bytes() == whole
+    assert cifar10.imported_file(tmp_path).read_bytes() == whole
 
 
 class _Empty:
@@ -198,7 +198,7 @@ def test_a_preparation_that_was_interrupted_is_not_taken_for_a_whole_one(
     prepared_by_tfds, tmp_path, monkeypatch
 ):
     """It lies in a folder of another name, or lacks what is written last."""
-    monkeypatch.setattr(tfds, "_reachable_in_time", lambda host: False)
+    monkeypatch.setattr(tfds, "is_reachable", lambda host: False)
     for number, change in enumerate((_unfinished, _without_description, _without_a_shard)):
         folder = shutil.copytree(prepared_by_tfds, tmp_path / str(number))
         change(next(folder.rglob("dataset_info.json")).parent)
@@ -216,7 +216,7 @@ def _without_description(folder):
 
 def _without_a_shard(folder):
     next(folder.glob("*train*tfrecord*")).unlink()
-    (folder / tfds.SEAL).unlink()
+    (folder / tfds.CHECKSUMS).unlink()
 
 
 @pytest.mark.torture

@@ -27,12 +27,12 @@ class PythonTwo(pickle._Pickler):
 
 def batch(number):
     """Return pixels (image, channel, row, column) and labels; a pixel tells all but the row."""
-    index = np.arange(cifar10.IN_BATCH)[:, None, None, None]
+    index = np.arange(cifar10.IMAGES_PER_BATCH)[:, None, None, None]
     channel, column = np.arange(3)[:, None, None], np.arange(32)
     pixels = (index % 7 * 10 + channel * 80 + column + number) % 256
-    pixels = np.broadcast_to(pixels, (cifar10.IN_BATCH, 3, 32, 32))
-    return pixels.astype(np.uint8).reshape(cifar10.IN_BATCH, -1), (
-        np.arange(cifar10.IN_BATCH) + number
+    pixels = np.broadcast_to(pixels, (cifar10.IMAGES_PER_BATCH, 3, 32, 32))
+    return pixels.astype(np.uint8).reshape(cifar10.IMAGES_PER_BATCH, -1), (
+        np.arange(cifar10.IMAGES_PER_BATCH) + number
     ) % 10
 
 
@@ -51,6 +51,6 @@ def write(path, layout, members, monkeypatch):
             member = tarfile.TarInfo(f"cifar-10/{name}{'.bin' if layout == 'binary' else ''}")
             member.size = len(data)
             archive.addfile(member, io.BytesIO(data))
-    reader = {"binary": cifar10._from_binary, "python": cifar10._from_python}[layout]
+    reader = {"binary": cifar10._read_binary_batch, "python": cifar10._read_python_batch}[layout]
     monkeypatch.setitem(cifar10.ARCHIVES, sha256(path.read_bytes()).hexdigest(), reader)
     return path

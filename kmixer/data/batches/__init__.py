@@ -1,10 +1,15 @@
-"""Images in memory → batches: by tf.data under TensorFlow, by NumPy and threads elsewhere.
+"""Images in memory → batches: with tf.data under TensorFlow, with NumPy and threads elsewhere.
 
-Order, augmentation and labels are decided in `plan.py`, the same for both. Whole batches at once,
-uint8 until the model takes over, no Python per image.
+`plan.py` decides order, augmentation and labels, the same for both. Whole batches are made at once,
+uint8 until the model takes over, with no Python code per image.
 """
 
+from __future__ import annotations
+
 import itertools
+from collections.abc import Iterable
+from types import ModuleType
+from typing import Any
 
 import keras
 import numpy as np
@@ -12,63 +17,54 @@ import numpy as np
 from .plan import EvaluationPlan, TrainingPlan, even_batch_size
 
 __all__ = [
-    "as_arrays", "close", "evaluation_batches", "even_batch_size", "repeated", "training_batches",
-]  # fmt: skip
+    "EvaluationPlan",
+    "TrainingPlan",
+    "as_arrays",
+    "close",
+    "evaluation_batches",
+    "even_batch_size",
+    "repeated",
+    "training_batches",
+]
 
 
-def training_batches(split, classes, batch_size, seed, *, steps_per_epoch=None, **options):
+def training_batches(plan: TrainingPlan) -> Any:
     """Build the endless stream of training batches.
 
     Order and augmentation are pure functions of (seed, epoch, position). The images of an epoch
     that do not fill a last batch are left out; which ones they are differs between epochs.
-
-    Args:
-        split: the training `Split`.
-        classes: number of classes.
-        batch_size: images per batch.
-        seed: the run's seed.
-        steps_per_epoch: batches per epoch; default `len(split) // batch_size`.
-        options: further fields of `TrainingPlan`.
 
     Returns:
         What `model.fit` takes: (images, labels), or ((indices, draws), labels) where the images are
         `resident`. Images uint8 `(batch, height, width, channels)`, labels float32
         `(batch, classes)`, indices int32 `(batch,)`, draws float32 `(batch, augment.draws)`.
     """
-    steps = steps_per_epoch or len(split) // batch_size
-    plan = TrainingPlan(split, classes, batch_size, seed, steps, **options)
-    return _home().training_batches(plan)
+    return _engine().training_batches(plan)
 
 
-def evaluation_batches(split, classes, **options):
-    """Build one pass over a split, in its own order, unaugmented; it can be repeated.
-
-    Args:
-        split: the `Split`.
-        classes: number of classes.
-        options: further fields of `EvaluationPlan`.
-    """
-    return _home().evaluation_batches(EvaluationPlan(split, classes, **options))
+def evaluation_batches(plan: EvaluationPlan) -> Any:
+    """Build one pass over a split, in its own order, not augmented; it can be repeated."""
+    return _engine().evaluation_batches(plan)
 
 
-def repeated(batch):
-    """Return one batch, a nested tuple of arrays, again and again."""
-    return _home().repeated(batch)
+def repeated(batch: Any) -> Any:
+    """Return a stream that repeats one batch, a nested tuple of arrays, for ever."""
+    return _engine().repeated(batch)
 
 
-def as_arrays(stream, steps):
-    """Return the first `steps` batches, or all, as NumPy arrays in nested tuples as they came."""
+def as_arrays(stream: Iterable[Any], steps: int | None) -> list[Any]:
+    """Return the first `steps` batches, or all for None, as nested tuples of NumPy arrays."""
     batches = itertools.islice(iter(stream), steps)
     return [keras.tree.map_structure(np.asarray, batch) for batch in batches]
 
 
-def close(stream):
-    """Stop what makes a stream's batches ahead of time: `fit` never comes to its end."""
+def close(stream: Any) -> None:
+    """Stop the threads that make a stream's batches ahead; `fit` never reads it to its end."""
     if hasattr(stream, "close"):  # tf.data stops by itself
         stream.close()
 
 
-def _home():
+def _engine() -> ModuleType:
     if keras.backend.backend() == "tensorflow":
         from . import tf_data
 

@@ -1,25 +1,28 @@
-"""What is in which batch: the half of the pipeline that no library has a say in."""
+"""Decide what each batch holds, independently of the library that makes the batches."""
+
+from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import numpy as np
 
 from ...augment import AugmentationPipeline, ImageAugmentation
-from .. import Split
+from ..dataset import Split
 from ..order import epoch_plan
 
 EVALUATION_BATCH = 1024
 
 
-def _whole(batch):
+def _all_rows(batch: Any) -> Any:
     return batch
 
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """All that decides the training batches.
+    """Everything that decides the training batches.
 
     Attributes:
         split: the training `Split`.
@@ -28,12 +31,12 @@ class TrainingPlan:
         seed: the run's seed.
         steps: batches per epoch.
         augment: an `ImageAugmentation`; by default one that does nothing.
-        resident: the images lie in the accelerator's memory: batches carry their indices and the
-            draws of the augmentation instead of pixels.
-        label_smoothing: share of the label spread over all classes.
-        first_epoch: to begin with, counted from 0.
-        first_step: of that epoch, counted from 0.
-        own: (batch) → the rows of it that this process computes.
+        resident: whether the images lie in the accelerator's memory: then batches carry their
+            indices and the random numbers of the augmentation instead of pixels.
+        label_smoothing: share of the label that is spread over all classes.
+        first_epoch: epoch to begin with, counted from 0.
+        first_step: step of that epoch to begin with, counted from 0.
+        local_rows: (batch) → the rows of it that this process computes.
 
     Raises:
         ValueError: an epoch is empty, or has more images than there are.
@@ -49,14 +52,14 @@ class TrainingPlan:
     label_smoothing: float = 0.0
     first_epoch: int = 0
     first_step: int = 0
-    own: Callable = _whole
+    local_rows: Callable[[Any], Any] = _all_rows
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         used = self.steps * self.batch_size
         if not 0 < used <= len(self.split):  # an epoch of no batches would never end
             raise ValueError(f"received {used} images an epoch, expected 1 to {len(self.split)}")
 
-    def epoch(self, epoch):
+    def epoch(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
         """Return an epoch's image indices, int32 `(steps, batch)`, and `(steps, batch, draws)`."""
         draws = self.augment.draws
         order, uniforms = epoch_plan(self.seed, int(epoch), len(self.split), draws)
@@ -66,15 +69,22 @@ class TrainingPlan:
             uniforms[:used].reshape(self.steps, self.batch_size, draws),
         )
 
-    def batch(self, order, uniforms, images, labels, take):
+    def batch(
+        self,
+        order: Any,
+        uniforms: Any,
+        images: Any,
+        labels: Any,
+        take: Callable[[Any, Any], Any],
+    ) -> tuple[Any, Any]:
         """Make the batch of the images at `order`.
 
         Args:
-            order: int32 `(batch,)`.
-            uniforms: float32 `(batch, draws)`.
-            images: the split's, as the library at work holds them.
-            labels: likewise.
-            take: (array, indices) → the rows at those indices, in the library at work.
+            order: int32 `(batch,)`, indices of images.
+            uniforms: float32 `(batch, draws)`, the random numbers of their augmentation.
+            images: the split's, as an array of the library that makes the batches.
+            labels: the split's, likewise.
+            take: (array, indices) → the rows at those indices, in that library.
         """
         y = take(self._label_rows(), take(labels, order))
         y = self.augment.mix_labels(y, uniforms, images.shape[1:3])
@@ -82,7 +92,7 @@ class TrainingPlan:
             return (order, uniforms), y
         return self.augment.transform(take(images, order), uniforms), y
 
-    def _label_rows(self):
+    def _label_rows(self) -> np.ndarray:
         """Return the label of each class, float32 `(classes, classes)`."""
         smoothing = self.label_smoothing
         rows = np.eye(self.classes) * (1.0 - smoothing) + smoothing / self.classes
@@ -98,9 +108,10 @@ class EvaluationPlan:
         classes: number of classes.
         resident_from: index of the split's first image among the resident ones, or None where
             batches carry pixels.
-        draws: width of the draws that the model then expects (unused when it does not train).
-        devices: that share each batch evenly; up to `devices` - 1 images are left out for that.
-        own: (batch) → the rows of it that this process computes.
+        draws: number of random numbers per image that the model expects; they are zeros, since
+            nothing is augmented.
+        devices: how many share each batch evenly; up to `devices` - 1 images are left out for that.
+        local_rows: (batch) → the rows of it that this process computes.
     """
 
     split: Split
@@ -108,21 +119,21 @@ class EvaluationPlan:
     resident_from: int | None = None
     draws: int = 0
     devices: int = 1
-    own: Callable = _whole
+    local_rows: Callable[[Any], Any] = _all_rows
 
     @property
-    def count(self):
+    def count(self) -> int:
         """Images that are used."""
         return len(self.split) // self.devices * self.devices
 
     @property
-    def batch_size(self):
+    def batch_size(self) -> int:
         """Images per batch."""
-        most = max(EVALUATION_BATCH // self.devices, 1)
-        return self.devices * even_batch_size(self.count // self.devices, most)
+        largest = max(EVALUATION_BATCH // self.devices, 1)
+        return self.devices * even_batch_size(self.count // self.devices, largest)
 
-    def arrays(self):
-        """Return (inputs, labels) of the whole split, in the nesting of a batch."""
+    def arrays(self) -> tuple[Any, np.ndarray]:
+        """Return (inputs, labels) of the whole split, nested like a batch."""
         count = self.count
         labels = np.eye(self.classes, dtype=np.float32)[self.split.labels[:count]]
         if self.resident_from is None:
@@ -131,10 +142,12 @@ class EvaluationPlan:
         return (indices, np.zeros((count, self.draws), np.float32)), labels
 
 
-def even_batch_size(count, most=EVALUATION_BATCH):
-    """Return the largest batch size up to `most` that leaves no small last batch, if there is one.
+def even_batch_size(count: int, largest: int = EVALUATION_BATCH) -> int:
+    """Return the largest batch size up to `largest` that divides `count`, if one is large enough.
 
-    A last batch of another size would make XLA compile the model a second time.
+    A smaller last batch would make XLA compile the model a second time. Where all divisors are
+    small, `largest` is returned.
     """
-    divisors = [size for size in range(1, min(count, most) + 1) if count % size == 0]
-    return divisors[-1] if divisors and divisors[-1] >= min(count, most) // 8 else min(count, most)
+    limit = min(count, largest)
+    divisors = [size for size in range(1, limit + 1) if count % size == 0]
+    return divisors[-1] if divisors and divisors[-1] >= limit // 8 else limit

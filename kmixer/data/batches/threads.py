@@ -1,36 +1,41 @@
-"""Batches by NumPy in a few threads, for the backends that need no TensorFlow."""
+"""Make batches with NumPy in a few threads, for the backends that need no TensorFlow."""
 
 import itertools
 import math
 import os
 from collections import deque
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import keras
 import numpy as np
+
+from .plan import EvaluationPlan, TrainingPlan
 
 WORKERS = max(2, (os.cpu_count() or 2) - 1)
 AHEAD = 4 * WORKERS  # batches made before they are asked for
 NAME = "kmixer-batches"
 
 
-def training_batches(plan):
+def training_batches(plan: TrainingPlan) -> Iterator[Any]:
     """Return the endless generator of a `TrainingPlan`; batches come in the plan's order."""
     images, labels = plan.split.images, plan.split.labels
 
-    def make(order, uniforms):
-        return plan.own(plan.batch(order, uniforms, images, labels, _take))
+    def make(order: np.ndarray, uniforms: np.ndarray) -> Any:
+        return plan.local_rows(plan.batch(order, uniforms, images, labels, _take))
 
     epochs = map(plan.epoch, itertools.count(plan.first_epoch))
     steps = (step for epoch in epochs for step in zip(*epoch, strict=True))
-    return _ahead(make, itertools.islice(steps, plan.first_step, None))
+    return _made_ahead(make, itertools.islice(steps, plan.first_step, None))
 
 
-def _take(array, indices):
+def _take(array: np.ndarray, indices: np.ndarray) -> np.ndarray:
     return np.take(array, indices, axis=0)
 
 
-def _ahead(make, steps):
+def _made_ahead(make: Callable[..., Any], steps: Iterator[tuple[Any, ...]]) -> Iterator[Any]:
+    """Yield make(*step) for each step, in order; threads work on the next `AHEAD` ones."""
     with ThreadPoolExecutor(WORKERS, NAME) as pool:
         waiting = deque(pool.submit(make, *step) for step in itertools.islice(steps, AHEAD))
         while waiting:
@@ -39,25 +44,28 @@ def _ahead(make, steps):
             yield batch
 
 
-def evaluation_batches(plan):
-    """Return the `keras.utils.PyDataset` of an `EvaluationPlan`."""
+def evaluation_batches(plan: EvaluationPlan) -> keras.utils.PyDataset:
+    """Return the batches of an `EvaluationPlan`."""
     return _Slices(plan)
 
 
 class _Slices(keras.utils.PyDataset):
-    def __init__(self, plan):
+    """Consecutive slices of a plan's arrays."""
+
+    def __init__(self, plan: EvaluationPlan) -> None:
         super().__init__()
         self._arrays, self._size, self._count = plan.arrays(), plan.batch_size, plan.count
-        self._own = plan.own
+        self._local_rows = plan.local_rows
 
-    def __len__(self):
+    def __len__(self) -> int:
         return math.ceil(self._count / self._size)
 
-    def __getitem__(self, index):
-        here = slice(index * self._size, (index + 1) * self._size)
-        return self._own(keras.tree.map_structure(lambda array: array[here], self._arrays))
+    def __getitem__(self, index: int) -> Any:
+        rows = slice(index * self._size, (index + 1) * self._size)
+        batch = keras.tree.map_structure(lambda array: array[rows], self._arrays)
+        return self._local_rows(batch)
 
 
-def repeated(batch):
-    """Return one batch again and again."""
-    return (batch for _ in itertools.count())
+def repeated(batch: Any) -> Iterator[Any]:
+    """Return a stream that repeats one batch for ever."""
+    return itertools.repeat(batch)

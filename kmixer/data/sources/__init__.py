@@ -1,1 +1,18 @@
-"""Where images come from: one module for each data source."""
+"""Where images come from: one module for each data source, listed here.
+
+A name is loaded by the first source that accepts it.
+"""
+
+from . import cifar10, fashion_mnist, image_folder, tfds
+from .source import LoadOptions, Source
+
+__all__ = ["SOURCES", "LoadOptions", "Source"]
+
+SOURCES: tuple[Source, ...] = (
+    fashion_mnist.SOURCE,
+    tfds.MNIST,
+    cifar10.SOURCE,
+    tfds.CIFAR100,
+    tfds.ANY,
+    image_folder.SOURCE,
+)

@@ -1,17 +1,18 @@
-"""The IDX format of MNIST and its successors: a magic number, the shape, the bytes."""
+"""Read the IDX format of MNIST and its successors: a magic number, the shape, the bytes."""
 
 import gzip
 import math
 import struct
 import zlib
 from hashlib import sha256
+from importlib.resources.abc import Traversable
 
 import numpy as np
 
-from ...errors import DataError
+from ...errors import DataError, file_problem
 
 
-def read_idx(path, checksum=None):
+def read_idx(path: Traversable, checksum: str | None = None) -> np.ndarray:
     """Read a gzipped IDX file of unsigned bytes.
 
     Args:
@@ -22,7 +23,7 @@ def read_idx(path, checksum=None):
         A read-only uint8 array of the shape that the file states.
 
     Raises:
-        DataError: the file is missing, damaged, or not what its checksum says.
+        DataError: the file is missing or damaged, or its checksum differs.
     """
     content = _uncompress(path)
     if checksum is not None and sha256(content).hexdigest() != checksum:
@@ -30,16 +31,16 @@ def read_idx(path, checksum=None):
     return _parse(content, path)
 
 
-def _uncompress(path):
+def _uncompress(path: Traversable) -> bytes:
     try:
         return gzip.decompress(path.read_bytes())
     except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
+        raise DataError(f"{path}: cannot be read: {file_problem(error)}") from None
     except (EOFError, zlib.error) as error:
         raise DataError(f"{path}: damaged gzip: {error}") from None
 
 
-def _parse(content, path):
+def _parse(content: bytes, path: Traversable) -> np.ndarray:
     if len(content) < 4 or content[:3] != b"\x00\x00\x08":
         raise DataError(f"{path}: not an IDX file of bytes: it begins with {content[:4].hex()!r}")
     dimensions = content[3]

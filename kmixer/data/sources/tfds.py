@@ -1,60 +1,70 @@
 """Data sets of TensorFlow Datasets, by name."""
 
+from __future__ import annotations
+
 import json
 import os
-import socket
 import sys
-from contextlib import redirect_stdout, suppress
+from contextlib import redirect_stdout
 from pathlib import Path
-from threading import Thread
-from urllib.parse import urlparse
-from urllib.request import getproxies
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...backend import tame_tensorflow
-from ...errors import DataError, nearest
+from ...backend import prepare_tensorflow
+from ...errors import DataError, nearest, one_line
 from ...files import atomic
 from ...files.checksums import checksums
 from ..dataset import Dataset, Split, data_folder
-from ..preparing import alone
+from ..network import is_reachable, url_hosts
+from ..preparing import preparation_lock
+from .source import LoadOptions, Source
 
-PROBE_SECONDS = 5
-SEAL = "kmixer-checksums.json"  # of the files of a data set, taken when it was prepared
+if TYPE_CHECKING:
+    from tensorflow_datasets.core import DatasetBuilder
+
+PREFIX = "tfds:"
+CHECKSUMS = "kmixer-checksums.json"  # of a data set's files, written when it was prepared
+LONGEST_REASON = 300  # characters of TFDS' own messages
 
 
-def load(name, folder=None, image_size=None, resize_size=None):
-    """Load an image-classification data set of TFDS; prepare it first if it is not there.
+def load(
+    name: str,
+    folder: str | Path | None = None,
+    image_size: int | None = None,
+    resize_size: int | None = None,
+) -> Dataset:
+    """Load an image-classification data set of TFDS; prepare it first if need be.
 
-    Of several processes that want the same one at once, one prepares it and the others wait.
+    Where several processes load an unprepared one at once, one prepares it and the others wait.
 
     Args:
         name: TFDS' name, such as `"cifar10"`.
         folder: where prepared data sets lie; by default TFDS_DATA_DIR, then
             `~/tensorflow_datasets`.
-        image_size: side in pixels: the smaller one is resized to it, and the centre kept. None: as
-            stored.
-        resize_size: the same for images that may differ in size or are larger, where `image_size`
-            is None.
+        image_size: side in pixels: the smaller side is resized to it, then the center is cropped.
+            None: as stored.
+        resize_size: the same for images that differ in size or are larger, where `image_size` is
+            None.
 
     Raises:
         DataError: unknown, not an image-classification data set, damaged, or it is not prepared
             and cannot be downloaded.
     """
-    folder = data_folder(folder)
-    builder = _builder(name, folder)
-    _check_kind(builder, name)
-    builder = _prepared(builder, name, folder)
+    data_dir = data_folder(folder)
+    builder = _builder(name, data_dir)
+    _check_features(builder, name)
+    builder = _prepared(builder, name, data_dir)
     class_names = tuple(builder.info.features["label"].names)
-    side = image_size or _too_large(builder, resize_size)
+    side = image_size or _shrunk_side(builder, resize_size)
     train, test = (_read(builder, split, side) for split in _split_names(builder, name))
-    return Dataset(name, f"TFDS {builder.info.full_name} in {folder}", class_names, train, test)
+    return Dataset(name, f"TFDS {builder.info.full_name} in {data_dir}", class_names, train, test)
 
 
-def _builder(name, folder):
+def _builder(name: str, folder: Path) -> DatasetBuilder:
     os.environ.setdefault("TFDS_GCS_DISABLED", "1")
     try:
-        tame_tensorflow()
+        prepare_tensorflow()
         import tensorflow_datasets as tfds
     except ImportError as error:
         raise DataError(
@@ -62,71 +72,73 @@ def _builder(name, folder):
             " tensorflow tensorflow-datasets, or give an image folder"
         ) from None
 
-    if (
-        name.partition("/")[0].partition(":")[0] not in tfds.list_builders()
-        and not (folder / name).is_dir()
-    ):
-        known = nearest(name, tfds.list_builders())
-        raise DataError(f"tfds:{name}: no such data set{known if len(known) < 200 else ''}")
+    base_name = name.partition("/")[0].partition(":")[0]
+    if base_name not in tfds.list_builders() and not (folder / name).is_dir():
+        suggestion = nearest(name, tfds.list_builders())
+        if len(suggestion) >= 200:  # no name looks like it: all of them are listed
+            suggestion = ""
+        raise DataError(f"tfds:{name}: no such data set{suggestion}")
     try:
         return tfds.builder(name, data_dir=folder, try_gcs=False)
     except Exception as error:
-        raise DataError(f"tfds:{name}: cannot be opened in {folder}: {_line(error)}") from None
+        reason = one_line(error, LONGEST_REASON)
+        raise DataError(f"tfds:{name}: cannot be opened in {folder}: {reason}") from None
 
 
-def _check_kind(builder, name):
+def _check_features(builder: DatasetBuilder, name: str) -> None:
     import tensorflow_datasets as tfds
 
     features = dict(builder.info.features or {})
-    kinds = {"image": tfds.features.Image, "label": tfds.features.ClassLabel}
-    if not all(isinstance(features.get(key), kind) for key, kind in kinds.items()):
+    expected = {"image": tfds.features.Image, "label": tfds.features.ClassLabel}
+    if not all(isinstance(features.get(key), kind) for key, kind in expected.items()):
         raise DataError(
             f"tfds:{name}: expected features 'image' and 'label', received {sorted(features)}"
         )
 
 
-def _prepared(builder, name, folder):
-    """Return the builder of the data set once it is prepared, here or by another process.
+def _prepared(builder: DatasetBuilder, name: str, folder: Path) -> DatasetBuilder:
+    """Return the builder of the data set once it is prepared, by this or by another process.
 
-    TFDS writes under another name and renames, so that what was interrupted is not taken for whole;
-    but of two that rename to one name, one fails.
+    TFDS writes under a temporary name and renames at the end, so an interrupted preparation is
+    never taken for a whole one; but of two processes that rename to the same name, one fails.
     """
     if builder.is_prepared():
-        _check_sealed(name, Path(builder.data_dir))
+        _check_checksums(name, Path(builder.data_dir))
         return builder
     _check_network(builder, name, folder)
-    with alone(builder.info.full_name, folder):
-        builder = _builder(name, folder)  # it reads what another process has prepared meanwhile
+    with preparation_lock(builder.info.full_name, folder):
+        builder = _builder(name, folder)  # sees what another process has prepared meanwhile
         if not builder.is_prepared():
             _prepare(builder, name, folder)
     return builder
 
 
-def _prepare(builder, name, folder):
+def _prepare(builder: DatasetBuilder, name: str, folder: Path) -> None:
     try:
         with redirect_stdout(sys.stderr):  # TFDS prints its progress to stdout
             builder.download_and_prepare()
     except Exception as error:
-        raise DataError(f"tfds:{name}: preparing it in {folder} failed: {_line(error)}") from None
+        reason = one_line(error, LONGEST_REASON)
+        raise DataError(f"tfds:{name}: preparing it in {folder} failed: {reason}") from None
     prepared = Path(builder.data_dir)
-    atomic.write_text(prepared / SEAL, json.dumps(checksums(prepared), indent=2))
+    atomic.write_text(prepared / CHECKSUMS, json.dumps(checksums(prepared), indent=2))
 
 
-def _check_sealed(name, folder):
-    """Hold what kmixer has prepared against the checksums that it took then.
+def _check_checksums(name: str, folder: Path) -> None:
+    """Compare the files that kmixer prepared with the checksums that it stored then.
 
-    Of what TensorFlow Datasets has prepared by itself only the records have checksums.
+    A data set that TensorFlow Datasets prepared by itself has none; its records have their own.
     """
-    path = folder / SEAL
+    path = folder / CHECKSUMS
     if not path.is_file():
         return
     try:
-        sealed = json.loads(path.read_text(encoding="utf-8"))
+        stored = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        sealed = {}
-    found = checksums(folder)
-    del found[SEAL]
-    differing = [file for file in found | sealed if found.get(file) != sealed.get(file)]
+        stored = {}
+    present = checksums(folder)
+    del present[CHECKSUMS]
+    differing = [file for file in present | stored if present.get(file) != stored.get(file)]
     if differing:
         raise DataError(
             f"tfds:{name}: {folder / differing[0]} is not what was prepared; remove the folder"
@@ -134,35 +146,18 @@ def _check_sealed(name, folder):
         )
 
 
-def _check_network(builder, name, folder):
+def _check_network(builder: DatasetBuilder, name: str, folder: Path) -> None:
     """Fail at once instead of after TFDS' minutes of retries."""
-    hosts = sorted({urlparse(str(url)).hostname for url in builder.url_infos or ()} - {None})
-    if not hosts or getproxies() or _reachable_in_time(hosts[0]):
-        return
-    raise DataError(
-        f"tfds:{name}: not prepared in {folder}, and {hosts[0]} cannot be reached;"
-        " connect to the network, or name the folder that holds it with --data-dir"
-    )
+    hosts = url_hosts(builder.url_infos or ())
+    if hosts and not is_reachable(hosts[0]):
+        raise DataError(
+            f"tfds:{name}: not prepared in {folder}, and {hosts[0]} cannot be reached;"
+            " connect to the network, or name the folder that holds it with --data-dir"
+        )
 
 
-def _reachable_in_time(host):
-    """Say whether a host answers within `PROBE_SECONDS`, name look-up included."""
-    answers = []
-
-    def probe():
-        for port in (443, 80):
-            with suppress(OSError):
-                socket.create_connection((host, port), timeout=PROBE_SECONDS).close()
-                answers.append(port)
-                return
-
-    thread = Thread(target=probe, daemon=True)
-    thread.start()
-    thread.join(PROBE_SECONDS)
-    return bool(answers)
-
-
-def _split_names(builder, name):
+def _split_names(builder: DatasetBuilder, name: str) -> tuple[str, str]:
+    """Return the names of the training and the test split."""
     splits = builder.info.splits
     for test in ("test", "validation"):
         if "train" in splits and test in splits:
@@ -170,33 +165,37 @@ def _split_names(builder, name):
     raise DataError(f"tfds:{name}: expected splits 'train' and 'test', received {sorted(splits)}")
 
 
-def _too_large(builder, resize_size):
-    """Return `resize_size` if images may differ in size, or are larger; else None."""
+def _shrunk_side(builder: DatasetBuilder, resize_size: int | None) -> int | None:
+    """Return `resize_size` if images differ in size or are larger squares; else None."""
     height, width, _ = builder.info.features["image"].shape
     if resize_size and (None in (height, width) or height == width > resize_size):
         return resize_size
-    return None  # those of one oblong size are left to the model's ResizeCrop
+    return None  # oblong images of one size are left to the model's ResizeCrop
 
 
-def _read(builder, split, side):
+def _read(builder: DatasetBuilder, split: str, side: int | None) -> Split:
+    """Read a split into memory; with a side, every image becomes a square of it."""
     import tensorflow as tf
 
-    def squared(example):
+    def image_and_label(example: dict[str, Any]) -> tuple[Any, Any]:
         image = example["image"]
-        return _centre(image, side) if side else image, example["label"]
+        return _resize_and_crop(image, side) if side else image, example["label"]
 
     try:
-        dataset = builder.as_dataset(split=split).map(squared, num_parallel_calls=tf.data.AUTOTUNE)
-        pairs = [(image, label) for image, label in dataset.as_numpy_iterator()]
+        examples = builder.as_dataset(split=split)
+        stream = examples.map(image_and_label, num_parallel_calls=tf.data.AUTOTUNE)
+        pairs = list(stream.as_numpy_iterator())
     except tf.errors.OpError as error:
+        reason = one_line(error, LONGEST_REASON)
         raise DataError(
-            f"tfds:{builder.name}: damaged in {builder.data_dir}: {_line(error)}; remove that"
+            f"tfds:{builder.name}: damaged in {builder.data_dir}: {reason}; remove that"
             " folder, and it is prepared again"
         ) from None
-    if len(pairs) != builder.info.splits[split].num_examples:
+    expected = builder.info.splits[split].num_examples
+    if len(pairs) != expected:
         raise DataError(
             f"tfds:{builder.name}: damaged in {builder.data_dir}: {len(pairs):,} images in {split},"
-            f" expected {builder.info.splits[split].num_examples:,}"
+            f" expected {expected:,}"
         )
     if len({image.shape for image, _ in pairs}) > 1:
         raise DataError(
@@ -206,8 +205,13 @@ def _read(builder, split, side):
     return Split(np.stack(images), np.asarray(labels, np.int32))
 
 
-def _centre(image, side):
-    """Resize the smaller side, then crop the centre, as `decode` does with an image file."""
+def _resize_and_crop(image: Any, side: int) -> Any:
+    """Resize the smaller side, then crop the center, as `decode` does with an image file.
+
+    Args:
+        image: uint8 tensor `(height, width, channels)`; the size may be known only when it runs.
+        side: in pixels.
+    """
     import tensorflow as tf
 
     shape = tf.cast(tf.shape(image)[:2], tf.float32)
@@ -217,5 +221,33 @@ def _centre(image, side):
     return tf.cast(tf.round(tf.clip_by_value(image, 0, 255)), tf.uint8)
 
 
-def _line(error):
-    return " ".join(str(error).split())[:300]
+def _load_fixed(name: str, options: LoadOptions) -> Dataset:
+    """Load one of the small data sets, whose images keep their size unless `image_size` is set."""
+    return load(name, options.data_dir, options.image_size)
+
+
+def _load_any(name: str, options: LoadOptions) -> Dataset:
+    tfds_name = name.removeprefix(PREFIX)
+    return load(tfds_name, options.data_dir, options.image_size, options.resize_size)
+
+
+MNIST = Source(
+    "mnist",
+    "TFDS mnist, 60,000 + 10,000 gray images of 28×28",
+    _load_fixed,
+    image_shape=(28, 28, 1),
+    classes=10,
+)
+CIFAR100 = Source(
+    "cifar100",
+    "TFDS cifar100, 50,000 + 10,000 color images of 32×32",
+    _load_fixed,
+    image_shape=(32, 32, 3),
+    classes=100,
+)
+ANY = Source(
+    f"{PREFIX}NAME",
+    "any image-classification data set of TensorFlow Datasets",
+    _load_any,
+    recognizes=lambda name: name.startswith(PREFIX),
+)

@@ -1,14 +1,16 @@
-"""Fashion-MNIST, shipped with the package: 60,000 + 10,000 grey images of 28×28, ten classes.
+"""Fashion-MNIST, shipped with the package: 60,000 + 10,000 gray images of 28×28, ten classes.
 
-Source: Xiao, Rasul, Vollgraf, arXiv 1708.07747; MIT licence (LICENSE beside this file).
+From: Xiao, Rasul, Vollgraf, arXiv 1708.07747; MIT licence (LICENSE beside this file).
 """
 
 from importlib import resources
+from importlib.resources.abc import Traversable
 
 import numpy as np
 
-from ...dataset import Dataset, Split
+from ...dataset import Dataset, Split, check_image_size
 from ..idx import read_idx
+from ..source import LoadOptions, Source
 
 CLASS_NAMES = (
     "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
@@ -31,7 +33,7 @@ SHA256 = {
 }
 
 
-def load(folder=None):
+def load(folder: Traversable | None = None) -> Dataset:
     """Load Fashion-MNIST; the checksums of the uncompressed files are verified.
 
     Args:
@@ -40,7 +42,7 @@ def load(folder=None):
     Raises:
         DataError: a file is missing or damaged.
     """
-    folder = folder or resources.files(__package__)
+    folder = folder or resources.files(__name__)
     return Dataset(
         name="fmnist",
         source="shipped with kmixer; github.com/zalandoresearch/fashion-mnist, MIT licence",
@@ -50,9 +52,22 @@ def load(folder=None):
     )
 
 
-def _split(folder, prefix):
+def _split(folder: Traversable, prefix: str) -> Split:
     images, labels = (
         read_idx(folder / name, SHA256[name])
         for name in (f"{prefix}-images-idx3-ubyte.gz", f"{prefix}-labels-idx1-ubyte.gz")
     )
     return Split(images[..., np.newaxis], labels.astype(np.int32))
+
+
+def _load(name: str, options: LoadOptions) -> Dataset:
+    return check_image_size(load(), options.image_size)
+
+
+SOURCE = Source(
+    "fmnist",
+    "Fashion-MNIST, 60,000 + 10,000 gray images of 28×28, shipped with kmixer",
+    _load,
+    image_shape=(28, 28, 1),
+    classes=len(CLASS_NAMES),
+)

@@ -1,0 +1,69 @@
+"""What kmixer knows about a data source: its names, how to check one, how to load it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..dataset import Dataset
+
+Progress = Callable[[int, int], object]  # called with (done, total)
+
+
+@dataclass(frozen=True)
+class LoadOptions:
+    """How a data set is loaded.
+
+    Attributes:
+        data_dir: where prepared data sets lie; see `data_folder`.
+        image_size: side in pixels that images are resized to; None: as stored.
+        resize_size: side that the model resizes images to; where `image_size` is None, a source
+            may shrink larger images to it, since the model has no use for more.
+        progress: called with (done, total) while images are read.
+    """
+
+    data_dir: str | Path | None = None
+    image_size: int | None = None
+    resize_size: int | None = None
+    progress: Progress | None = None
+
+
+# (path of a downloaded archive, data_dir, progress) → the path of the file written.
+ArchiveImporter = Callable[[str | Path, str | Path | None, Progress | None], Path]
+
+
+@dataclass(frozen=True)
+class Source:
+    """One data set with a fixed name, or one kind of data sets.
+
+    To add one, write a module with such a record and list it in `sources/__init__.py`.
+
+    Attributes:
+        label: the fixed name (`"fmnist"`), or the pattern of the names (`"tfds:NAME"`).
+        description: what it is, in one line for `kmixer data list`.
+        load: (name, options) → `Dataset` without a validation split.
+        recognizes: (name) → whether the name is of this kind; None: the name is the label.
+        check: (name) → None, or a DataError if a quick look shows that it cannot be loaded.
+        is_path: whether names are paths.
+        import_archive: how a downloaded archive of it is imported; None: it is not.
+        image_shape: (height, width, channels) of its images; None: it depends on the name.
+        classes: how many it has; None: it depends on the name.
+    """
+
+    label: str
+    description: str
+    load: Callable[[str, LoadOptions], Dataset]
+    recognizes: Callable[[str], bool] | None = None
+    check: Callable[[str], None] = lambda name: None
+    is_path: bool = False
+    import_archive: ArchiveImporter | None = None
+    image_shape: tuple[int, int, int] | None = None
+    classes: int | None = None
+
+    @property
+    def has_fixed_name(self) -> bool:
+        """Whether the label is a name, and not a pattern."""
+        return self.recognizes is None
+
+    def accepts(self, name: str) -> bool:
+        """Whether this source loads the data set of that name."""
+        return self.recognizes(name) if self.recognizes else name == self.label
