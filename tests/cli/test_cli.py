@@ -5,11 +5,12 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 from kmixer_cli.main import app
+
+from subprocess_usage import kmixer, python
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -37,27 +38,26 @@ def trained(kmixer_cli, image_folder, tmp_path_factory):
 
 
 @pytest.mark.parametrize("words", commands(), ids=" ".join)
-def test_every_command_has_help_with_an_example_and_stands_in_the_readme(kmixer_cli, words):
-    done = kmixer_cli(*words, "--help")
+def test_every_command_has_help_with_an_example_and_stands_in_the_readme(run_command, words):
+    done = run_command(*words, "--help")
     assert done.returncode == 0
     text = " ".join(re.sub(r"[│╭╮╰╯─]", " ", done.stdout).split())
     assert f"Example: kmixer {' '.join(words)}" in text
     assert f"kmixer {' '.join(words)}" in (ROOT / "README.md").read_text()
 
 
-def test_help_comes_at_once(kmixer_cli):
-    seconds = []
-    for _ in range(3):
-        began = time.perf_counter()
-        kmixer_cli("--help")
-        seconds.append(time.perf_counter() - began)
-    assert min(seconds) < 0.5
+def test_help_comes_at_once(tmp_path):
+    """It takes little more than the import of what prints it, on any machine."""
+    here = tmp_path / "here"
+    here.mkdir()
+    printing = min(python(["-c", "import typer.rich_utils"], here).seconds for _ in range(3))
+    assert min(kmixer(["--help"], here).seconds for _ in range(3)) < 2.5 * printing
 
 
-def test_version(kmixer_cli):
+def test_version(run_command):
     from kmixer import __version__
 
-    assert kmixer_cli("--version").stdout == f"kmixer {__version__}\n"
+    assert run_command("--version").stdout == f"kmixer {__version__}\n"
 
 
 def test_train_prints_a_line_an_epoch_and_a_closing_table(trained):
@@ -72,23 +72,23 @@ def test_train_prints_a_line_an_epoch_and_a_closing_table(trained):
     assert config.startswith("# kmixer ")
 
 
-def test_json_is_one_object_on_stdout(kmixer_cli, image_folder, tmp_path):
-    done = kmixer_cli("train", image_folder, *TINY, "--epochs", "1", "--json", cwd=tmp_path)
+def test_json_is_one_object_on_stdout(run_command, image_folder, tmp_path):
+    done = run_command("train", image_folder, *TINY, "--epochs", "1", "--json", cwd=tmp_path)
     assert json.loads(done.stdout)["epochs"] == 1
     assert "epoch 1/1" in done.stderr
 
 
-def test_quiet_says_nothing(kmixer_cli, image_folder, tmp_path):
-    done = kmixer_cli(
+def test_quiet_says_nothing(run_command, image_folder, tmp_path):
+    done = run_command(
         "train", image_folder, *TINY, "--epochs", "1", "-q", "--out", tmp_path / "r", cwd=tmp_path
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert (tmp_path / "r" / "model.keras").is_file()
 
 
-def test_evaluate_writes_figures_and_pictures(kmixer_cli, trained):
+def test_evaluate_writes_figures_and_pictures(run_command, trained):
     cwd, _ = trained
-    done = kmixer_cli("evaluate", "saved_models/halves-1", "--json", cwd=cwd)
+    done = run_command("evaluate", "saved_models/halves-1", "--json", cwd=cwd)
     figures = json.loads(done.stdout)
     assert figures["examples"] == 40 and set(figures["per_class"]) == {"above", "below"}
     assert (
@@ -100,18 +100,18 @@ def test_evaluate_writes_figures_and_pictures(kmixer_cli, trained):
     folder = cwd / figures["folder"]
     names = {path.name for path in folder.iterdir()}
     assert names == {"metrics.json", "confusion_matrix.png", "mistakes.png"}
-    assert "accuracy" in kmixer_cli("evaluate", "saved_models/halves-1", cwd=cwd).stdout
+    assert "accuracy" in run_command("evaluate", "saved_models/halves-1", cwd=cwd).stdout
 
 
-def test_evaluate_refuses_another_kind_of_data(kmixer_cli, trained):
+def test_evaluate_refuses_another_kind_of_data(run_command, trained):
     cwd, _ = trained
-    done = kmixer_cli("evaluate", "saved_models/halves-1", "fmnist", cwd=cwd)
+    done = run_command("evaluate", "saved_models/halves-1", "fmnist", cwd=cwd)
     assert done.returncode == 2 and "the images of fmnist are 28×28" in done.stderr
 
 
-def test_train_from_a_runs_config(kmixer_cli, trained, image_folder):
+def test_train_from_a_runs_config(run_command, trained, image_folder):
     cwd, _ = trained
-    done = kmixer_cli(
+    done = run_command(
         "train",
         image_folder,
         "--config",
@@ -131,43 +131,35 @@ def test_train_from_a_runs_config(kmixer_cli, trained, image_folder):
     assert len(first) == 3 and first == again
 
 
-def test_ctrl_c_saves_says_how_to_go_on_and_resume_goes_on(kmixer_cli, image_folder, tmp_path):
+def test_ctrl_c_and_sigterm_save_and_say_how_to_resume(run_command, image_folder, tmp_path):
     command = [sys.executable, "-m", "kmixer_cli", "train", str(image_folder), *TINY,
-               "--epochs", "2000"]  # fmt: skip
-    process = subprocess.Popen(
-        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    for line in process.stdout:
-        if line.startswith("epoch"):
-            break
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "go on with: kmixer resume saved_models/halves-1" in errors
-    config = tmp_path / "saved_models" / "halves-1" / "config.yaml"
+               "--epochs", "2000", "--name"]  # fmt: skip
+    numbers = {"int": signal.SIGINT, "term": signal.SIGTERM}
+    processes = {
+        name: subprocess.Popen(
+            [*command, name],
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for name in numbers
+    }
+    for name, process in processes.items():
+        next(line for line in process.stdout if line.startswith("epoch"))
+        process.send_signal(numbers[name])
+        _, errors = process.communicate(timeout=300)
+        assert process.returncode == 128 + numbers[name]
+        assert f"go on with: kmixer resume saved_models/{name}" in errors
+    config = tmp_path / "saved_models" / "int" / "config.yaml"
     rows = len((config.parent / "history.csv").read_text().splitlines()) - 1
     config.write_text(config.read_text().replace("epochs: 2000", f"epochs: {rows + 1}"))
-    done = kmixer_cli("resume", "saved_models/halves-1", "--json", cwd=tmp_path)
+    done = run_command("resume", "saved_models/int", "--json", cwd=tmp_path)
     assert json.loads(done.stdout)["epochs"] == rows + 1
 
 
-def test_sigterm_exits_143(image_folder, tmp_path):
-    command = [sys.executable, "-m", "kmixer_cli", "train", str(image_folder), *TINY,
-               "--epochs", "2000"]  # fmt: skip
-    process = subprocess.Popen(
-        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    )
-    process.stdout.readline()
-    for line in process.stdout:
-        if line.startswith("epoch"):
-            break
-    process.terminate()
-    process.communicate(timeout=60)
-    assert process.returncode == 143
-
-
-def test_divergence_in_the_only_step_exits_3(kmixer_cli, image_folder, tmp_path):
-    done = kmixer_cli(
+def test_divergence_in_the_only_step_exits_3(run_command, image_folder, tmp_path):
+    done = run_command(
         "train", image_folder, *TINY, "--epochs", "1", "--batch-size", "100", "--optimizer", "sgd",
         "--learning-rate", "1e30", "--schedule", "constant", "--out", tmp_path / "run", cwd=tmp_path,
     )  # fmt: skip
@@ -175,14 +167,14 @@ def test_divergence_in_the_only_step_exits_3(kmixer_cli, image_folder, tmp_path)
     assert not (tmp_path / "run" / "model.keras").exists()
 
 
-def test_bare_kmixer_prints_help(kmixer_cli):
-    done = kmixer_cli()
+def test_bare_kmixer_prints_help(run_command):
+    done = run_command()
     assert done.returncode == 2 and "Usage: kmixer" in done.stdout + done.stderr
     assert "kmixer: " not in done.stderr
 
 
-def test_divergence_exits_3(kmixer_cli, image_folder, tmp_path):
-    done = kmixer_cli(
+def test_divergence_exits_3(run_command, image_folder, tmp_path):
+    done = run_command(
         "train", image_folder, *TINY, "--epochs", "3", "--optimizer", "sgd", "--learning-rate", "1e30",
         "--schedule", "constant", cwd=tmp_path,
     )  # fmt: skip
@@ -190,17 +182,19 @@ def test_divergence_exits_3(kmixer_cli, image_folder, tmp_path):
     assert done.stderr.startswith("kmixer: diverged: the loss is") and done.stderr.count("\n") == 1
 
 
-def test_data_list_and_info(kmixer_cli, image_folder):
-    assert "fmnist" in kmixer_cli("data", "list").stdout
-    done = kmixer_cli("data", "info", image_folder, "--json")
+def test_data_list_and_info(run_command, image_folder):
+    assert "fmnist" in run_command("data", "list").stdout
+    done = run_command("data", "info", image_folder, "--json")
     facts = json.loads(done.stdout)
     assert facts["counts"]["train"] == {"above": 60, "below": 60}
     assert facts["image_shape"] == [8, 8, 1] and facts["duplicates"]["exact"] == 0
-    assert "source:" in kmixer_cli("data", "info", image_folder, "--no-duplicates").stdout
+    assert "source:" in run_command("data", "info", image_folder, "--no-duplicates").stdout
 
 
-def test_data_show_writes_a_png(kmixer_cli, tmp_path):
-    done = kmixer_cli("data", "show", "fmnist", "--out", tmp_path / "a.png", "--count", 4, "--json")
+def test_data_show_writes_a_png(run_command, tmp_path):
+    done = run_command(
+        "data", "show", "fmnist", "--out", tmp_path / "a.png", "--count", 4, "--json"
+    )
     assert len(json.loads(done.stdout)["rows"]) == 9
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
     show = ("data", "show", "fmnist", "--out", tmp_path / "b.png", "--json")
@@ -213,12 +207,12 @@ def test_data_show_writes_a_png(kmixer_cli, tmp_path):
         ),
         (("--set", "data.validation_size=100"), json.loads(done.stdout)["rows"]),
     ):
-        assert json.loads(kmixer_cli(*show, *words).stdout)["rows"] == rows, words
+        assert json.loads(run_command(*show, *words).stdout)["rows"] == rows, words
 
 
-def test_presets_are_listed_and_printed(kmixer_cli):
-    assert "fmnist-pyramid" in kmixer_cli("presets").stdout
-    shown = kmixer_cli("presets", "fmnist-pyramid").stdout
+def test_presets_are_listed_and_printed(run_command):
+    assert "fmnist-pyramid" in run_command("presets").stdout
+    shown = run_command("presets", "fmnist-pyramid").stdout
     assert shown == (ROOT / "configs" / "fmnist-pyramid.yaml").read_text()
 
 
@@ -253,7 +247,7 @@ def test_benchmark_measures(kmixer_cli):
         ("train fmnist --optimizer addam", 2, "received 'addam', no such choice (nearest: 'adam'"),
         ("train fmnist --schedule linear", 2, "schedule.name: received 'linear'"),
         ("train fmnist --preset fmnist-pyramdi", 2, "no such preset (nearest: 'fmnist-pyramid'"),
-        ("train fmnist --config nowhere.yaml", 2, "settings file 'nowhere.yaml' cannot be read"),
+        ("train fmnist --config nowhere.yaml", 2, "nowhere.yaml: cannot be read: No such file"),
         (
             "train fmnist --set model.blokcs=2",
             2,
@@ -272,8 +266,8 @@ def test_benchmark_measures(kmixer_cli):
         ("trian", 2, "No such command 'trian'"),
     ],
 )
-def test_errors_are_one_line_with_the_right_code(kmixer_cli, tmp_path, arguments, code, message):
-    done = kmixer_cli(*arguments.split(), cwd=tmp_path)
+def test_errors_are_one_line_with_the_right_code(run_command, tmp_path, arguments, code, message):
+    done = run_command(*arguments.split(), cwd=tmp_path)
     assert done.returncode == code, done.stderr
     assert message in done.stderr
     assert done.stderr.count("\n") == 1 and done.stderr.startswith("kmixer: ")
@@ -281,5 +275,5 @@ def test_errors_are_one_line_with_the_right_code(kmixer_cli, tmp_path, arguments
     assert not list(tmp_path.iterdir())
 
 
-def test_debug_shows_the_traceback(kmixer_cli):
-    assert "Traceback" in kmixer_cli("evaluate", "nowhere", "--debug").stderr
+def test_debug_shows_the_traceback(run_command):
+    assert "Traceback" in run_command("evaluate", "nowhere", "--debug").stderr
