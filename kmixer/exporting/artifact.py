@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, PositiveInt, ValidationError
 
-from ..errors import RunError, nearest
+from ..config.schema import validation_message
+from ..errors import RunError, file_problem, nearest, one_line
 from ..files.checksums import checksum
 from .formats import FORMATS, QUANTIZATIONS
 from .runtimes import Predict
@@ -116,15 +117,15 @@ class Artifact:
         try:
             return FORMATS[self.manifest["format"]].open(str(path), threads)
         except Exception as error:  # each runtime raises errors of its own
-            reason = " ".join(str(error).split())[:200]
-            raise RunError(f"{path}: cannot be opened: {type(error).__name__}: {reason}") from error
+            reason = f"{type(error).__name__}: {one_line(error)}"
+            raise RunError(f"{path}: cannot be opened: {reason}") from error
 
     def _check(self, name: str, sha256: str) -> None:
         path = self.folder / name
         try:
             received = checksum(path)["sha256"]
         except OSError as error:
-            raise RunError(f"{path}: cannot be read: {error.strerror}") from None
+            raise RunError(f"{path}: cannot be read: {file_problem(error)}") from None
         if received != sha256:
             raise RunError(f"{path}: damaged or changed: its SHA-256 is not the manifest's")
 
@@ -146,16 +147,18 @@ def load_artifact(folder: str | Path) -> Artifact:
     try:
         text = (folder / MANIFEST).read_text(encoding="utf-8")
     except OSError as error:
-        raise RunError(f"{folder}: not an export folder: {MANIFEST}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise RunError(f"{folder}: {MANIFEST} is damaged: it is not UTF-8 text") from None
+        problem = file_problem(error)
+        raise RunError(f"{folder}: not an export folder: {MANIFEST}: {problem}") from None
+    except UnicodeDecodeError as error:
+        raise RunError(f"{folder}: {MANIFEST} is damaged: {file_problem(error)}") from None
     try:
         manifest = json.loads(text)
+        if not isinstance(manifest, dict):
+            raise ValueError("it is not a JSON object")
         checked = _Manifest.model_validate(manifest)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise RunError(f"{folder}: {MANIFEST} is damaged: {where}: {first['msg']}") from None
+        problem = validation_message(error, _Manifest)
+        raise RunError(f"{folder}: {MANIFEST} is damaged: {problem}") from None
     except (ValueError, RecursionError) as error:
         raise RunError(f"{folder}: {MANIFEST} is damaged: {error}") from None
     _check_consistent(folder, checked)

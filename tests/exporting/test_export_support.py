@@ -28,7 +28,7 @@ CELLS = [(form, quantize) for form in FORMATS.values() for quantize in form.quan
 
 def test_the_matrix_holds_every_cell_that_the_formats_claim():
     claimed = {f"{backend}/{form.name}/{q}" for backend in BACKENDS for form, q in CELLS}
-    assert set(support()) == claimed
+    assert set(json.loads(SUPPORT.read_text())) == claimed == set(support())
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -62,5 +62,6 @@ def test_every_cell(backend, tiny, tmp_path, kmixer_cli):
         reason = "ok" if done.returncode == 0 else done.stderr.strip().removeprefix("kmixer: ")
         found[f"{backend}/{form.name}/{quantize}"] = reason
     if os.environ.get("KMIXER_WRITE_SUPPORT"):
-        SUPPORT.write_text(json.dumps(support() | found, indent=2) + "\n", encoding="utf-8")
+        known = json.loads(SUPPORT.read_text(encoding="utf-8"))
+        SUPPORT.write_text(json.dumps(known | found, indent=2) + "\n", encoding="utf-8")
     assert found == {key: cell for key, cell in support().items() if key.startswith(backend)}

@@ -14,13 +14,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from in_process_export import export
 from kmixer.data.image_files import read_images
-from kmixer.errors import RunError, SettingsError
+from kmixer.errors import RunError, SettingsError, one_line
 from kmixer.evaluation.evaluate import load_data
-from kmixer.exporting import formats, runtimes, verification
+from kmixer.exporting import formats, runtimes, subprocesses, verification
 from kmixer.exporting.artifact import load_artifact
 from kmixer.exporting.export import export_run
 from kmixer.exporting.reference import Reference
+from kmixer.exporting.verify_process import verify
 from kmixer.files import atomic
 from kmixer.runs.run import load_run
 
@@ -29,7 +31,7 @@ tensorflow_only = pytest.mark.skipif(
 )
 pytestmark = tensorflow_only
 
-# The others are tried, each with every backend, in test_export_support.py too.
+# Every cell is tried with every backend, in processes of its own, in test_export_support.py.
 QUICK = {("saved_model", "none"), ("tflite", "none"), ("tflite", "int8"), ("onnx", "none")}
 CELLS = [
     pytest.param(
@@ -48,29 +50,31 @@ def reference(trained_run):
 
 
 @pytest.fixture(scope="module")
-def exported(reference, tmp_path_factory):
+def exported(reference, tflite_export, tmp_path_factory):
     """A function that exports once and returns the `Artifact`."""
-    out, done = tmp_path_factory.mktemp("exports"), {}
+    out, done = tmp_path_factory.mktemp("exports"), {("tflite", "none"): tflite_export}
 
     def get(name, quantize="none"):
         if missing := formats.missing_modules(formats.FORMATS[name]):
             pytest.skip(f"not installed: {', '.join(missing)}")
         if (name, quantize) not in done:
-            done[name, quantize] = export_run(reference, name, quantize, out=out)
+            here = formats.FORMATS[name].backend == "tensorflow"
+            write = export if here else export_run
+            done[name, quantize] = write(reference, name, quantize, out=out)
         return done[name, quantize]
 
     return get
 
 
 @pytest.mark.parametrize(("name", "quantize"), CELLS)
-def test_the_written_file_says_what_keras_says(exported, reference, name, quantize):
+def test_the_written_file_gives_the_keras_models_probabilities(exported, reference, name, quantize):
     artifact = load_artifact(exported(name, quantize).folder)
     predict, _ = artifact.open()
-    said = predict(reference.images)
-    assert said.dtype == np.float32 and said.shape == (40, 2)
+    received = predict(reference.images)
+    assert received.dtype == np.float32 and received.shape == (40, 2)
     atol = 1e-5 if quantize == "none" else 0.1
-    np.testing.assert_allclose(said, reference.probabilities, atol=atol)
-    np.testing.assert_allclose(predict(reference.images[:3]), said[:3], atol=atol)  # other batches
+    np.testing.assert_allclose(received, reference.probabilities, atol=atol)
+    np.testing.assert_allclose(predict(reference.images[:3]), received[:3], atol=atol)  # batch of 3
     proof = artifact.manifest["proof"]
     assert proof["images"] == 40 and proof["top1_agreement"] == 1.0
     assert proof["largest_difference"] <= atol and proof["source"] == "halves, test"
@@ -79,7 +83,7 @@ def test_the_written_file_says_what_keras_says(exported, reference, name, quanti
 
 
 @pytest.mark.parametrize(("name", "quantize"), CELLS)
-def test_the_manifest_and_the_labels_hold_what_they_say(exported, trained_run, name, quantize):
+def test_the_manifest_describes_every_file(exported, trained_run, name, quantize):
     artifact = exported(name, quantize)
     assert artifact.class_names == trained_run.class_names == ("above", "below")
     assert (artifact.folder / "labels.txt").read_text() == "above\nbelow\n"
@@ -95,14 +99,16 @@ def test_the_manifest_and_the_labels_hold_what_they_say(exported, trained_run, n
 
 
 @pytest.mark.parametrize(("name", "quantize"), FLOAT)
-def test_the_cards_lines_run_without_kmixer_and_keras(exported, reference, name, quantize, tmp_path):
+def test_the_cards_lines_run_without_kmixer_and_keras(
+    exported, reference, name, quantize, tmp_path
+):
     artifact = exported(name, quantize)
     card = (artifact.folder / "README.md").read_text()
     code = re.search(r"```python\n(.*?)```", card, re.S).group(1)
     assert len(code.strip().splitlines()) <= 6
     np.save(tmp_path / "images.npy", reference.images)
     script = (
-        "import sys\nsys.modules['kmixer'] = sys.modules['keras'] = None  # not to be had\n"
+        "import sys\nsys.modules['kmixer'] = sys.modules['keras'] = None  # cannot be imported\n"
         f"import numpy\nimages = numpy.load({str(tmp_path / 'images.npy')!r})\n{code}\n"
     )
     done = subprocess.run(
@@ -121,9 +127,9 @@ def test_the_runs_card_says_how_it_was_made_and_its_lines_run(trained_run, refer
         "8×8 grey images into 2 classes" in card and f"{metrics['parameters']:,} parameters" in card
     )
     code = re.search(r"```python\n(.*?)```", card, re.S).group(1)
-    said = {"images": reference.images}
-    exec(code.replace('"."', repr(str(trained_run.folder))), said)
-    np.testing.assert_allclose(said["probabilities"], reference.probabilities, atol=1e-6)
+    names = {"images": reference.images}
+    exec(code.replace('"."', repr(str(trained_run.folder))), names)
+    np.testing.assert_allclose(names["probabilities"], reference.probabilities, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["saved_model", "onnx"])
@@ -165,7 +171,7 @@ def test_a_tflite_file_opens_with_tensorflow_alone(exported, reference, monkeypa
 def test_a_float_file_that_differs_is_not_kept(reference, tmp_path, monkeypatch):
     monkeypatch.setattr(verification, "TOLERANCE", -1.0)
     with pytest.raises(RunError, match=r"tflite: differs .* on 40 images: largest difference"):
-        export_run(reference, "tflite", out=tmp_path)
+        export(reference, "tflite", out=tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -176,7 +182,7 @@ def test_a_quantised_file_that_loses_too_much_is_not_kept_and_the_old_one_is(
     with pytest.raises(
         RunError, match=r"100\.00 % became 100\.00 %, 0\.00 points lost, at most -1"
     ):
-        export_run(reference, "tflite", "int8", out=tmp_path, max_drop=-1)
+        export(reference, "tflite", "int8", out=tmp_path, max_drop=-1)
     assert [path.name for path in tmp_path.iterdir()] == ["tflite-int8"]
     assert load_artifact(old).manifest == exported("tflite", "int8").manifest
 
@@ -200,32 +206,54 @@ def test_a_failing_conversion_is_one_line_and_leaves_nothing(reference, tmp_path
     assert "\n" not in str(caught.value) and list((tmp_path / "out").iterdir()) == []
 
 
-def test_weights_without_images_are_proved_on_others_and_not_calibrated(trained_run, tmp_path):
-    alone = Reference(trained_run)
-    assert alone.images.shape == (256, 8, 8, 1) and alone.images.dtype == np.uint8
-    artifact = export_run(alone, "tflite", "dynamic", out=tmp_path)
+def test_weights_without_images_are_verified_on_others_and_not_calibrated(trained_run, tmp_path):
+    reference = Reference(trained_run)
+    assert reference.images.shape == (256, 8, 8, 1) and reference.images.dtype == np.uint8
+    artifact = export(reference, "tflite", "dynamic", out=tmp_path)
     proof = artifact.manifest["proof"]
     assert proof["source"] == "Fashion-MNIST, scaled" and proof["test_accuracy"] is None
     with pytest.raises(SettingsError, match="int8 is calibrated on training images"):
-        export_run(alone, "tflite", "int8", out=tmp_path)
+        export(reference, "tflite", "int8", out=tmp_path)
+    for attribute in ("accuracy", "calibration_images"):
+        with pytest.raises(ValueError, match="no data set"):
+            getattr(reference, attribute)
+
+
+def test_a_damaged_run_fails_before_a_process_is_started(trained_run, tmp_path):
+    copy = shutil.copytree(trained_run.folder, tmp_path / "run")
+    (copy / "model.keras").write_bytes(b"")
+    with pytest.raises(RunError, match=r"model\.keras"):
+        Reference(load_run(copy))
+
+
+def test_a_function_is_called_in_a_process_that_finds_no_module_in_the_current_folder(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "kmixer.py").write_text("raise SystemExit('the wrong kmixer')")
+    assert subprocesses.call(one_line, {"a": "1\n2"}, task="testing") == "{'a': '1\\n2'}"
+    with pytest.raises(RunError, match="testing: KeyError: 'format'") as caught:
+        subprocesses.call(verify, {}, task="testing")
+    assert "Traceback" in str(caught.value.__cause__)
 
 
 def test_agreement_and_difference_by_hand():
     expected = np.array([[0.9, 0.1], [0.4, 0.6]])
-    found = verification.compare(expected, np.array([[0.8, 0.2], [0.55, 0.45]]), (0.91, 0.905))
-    assert found.agreement == 0.5 and found.largest_difference == pytest.approx(0.15)
-    assert found.drop == pytest.approx(0.5)
-    verification.check(found, "tflite-int8", "int8", 0.51)
+    received, accuracy = np.array([[0.8, 0.2], [0.55, 0.45]]), verification.Accuracy(0.91, 0.905)
+    comparison = verification.compare(expected, received, accuracy)
+    assert comparison.agreement == 0.5 and comparison.largest_difference == pytest.approx(0.15)
+    assert accuracy.drop == pytest.approx(0.5)
+    verification.check(comparison, "tflite-int8", "int8", 0.51)
     with pytest.raises(RunError, match=r"91\.00 % became 90\.50 %"):
-        verification.check(found, "tflite-int8", "int8", 0.49)
+        verification.check(comparison, "tflite-int8", "int8", 0.49)
     with pytest.raises(RunError, match=r"same first class 50\.00%"):
-        verification.check(found, "onnx", "none", 0.5)
+        verification.check(comparison, "onnx", "none", 0.5)
 
 
-def test_probabilities_that_are_no_numbers_are_refused():
+def test_probabilities_that_are_not_finite_are_refused():
     expected = np.array([[0.9, 0.1]])
     for quantize in ("none", "dynamic"):
-        with pytest.raises(RunError, match="no numbers"):
+        with pytest.raises(RunError, match="not finite"):
             verification.check(
                 verification.compare(expected, expected * np.nan), "onnx", quantize, 0.5
             )
@@ -233,11 +261,13 @@ def test_probabilities_that_are_no_numbers_are_refused():
 
 def test_a_quantised_file_without_labels_has_to_agree():
     expected = np.tile([[0.9, 0.1]], (10, 1))
-    said = expected.copy()
-    verification.check(verification.compare(expected, said), "tflite-dynamic", "dynamic", 0.5)
-    said[:2] = [0.1, 0.9]
+    received = expected.copy()
+    verification.check(verification.compare(expected, received), "tflite-dynamic", "dynamic", 0.5)
+    received[:2] = [0.1, 0.9]
     with pytest.raises(RunError, match=r"the same first class as Keras for 80\.00%"):
-        verification.check(verification.compare(expected, said), "tflite-dynamic", "dynamic", 0.5)
+        verification.check(
+            verification.compare(expected, received), "tflite-dynamic", "dynamic", 0.5
+        )
 
 
 def test_an_old_export_survives_a_swap_that_fails(tmp_path, monkeypatch):

@@ -5,11 +5,14 @@ import shutil
 from importlib.util import find_spec
 
 import keras
+import numpy as np
 import pytest
 
+from in_process_export import without_processes
 from kmixer.errors import SettingsError
 from kmixer.exporting import formats
 from kmixer.exporting.artifact import load_artifact
+from kmixer.serving import selection
 
 pytestmark = pytest.mark.skipif(
     keras.backend.backend() != "tensorflow", reason="the conversions run in processes of their own"
@@ -40,31 +43,51 @@ def test_a_format_that_is_not_installed_names_the_extra(monkeypatch):
         formats.find_format("openvino")
 
 
-def test_the_command_exports_two_formats_from_an_unmoved_run(kmixer_cli, trained_run, tmp_path):
-    done = kmixer_cli(
-        "export", trained_run.folder, "--format", "saved_model", "--format", "tflite", "--json",
-        "--out", tmp_path,
-    )  # fmt: skip
+def test_the_command_exports_two_formats_from_an_unmoved_run(run_command, trained_run, tmp_path):
+    with without_processes():
+        done = run_command(
+            "export", trained_run.folder, "--format", "saved_model", "--format", "tflite", "--json",
+            "--out", tmp_path,
+        )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert [e["format"] for e in json.loads(done.stdout)["exports"]] == ["saved_model", "tflite"]
-    assert "proved on 40 images (halves, test)" in done.stderr
+    assert "verified on 40 images (halves, test)" in done.stderr
+    assert "saved_model.pb, labels.txt" in done.stderr and "model.tflite, labels" in done.stderr
     assert not {"export"} & {path.name for path in trained_run.folder.iterdir()}
 
 
-def test_the_command_refuses_what_is_not_finished(kmixer_cli, trained_run, tmp_path):
-    begun = shutil.copytree(trained_run.folder, tmp_path / "begun")
-    (begun / "metrics.json").unlink()
-    done = kmixer_cli("export", begun, "--format", "tflite")
+def test_the_command_refuses_an_unfinished_run(run_command, trained_run, tmp_path):
+    unfinished = shutil.copytree(trained_run.folder, tmp_path / "unfinished")
+    (unfinished / "metrics.json").unlink()
+    done = run_command("export", unfinished, "--format", "tflite")
     assert done.returncode == 1 and "kmixer resume" in done.stderr
-    done = kmixer_cli("export", tmp_path, "--format", "tflite")
+    done = run_command("export", tmp_path, "--format", "tflite")
     assert done.returncode == 1 and "not a run folder" in done.stderr
-    assert kmixer_cli("export", trained_run.folder).returncode == 2
+    assert run_command("export", trained_run.folder).returncode == 2
 
 
-def test_the_list_tells_every_cell(kmixer_cli):
-    done = kmixer_cli("export", "--list", "--json")
+def test_the_list_shows_every_cell(run_command):
+    done = run_command("export", "--list", "--json")
     assert json.loads(done.stdout)["cells"] == formats.support()
     assert "saved_model" in done.stderr and "no int8: saved_model, openvino, torch" in done.stderr
+
+
+def test_a_new_format_is_its_record(run_command, tflite_export, tmp_path, monkeypatch):
+    """It is listed, found, opened and served; that nobody has tried it yet breaks nothing."""
+    record = formats.Format(
+        "npz", "model.npz", ("none",), "to_npz", lambda path, threads: (np.load, "numpy"),
+        usage="import numpy", library="numpy", serving_rank=0, modules=("numpy",), extra="npz",
+    )  # fmt: skip
+    monkeypatch.setitem(formats.FORMATS, "npz", record)
+    done = run_command("export", "--list", "--json")
+    assert done.returncode == 0 and "no dynamic: saved_model, openvino, torch, npz" in done.stderr
+    assert json.loads(done.stdout)["cells"]["tensorflow/npz/none"] == "not tried"
+    assert formats.find_format("npz") is record and record.requirement == "kmixer[npz]"
+    shutil.copytree(tflite_export.folder, tmp_path / "export" / "tflite")
+    copy = shutil.copytree(tflite_export.folder, tmp_path / "export" / "npz")
+    (copy / "manifest.json").write_text(json.dumps(tflite_export.manifest | {"format": "npz"}))
+    artifact = selection.find_artifact(tmp_path, pytest.fail)
+    assert artifact.folder == copy and artifact.open() == (np.load, "numpy")
 
 
 @pytest.mark.slow

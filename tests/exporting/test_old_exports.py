@@ -12,9 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
-import tiny_dataset
-from kmixer.data.sources import image_folder
 from kmixer.exporting.artifact import load_artifact
 from kmixer.serving import selection
 
@@ -23,8 +22,9 @@ EXPECTED = json.loads((EXPORT / "expected.json").read_text())["probabilities"]
 
 
 @pytest.fixture(scope="module")
-def images_folder(tmp_path_factory):
-    return tiny_dataset.draw(tmp_path_factory.mktemp("images") / "halves")
+def image_files(image_folder):
+    """Every tenth test image."""
+    return sorted((image_folder / "test").rglob("*.png"))[::10]
 
 
 def test_it_holds_no_path_of_the_machine_that_wrote_it():
@@ -33,16 +33,16 @@ def test_it_holds_no_path_of_the_machine_that_wrote_it():
         assert b"/tmp/" not in content and b"/home/" not in content, file
 
 
-def test_it_opens_and_answers_as_it_did_then(images_folder):
+def test_it_opens_and_answers_as_it_did_then(image_files):
     artifact = load_artifact(EXPORT)
     assert artifact.class_names == ("above", "below") and artifact.image_shape == (8, 8, 1)
     predict, runtime = artifact.open()
     assert runtime
-    images = image_folder.load(images_folder).test.images[::10]
+    images = np.stack([np.asarray(Image.open(file))[..., None] for file in image_files])
     np.testing.assert_allclose(predict(images), EXPECTED, atol=1e-5)
 
 
-def test_a_run_that_holds_it_is_served_without_a_new_export(images_folder, tmp_path):
+def test_a_run_that_holds_it_is_served_without_a_new_export(image_files, tmp_path):
     pytest.importorskip("fastapi")
     pytest.importorskip("httpx2")
     from starlette.testclient import TestClient
@@ -52,8 +52,7 @@ def test_a_run_that_holds_it_is_served_without_a_new_export(images_folder, tmp_p
     shutil.copytree(EXPORT, tmp_path / "export" / "tflite")
     artifact = selection.find_artifact(tmp_path, pytest.fail)
     assert artifact.folder == tmp_path / "export" / "tflite"
-    files = sorted((images_folder / "test").rglob("*.png"))[::10]
-    instances = [{"b64": base64.b64encode(file.read_bytes()).decode()} for file in files]
+    instances = [{"b64": base64.b64encode(file.read_bytes()).decode()} for file in image_files]
     name = selection.served_name(artifact)
     with TestClient(build_app(artifact, name)) as client:
         answer = client.post(f"/v1/models/{name}:predict", json={"instances": instances})

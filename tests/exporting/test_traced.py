@@ -51,11 +51,13 @@ def test_every_form_gives_the_models_probabilities(model, images):
     expected = keras.ops.softmax(model.predict(images, verbose=0)).numpy()
     fixed, whole = traced.fixed_size(model, SHAPE), traced.any_size(model, SHAPE)
     for function in (fixed, whole):
-        said = function(tf.constant(images))["probabilities"].numpy()
-        np.testing.assert_allclose(said, expected, atol=2e-6)
+        received = function(tf.constant(images))["probabilities"].numpy()
+        np.testing.assert_allclose(received, expected, atol=2e-6)
     lengths = traced.fixed_size(model, SHAPE, representative=images)
-    said = lengths(tf.constant(images, tf.float32))["probabilities"].numpy()
-    np.testing.assert_allclose(said, expected, atol=5e-3)  # means below an integer's step are left
+    received = lengths(tf.constant(images, tf.float32))["probabilities"].numpy()
+    np.testing.assert_allclose(
+        received, expected, atol=5e-3
+    )  # means below an integer's step are left
 
 
 def test_keras_is_as_before_afterwards(images):
@@ -82,11 +84,11 @@ def test_the_length_norm_by_hand():
     norm = keras.layers.LayerNormalization(epsilon=0.0)
     norm.build((1, 2))
     # 1 and 3: centred -1 and 1, their length √2, times √2 channels
-    said = traced._length_norm({id(norm)})(norm, tf.constant([[1.0, 3.0]]))
-    np.testing.assert_allclose(said, [[-1.0, 1.0]], rtol=1e-6)
+    received = traced._length_norm({id(norm)})(norm, tf.constant([[1.0, 3.0]]))
+    np.testing.assert_allclose(received, [[-1.0, 1.0]], rtol=1e-6)
     # -3 and 3 have no mean to take off
-    said = traced._length_norm(set())(norm, tf.constant([[-3.0, 3.0]]))
-    np.testing.assert_allclose(said, [[-1.0, 1.0]], rtol=1e-6)
+    received = traced._length_norm(set())(norm, tf.constant([[-3.0, 3.0]]))
+    np.testing.assert_allclose(received, [[-1.0, 1.0]], rtol=1e-6)
 
 
 def test_a_norm_of_a_norm_is_not_centred_again():

@@ -24,6 +24,7 @@ from kmixer.serving.app import build_app
 from kmixer.serving.batcher import Batcher, QueueFullError
 
 PREDICT = "/v1/models/halves:predict"
+TIMEOUT = 60  # seconds, which only a failing test waits
 
 
 @pytest.fixture(scope="module")
@@ -135,10 +136,10 @@ def test_status_and_metadata_have_servings_shape(client):
     assert client.get("/nothing").json() == {"error": "Not Found"}
 
 
-def test_classify_tells_classes_and_what_the_model_saw(client, image_file, pixels):
-    said = client.post("/classify", content=image_file.read_bytes()).json()
-    assert [one["class"] for one in said["classes"]] == ["below", "above"]
-    png = base64.b64decode(said["seen"].removeprefix("data:image/png;base64,"))
+def test_classify_answers_classes_and_the_image_as_the_model_saw_it(client, image_file, pixels):
+    answer = client.post("/classify", content=image_file.read_bytes()).json()
+    assert [entry["class"] for entry in answer["classes"]] == ["below", "above"]
+    png = base64.b64decode(answer["seen"].removeprefix("data:image/png;base64,"))
     np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(png))), pixels)
     swapped = client.post("/classify?invert=true", content=image_file.read_bytes()).json()
     assert swapped["classes"][0]["class"] == "above"
@@ -164,17 +165,17 @@ def test_waiting_requests_are_answered_together_each_with_its_own():
     def predict(images):
         sizes.append(len(images))
         began.set()
-        assert go.wait(5)
+        assert go.wait(TIMEOUT)
         return images.reshape(len(images), -1)[:, :1].astype(np.float32)
 
     batcher = Batcher(predict, max_batch=4)
     images = [np.full((1 + i % 2, 2, 2, 1), i, np.uint8) for i in range(5)]
     first = batcher.submit(images[0])
-    assert began.wait(5)
+    assert began.wait(TIMEOUT)
     rest = [batcher.submit(one) for one in images[1:]]
     go.set()
     for i, future in enumerate([first, *rest]):
-        assert future.result(5).tolist() == [[i]] * (1 + i % 2)
+        assert future.result(TIMEOUT).tolist() == [[i]] * (1 + i % 2)
     assert sizes[0] == 1 and max(sizes) == 4 and len(sizes) < 6
     batcher.stop()
 
@@ -183,7 +184,7 @@ def test_a_full_queue_is_refused_and_empties_again():
     go = threading.Event()
 
     def predict(images):
-        assert go.wait(5)
+        assert go.wait(TIMEOUT)
         return np.zeros((len(images), 2), np.float32)
 
     batcher = Batcher(predict, max_waiting=2)
@@ -192,8 +193,8 @@ def test_a_full_queue_is_refused_and_empties_again():
     with pytest.raises(QueueFullError, match="2 images wait already"):
         batcher.submit(image)
     go.set()
-    assert all(future.result(5).shape == (1, 2) for future in held)
-    assert batcher.submit(image).result(5).shape == (1, 2)
+    assert all(future.result(TIMEOUT).shape == (1, 2) for future in held)
+    assert batcher.submit(image).result(TIMEOUT).shape == (1, 2)
     batcher.stop()
 
 
@@ -202,17 +203,17 @@ def test_a_request_that_is_given_up_takes_no_other_with_it():
 
     def predict(images):
         began.set()
-        assert go.wait(5)
+        assert go.wait(TIMEOUT)
         return images[:, 0, 0].astype(np.float32)
 
     batcher = Batcher(predict)
     first = batcher.submit(np.zeros((1, 2, 2, 1), np.uint8))
-    assert began.wait(5)
+    assert began.wait(TIMEOUT)
     given_up, kept = (batcher.submit(np.full((1, 2, 2, 1), i, np.uint8)) for i in (1, 2))
     assert given_up.cancel()
     go.set()
-    assert first.result(5).tolist() == [[0]] and kept.result(5).tolist() == [[2]]
-    assert batcher.submit(np.full((1, 2, 2, 1), 3, np.uint8)).result(5).tolist() == [[3]]
+    assert first.result(TIMEOUT).tolist() == [[0]] and kept.result(TIMEOUT).tolist() == [[2]]
+    assert batcher.submit(np.full((1, 2, 2, 1), 3, np.uint8)).result(TIMEOUT).tolist() == [[3]]
     batcher.stop()
     assert batcher.waiting == 0
 
@@ -225,8 +226,8 @@ def test_a_failing_model_fails_its_requests_and_no_others():
 
     batcher = Batcher(predict)
     with pytest.raises(ValueError, match="no"):
-        batcher.submit(np.full((1, 2, 2, 1), 10, np.uint8)).result(5)
-    assert batcher.submit(np.zeros((1, 2, 2, 1), np.uint8)).result(5).shape == (1, 2)
+        batcher.submit(np.full((1, 2, 2, 1), 10, np.uint8)).result(TIMEOUT)
+    assert batcher.submit(np.zeros((1, 2, 2, 1), np.uint8)).result(TIMEOUT).shape == (1, 2)
     batcher.stop()
 
 
@@ -265,12 +266,13 @@ def test_errors_keep_their_shape_and_are_counted(tflite_export, image_file, monk
 def test_more_requests_than_the_queue_holds_are_refused_before_they_are_read(tflite_export):
     app = build_app(tflite_export, "halves", max_waiting=1)
     with TestClient(app) as opened:
-        app.state.served.gate.requests = 1
+        limits = app.state.served.limits
+        limits.requests = 1
         answer = opened.post("/classify", content=b"x")
-        assert answer.status_code == 503 and "in hand already" in answer.json()["error"]
-        app.state.served.gate.requests = 0
+        assert answer.status_code == 503 and "1 requests are in flight" in answer.json()["error"]
+        limits.requests = 0
         assert opened.post("/classify", content=b"x").status_code == 400
-        assert app.state.served.gate.requests == app.state.served.gate.held == 0
+        assert limits.requests == limits.body_bytes == 0
 
 
 def test_a_full_server_answers_503(tflite_export, pixels, monkeypatch):
