@@ -172,7 +172,7 @@ def _start_from(settings, model, run=None):
 def _finish(run, model, dataset, fitting, read_test, watchers):
     """Read the test set, for the first and only time, if at all, and write the figures."""
     splits = ("validation", "test") if read_test else ("validation",)
-    measure = partial(measure_splits, dataset=dataset, splits=splits, watchers=watchers)
+    measure = partial(measure_splits, dataset=dataset, splits=splits, callbacks=watchers)
     rows, first_step = fitting.rows, fitting.first_step
     seen = run.settings.data.train_on_validation  # which then cannot choose the epoch
     best_row = rows[-1] if seen else max(rows, key=lambda row: row["val_accuracy"])
@@ -185,8 +185,8 @@ def _finish(run, model, dataset, fitting, read_test, watchers):
         "device": run.info["device"],
         "epochs": len(rows),
         "best_epoch": best_row["epoch"],
-        "best": {"train": _train(best_row)} | best.figures,
-        "last": {"train": _train(rows[-1])} | last.figures,
+        "best": {"train": _train(best_row)} | best.metrics,
+        "last": {"train": _train(rows[-1])} | last.metrics,
         "seconds": round(sum(row["seconds"] for row in rows), 2),
         "seconds_to_first_step": first_step and round(first_step, 2),
         "examples_per_second": rates[len(rates) // 2],
