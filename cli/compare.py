@@ -1,14 +1,18 @@
 """`kmixer compare`."""
 
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from .terminal import Json, Quiet, Terminal, percent
 
-MOST_DIFFERENCES = 8  # more is a wall; the report has them all
-NOT_READ = "–"  # a search's trials leave the test set alone
+if TYPE_CHECKING:
+    from kmixer.runs.run import Run
+
+MOST_DIFFERENCES = 8  # of more, none is printed; the report has them all
+NOT_MEASURED = "–"  # a search's trials do not read the test set
 ONLY_WIDE = ("train %", "best", "MFLOPs", "examples/s")  # on a wide terminal
 
 
@@ -25,7 +29,7 @@ def compare(
     ] = None,
     quiet: Quiet = False,
     as_json: Json = False,
-):
+) -> None:
     """Put finished runs side by side: a table, and their curves over each other.
 
     Example: kmixer compare 'saved_models/fmnist-*' --markdown comparison.md
@@ -36,29 +40,35 @@ def compare(
     show(terminal, find_runs(runs, skipped=terminal.say), csv, markdown, out)
 
 
-def show(terminal, runs, csv=None, markdown=None, out=None):
+def show(
+    terminal: Terminal,
+    runs: Sequence["Run"],
+    csv: Path | None = None,
+    markdown: Path | None = None,
+    out: Path | None = None,
+) -> None:
     """Print the comparison of finished runs and write its files.
 
     Args:
-        terminal: the `Terminal`.
-        runs: a list of `Run`.
-        csv: a path, or None.
-        markdown: a path, or None.
-        out: the folder of the pictures; default `comparison` beside the runs.
+        terminal: prints it.
+        runs: the finished runs.
+        csv: where the table is written as CSV; None: nowhere.
+        markdown: where the table is written as Markdown; None: nowhere.
+        out: the folder of the figures; default `comparison` beside the runs.
     """
     from kmixer.evaluation import comparison
     from kmixer.files import atomic
 
     rows = comparison.table(runs)
     header, cells = _cells(rows)
-    shown = [i for i, column in enumerate(header) if terminal.wide or column not in ONLY_WIDE]
-    terminal.table(None, [header[i] for i in shown], [[row[i] for i in shown] for row in cells])
+    fits = [i for i, column in enumerate(header) if terminal.wide or column not in ONLY_WIDE]
+    terminal.table(None, [header[i] for i in fits], [[row[i] for i in fits] for row in cells])
     terminal.say(
         "train, val and test: of the epoch that was best on validation, best; last: test accuracy"
         " of the last epoch"
     )
     _print_differences(terminal, runs)
-    for dataset, row in comparison.best(rows).items():
+    for dataset, row in comparison.best_rows(rows).items():
         terminal.say(
             f"best on {dataset}'s validation split: {row['run']},"
             f" {percent(row['validation_accuracy'])} (test {percent(row['test_accuracy'])})"
@@ -72,8 +82,8 @@ def show(terminal, runs, csv=None, markdown=None, out=None):
     terminal.result({"runs": rows, "folder": str(folder)})
 
 
-def _cells(rows):
-    """Return the table's header and cells; accuracies are per cent."""
+def _cells(rows: Iterable[Mapping[str, Any]]) -> tuple[list[str], list[list[str]]]:
+    """Return the table's header and rows of cells; accuracies are per cent."""
     header = [
         "run", "data", "train %", "val %", "test %", "last %", "best", "parameters", "MFLOPs",
         "examples/s", "seconds",
@@ -95,16 +105,16 @@ def _cells(rows):
     return header, cells
 
 
-def _hundredths(share):
-    return NOT_READ if share is None else f"{100 * share:.2f}"
+def _hundredths(share: float | None) -> str:
+    return NOT_MEASURED if share is None else f"{100 * share:.2f}"
 
 
-def _print_differences(terminal, runs):
+def _print_differences(terminal: Terminal, runs: Sequence["Run"]) -> None:
     from kmixer.evaluation import comparison
 
-    differing = comparison.differences(runs)
-    if not 0 < len(differing) <= MOST_DIFFERENCES:
+    differences = comparison.differences(runs)
+    if not 0 < len(differences) <= MOST_DIFFERENCES:
         return
     terminal.say("settings that differ, in the table's order:")
-    for key, values in differing.items():
-        terminal.say(f"  {key:<{max(map(len, differing))}}  {', '.join(map(str, values))}")
+    for key, values in differences.items():
+        terminal.say(f"  {key:<{max(map(len, differences))}}  {', '.join(map(str, values))}")

@@ -1,8 +1,9 @@
 """`kmixer evaluate`."""
 
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -17,13 +18,13 @@ def evaluate(
     split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
     flip_averaging: Annotated[
         bool,
-        typer.Option("--flip-averaging", help="Average each image's answer with its mirror's."),
+        typer.Option("--flip-averaging", help="Average over each image and its mirror image."),
     ] = False,
     backend: Backend = None,
     data_dir: DataDir = None,
     quiet: Quiet = False,
     as_json: Json = False,
-):
+) -> None:
     """Measure a run: accuracy, loss, per class, confusion matrix, calibration, worst mistakes.
 
     Example: kmixer evaluate saved_models/fmnist-1
@@ -46,15 +47,15 @@ def evaluate(
 
     from .progress import MeasuringProgress
 
-    loaded = load_data(opened, dataset, data_dir)
+    data = load_data(opened, dataset, data_dir)
     terminal = Terminal(quiet, as_json)
-    with closing(MeasuringProgress(terminal)) as watcher:
-        metrics, folder = evaluate(opened, loaded, split, flip_averaging, [watcher])
+    with closing(MeasuringProgress(terminal)) as progress:
+        metrics, folder = evaluate(opened, data, split, flip_averaging, [progress])
     _print(terminal, metrics, folder)
     terminal.result({"folder": str(folder)} | metrics)
 
 
-def _print(terminal, metrics, folder):
+def _print(terminal: Terminal, metrics: Mapping[str, Any], folder: Path) -> None:
     rows = [
         [
             name,

@@ -84,13 +84,13 @@ def export(
 
 
 def _reference(run: "Run", data: str | None, data_dir: str | None) -> "Reference":
-    from kmixer.evaluation.evaluate import check_same_kind, load_data
+    from kmixer.evaluation.evaluate import check_matches, load_data
     from kmixer.exporting.reference import Reference
 
     if data is None and run.settings.data.name is None:
         return Reference(run)  # imported weights: there may be no images that belong to them
     dataset = load_data(run, data, data_dir)
-    check_same_kind(run, dataset)
+    check_matches(run, dataset)
     return Reference(run, dataset)
 
 

@@ -1,11 +1,17 @@
 """`kmixer models`."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from .terminal import Json, Quiet, Terminal
+
+if TYPE_CHECKING:
+    from kmixer.evaluation.model_table import Architecture
+
+COLUMNS = ("architecture", "input", "patch grid", "classes", "parameters", "MFLOPs")
 
 
 def models(
@@ -19,7 +25,7 @@ def models(
     ] = None,
     quiet: Quiet = False,
     as_json: Json = False,
-):
+) -> None:
     """List every architecture with parameters, FLOPs and patch grid, or show one.
 
     Example: kmixer models b16 --image-size 224 --classes 1000
@@ -31,34 +37,42 @@ def models(
     if name is not None and out is not None:
         atomic.check_writable(out)  # before anything slow is imported
     start()
-    from kmixer.evaluation import model_table
-
     terminal = Terminal(quiet, as_json)
     if name is not None:
-        _show(terminal, model_table.architecture(name, image_size, classes), out)
-        return
-    found = []
+        from kmixer.evaluation.model_table import architecture
+
+        _show(terminal, architecture(name, image_size, classes), out)
+    else:
+        _list(terminal, image_size, classes)
+
+
+def _list(terminal: Terminal, image_size: int | None, classes: int | None) -> None:
+    from kmixer.evaluation.model_table import architecture_names
+
+    names = architecture_names()
+    rows = []
     with terminal.bar("building") as progress:
-        for done, each in enumerate(names := model_table.names(), 1):
-            found.append(_describe(model_table, each, image_size, classes))
-            progress(done, len(names))
-    columns = ["architecture", "input", "patch grid", "classes", "parameters", "MFLOPs"]
-    terminal.table(None, columns, [[row["name"], *_cells(row)] for row in found])
-    terminal.result({"models": found})
+        for name in names:
+            rows.append(_describe(name, image_size, classes))
+            progress(len(rows), len(names))
+    terminal.table(None, COLUMNS, [[row["name"], *_cells(row)] for row in rows])
+    terminal.result({"models": rows})
 
 
-def _describe(catalogue, name, image_size, classes):
+def _describe(name: str, image_size: int | None, classes: int | None) -> dict[str, Any]:
     from kmixer.errors import SettingsError
+    from kmixer.evaluation.model_table import architecture
 
     try:
-        return catalogue.architecture(name, image_size, classes).describe()
+        return architecture(name, image_size, classes).describe()
     except SettingsError as error:
         return {"name": name, "misfit": str(error)}
 
 
-def _cells(row):
+def _cells(row: Mapping[str, Any]) -> list[str]:
+    """Return a row's cells after the name."""
     if "misfit" in row:
-        return ["does not fit", *"–" * 4]
+        return ["does not fit", "–", "–", "–", "–"]
     return [
         _times(row["input_shape"]),
         " → ".join(map(_times, row["patch_grids"])) or "–",
@@ -68,20 +82,20 @@ def _cells(row):
     ]
 
 
-def _times(sides):
+def _times(sides: Sequence[int]) -> str:
     return "×".join(map(str, sides))
 
 
-def _show(terminal, architecture, out):
+def _show(terminal: Terminal, architecture: "Architecture", out: Path | None) -> None:
     from kmixer.evaluation import figures
     from kmixer.models.diagram import diagram
 
-    facts = architecture.describe()
-    _, grid, _, parameters, flops = _cells(facts)
+    row = architecture.describe()
+    _, grid, _, parameters, flops = _cells(row)
     out = out or Path(f"{architecture.name}.png")
     title = f"{architecture.name}: {parameters} parameters, {flops} MFLOPs"
     figures.save(diagram(architecture.model, title), out)
     architecture.model.summary(print_fn=terminal.say)
     terminal.say(f"{title}, patch grid {grid}")
     terminal.say(f"diagram: {out}")
-    terminal.result(facts | {"diagram": str(out)})
+    terminal.result(row | {"diagram": str(out)})

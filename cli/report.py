@@ -19,7 +19,7 @@ def report(
     backend: Backend = None,
     quiet: Quiet = False,
     as_json: Json = False,
-):
+) -> None:
     """Write one HTML file on a run, or on several side by side, that needs no network.
 
     Example: kmixer report saved_models/fmnist-1 --out report.html
@@ -30,13 +30,14 @@ def report(
     from .loading import start
 
     terminal = Terminal(quiet, as_json)
-    found = find_runs(runs, skipped=terminal.say)
-    path = out or (found[0].folder if len(found) == 1 else common_folder(found)) / "report.html"
+    finished = find_runs(runs, skipped=terminal.say)
+    folder = finished[0].folder if len(finished) == 1 else common_folder(finished)
+    path = out or folder / "report.html"
     atomic.check_writable(path)  # before anything slow is imported
-    start(backend or found[0].settings.training.backend)
+    start(backend or finished[0].settings.training.backend)
     from kmixer.evaluation.report import write_report
 
     with terminal.bar("measuring") as progress:
-        write_report(found, path, progress)
-    terminal.say(f"{path}: {path.stat().st_size / 1e6:.1f} MB, {len(found)} run(s)")
-    terminal.result({"report": str(path), "runs": [str(run.folder) for run in found]})
+        write_report(finished, path, progress)
+    terminal.say(f"{path}: {path.stat().st_size / 1e6:.1f} MB, {len(finished)} run(s)")
+    terminal.result({"report": str(path), "runs": [str(run.folder) for run in finished]})

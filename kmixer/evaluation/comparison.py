@@ -1,22 +1,39 @@
-"""Finished runs side by side: one table, and one picture a figure with all curves overlaid."""
+"""Finished runs side by side: one table, and figures with all their curves overlaid."""
 
-import csv
-import io
+from __future__ import annotations
+
 import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ..config import loading
 from ..errors import KmixerError, RunError
 from ..files import atomic
-from ..runs.run import load_run
+from ..files.text import csv_text
+from ..runs.run import (
+    CONFIG_FILE,
+    HISTORY_FILE,
+    LABELS_FILE,
+    METRICS_FILE,
+    load_run,
+    run_state,
+)
 from . import figures
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from ..runs.run import Run
+
+Row = dict[str, Any]  # one run's cells by the names in COLUMNS
 
 COLUMNS = (
     "run", "dataset", "preset", "backend", "seed", "epochs", "best_epoch",
     "train_accuracy", "validation_accuracy", "test_accuracy", "last_test_accuracy",
     "parameters", "flops", "examples_per_second", "seconds",
 )  # fmt: skip
-ABSENT = object()
+NOT_A_SETTING = object()  # stands where a run's model, optimizer, … has no such key
 CURVES = {
     "loss": ("loss", "Training loss"),
     "train_accuracy": ("accuracy", "Training accuracy"),
@@ -27,7 +44,9 @@ CURVES = {
 }
 
 
-def find_runs(paths, skipped=lambda reason: None):
+def find_runs(
+    paths: Iterable[str | Path], skipped: Callable[[str], object] = lambda reason: None
+) -> list[Run]:
     """Open every run that the paths name.
 
     Args:
@@ -36,67 +55,68 @@ def find_runs(paths, skipped=lambda reason: None):
             folder that is named itself has to be one.
 
     Returns:
-        A list of finished `Run`s, each once, in the order named.
+        The finished `Run`s, each once, in the order named.
 
     Raises:
-        RunError: a path holds no run, or one that is named is incomplete or of another format.
+        RunError: a path holds no run, or a named one is incomplete or of another format.
     """
-    runs = {}
+    runs: dict[Path, Run] = {}
     for path in map(Path, map(os.path.expanduser, paths)):
-        for run in [_whole(load_run(path))] if _is_run(path) else _found(path, skipped):
+        is_run = run_state(path) != "new"
+        for run in [_load_complete(path)] if is_run else _load_below(path, skipped):
             runs.setdefault(run.folder.resolve(), run)
     return list(runs.values())
 
 
-def _found(path, skipped):
+def _load_below(path: Path, skipped: Callable[[str], object]) -> list[Run]:
     runs = []
-    for folder in _below(path):
+    for folder in _run_folders(path):
         try:
-            runs.append(_whole(load_run(folder)))
+            runs.append(_load_complete(folder))
         except KmixerError as error:
             skipped(f"left out: {error}")
     if not runs:
         is_glob = any(sign in str(path) for sign in "*?[")
-        absent = "no finished run matches" if is_glob else "not there"
-        there = "holds no finished run" if path.exists() else absent
-        raise RunError(f"{path}: {there}; a run is a folder with config.yaml and metrics.json")
+        missing = "no finished run matches" if is_glob else "not there"
+        problem = "holds no finished run" if path.exists() else missing
+        raise RunError(
+            f"{path}: {problem}; a run is a folder with {CONFIG_FILE} and {METRICS_FILE}"
+        )
     return runs
 
 
-def _below(path):
-    """Return the run folders below a folder, or below what a glob matches."""
+def _run_folders(path: Path) -> list[Path]:
+    """Return the run folders below a folder, or below the folders that match a glob."""
     if path.exists():
-        return _runs_in(path)
+        return _run_folders_in(path)
     try:
-        matching = sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
+        matches = sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
     except ValueError as error:
         raise RunError(f"{path}: not a glob: {error}") from None
-    return [run for match in matching if match.is_dir() for run in _runs_in(match)]
+    return [folder for match in matches if match.is_dir() for folder in _run_folders_in(match)]
 
 
-def _runs_in(folder):
-    return sorted(file.parent for file in folder.rglob("config.yaml"))
+def _run_folders_in(folder: Path) -> list[Path]:
+    return sorted(file.parent for file in folder.rglob(CONFIG_FILE))
 
 
-def _is_run(folder):
-    return (folder / "config.yaml").is_file()
-
-
-def _whole(run):
+def _load_complete(folder: Path) -> Run:
+    """Open a run that has all that a comparison shows."""
+    run = load_run(folder)
     if run.imported:
         raise RunError(f"{run.folder}: its weights were imported; it has no training to show")
-    missing = [name for name in ("labels.txt", "history.csv", "metrics.json")
-               if not (run.folder / name).is_file()]  # fmt: skip
+    files = (LABELS_FILE, HISTORY_FILE, METRICS_FILE)
+    missing = [name for name in files if not (run.folder / name).is_file()]
     if missing:
         hint = "" if run.finished else f"; finish it with: kmixer resume {run.folder}"
         raise RunError(f"{run.folder}: incomplete: no {', no '.join(missing)}{hint}")
     if not (run.history and run.metrics and run.class_names):
-        raise RunError(f"{run.folder}: incomplete: history.csv or labels.txt is empty")
+        raise RunError(f"{run.folder}: incomplete: {HISTORY_FILE} or {LABELS_FILE} is empty")
     return run
 
 
-def names(runs):
-    """Return a name for each run: its folder's, with as many above it as tell the runs apart."""
+def run_names(runs: Sequence[Run]) -> list[str]:
+    """Return the runs' folder names, with as many folders above as make the names unique."""
     parts = [run.folder.resolve().parts for run in runs]
     depth = 1
     while len({path[-depth:] for path in parts}) < len(set(parts)):
@@ -104,29 +124,29 @@ def names(runs):
     return ["/".join(path[-depth:]) for path in parts]
 
 
-def table(runs):
+def table(runs: Sequence[Run]) -> list[Row]:
     """Return a dict of `COLUMNS` per run; accuracies are shares, FLOPs per image.
 
     Train, validation and test accuracy are those of the epoch that was best on validation.
     """
-    return [{"run": name} | _row(run) for name, run in zip(names(runs), runs, strict=True)]
+    return [{"run": name} | _row(run) for name, run in zip(run_names(runs), runs, strict=True)]
 
 
-def best(rows):
-    """Return the row with the best validation accuracy of each data set, by the data set."""
-    chosen = {}
+def best_rows(rows: Iterable[Row]) -> dict[str, Row]:
+    """Return, for each data set, the row with the best validation accuracy."""
+    best: dict[str, Row] = {}
     for row in rows:
-        before = chosen.setdefault(row["dataset"], row)
-        if row["validation_accuracy"] > before["validation_accuracy"]:
-            chosen[row["dataset"]] = row
-    return chosen
+        best_before = best.setdefault(row["dataset"], row)
+        if row["validation_accuracy"] > best_before["validation_accuracy"]:
+            best[row["dataset"]] = row
+    return best
 
 
-def differences(runs):
-    """Return the settings in which the runs differ: a list of values, one a run, by key.
+def differences(runs: Sequence[Run]) -> dict[str, list[Any]]:
+    """Return the settings that differ between the runs, as a list of one value a run by key.
 
-    None stands where a run has the whole section switched off. What a run cannot have, such as
-    another optimizer's momentum, is left out.
+    The value is None where a run has the whole section switched off. Settings that a run cannot
+    have, such as another optimizer's momentum, are left out.
     """
     flat = [loading.flatten(run.settings) for run in runs]
     keys = dict.fromkeys(key for values in flat for key in values)
@@ -134,18 +154,18 @@ def differences(runs):
     return {
         key: values
         for key, values in columns.items()
-        if ABSENT not in values and any(value != values[0] for value in values)
+        if NOT_A_SETTING not in values and any(value != values[0] for value in values)
     }
 
 
-def _value(values, key):
+def _value(values: Mapping[str, Any], key: str) -> Any:
     parts = key.split(".")
-    above = (".".join(parts[:depth]) for depth in range(1, len(parts)))
-    off = any(path in values and values[path] is None for path in above)
-    return values.get(key, None if off else ABSENT)
+    sections = (".".join(parts[:depth]) for depth in range(1, len(parts)))
+    is_off = any(path in values and values[path] is None for path in sections)
+    return values.get(key, None if is_off else NOT_A_SETTING)
 
 
-def _row(run):
+def _row(run: Run) -> Row:
     metrics = run.metrics
     at_best = metrics["best"]
     return {
@@ -166,26 +186,22 @@ def _row(run):
     }
 
 
-def _test_accuracy(figures):
-    """Return the test accuracy; None of a search's trial, which did not read the test set."""
-    return figures["test"] and figures["test"]["accuracy"]
+def _test_accuracy(metrics: Mapping[str, Any]) -> float | None:
+    """Return the test accuracy; None for a search's trial, which did not read the test set."""
+    return None if metrics["test"] is None else metrics["test"]["accuracy"]
 
 
-def as_csv(rows):
+def as_csv(rows: Iterable[Row]) -> str:
     """Return the table as CSV text."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+    return csv_text(COLUMNS, rows)
 
 
-def as_markdown(header, cells):
+def as_markdown(header: Sequence[str], cells: Iterable[Sequence[object]]) -> str:
     """Return a Markdown table; pipes in the cells are escaped.
 
     Args:
         header: the columns' titles; the first column is text, the others are numbers.
-        cells: a list of texts per row.
+        cells: of each row, in the columns' order.
     """
     escaped = [[str(cell).replace("|", r"\|") for cell in row] for row in (header, *cells)]
     lines = [f"| {' | '.join(row)} |" for row in escaped]
@@ -193,37 +209,39 @@ def as_markdown(header, cells):
     return "\n".join([lines[0], rule, *lines[1:]]) + "\n"
 
 
-def common_folder(runs):
+def common_folder(runs: Sequence[Run]) -> Path:
     """Return the deepest folder that holds all the runs' folders."""
     common = Path(os.path.commonpath([run.folder.absolute().parent for run in runs]))
-    if common == Path(common.anchor):  # nothing in common: not a place to write to
+    if common == Path(common.anchor):  # nothing is common, and "/" is no folder to write to
         return Path()
     return common.relative_to(Path.cwd()) if common.is_relative_to(Path.cwd()) else common
 
 
-def curves(runs):
-    """Return a figure with the runs' curves over each other, by each of `CURVES`."""
+def curves(runs: Sequence[Run]) -> dict[str, Figure]:
+    """Return a figure with the curves of all runs for each name in `CURVES`."""
     labels = [
         figures.shorten(row["run"])
         + ("" if row["test_accuracy"] is None else f"  {100 * row['test_accuracy']:.2f} %")
         for row in table(runs)
     ]
-    noted = [
+    train_labels = [
         f"{label}  ({run.settings.soft_labels})" if run.settings.soft_labels else label
         for label, run in zip(labels, runs, strict=True)
     ]
     histories = [run.history for run in runs]
     return {
-        name: figures.overlaid(histories, labels if key.startswith("val_") else noted, key, title)
+        name: figures.overlaid(
+            histories, labels if key.startswith("val_") else train_labels, key, title
+        )
         for name, (key, title) in CURVES.items()
     }
 
 
-def save_curves(runs, folder):
-    """Write the pictures of `curves` into a folder and return their names."""
+def save_curves(runs: Sequence[Run], folder: str | Path) -> list[str]:
+    """Write the figures of `curves` into a folder and return the files' names."""
     folder = Path(folder)
     atomic.make_folder(folder)
-    pictures = {f"{name}.png": figure for name, figure in curves(runs).items()}
-    for name, figure in pictures.items():
+    files = {f"{name}.png": figure for name, figure in curves(runs).items()}
+    for name, figure in files.items():
         figures.save(figure, folder / name)
-    return list(pictures)
+    return list(files)

@@ -1,7 +1,12 @@
-"""A trained model → how well it does, and where it errs."""
+"""Measure a trained model on a data set, and show where it errs."""
+
+from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -10,61 +15,88 @@ from ..errors import DataError
 from ..files import atomic
 from ..runs.inference import predict_probabilities
 from . import figures
-from .predictions import Predictions, mistakes
+from .predictions import Predictions, worst_mistakes
+
+if TYPE_CHECKING:
+    import keras
+
+    from ..data import Dataset, Split
+    from ..runs.run import Run
+
+    Callbacks = Iterable[keras.callbacks.Callback]
 
 
 @dataclass(frozen=True)
-class SplitFigures:
-    """Loss and accuracy on validation and test (None if not read), and a confusion matrix."""
+class SplitMetrics:
+    """How good a model is on several splits.
 
-    figures: dict
+    Attributes:
+        metrics: loss and accuracy by the split's name; None for a test split that was not read.
+        confusion_matrix: of the last split, int `(classes, classes)`.
+    """
+
+    metrics: dict[str, dict[str, float] | None]
     confusion_matrix: np.ndarray
 
 
-def predict(model, split, flip_averaging=False, watchers=()):
+def predict_split(
+    model: keras.Model, split: Split, flip_averaging: bool = False, callbacks: Callbacks = ()
+) -> Predictions:
     """Run a model over a split.
 
     Args:
         model: uint8 images → logits.
         split: a `Split`.
         flip_averaging: average the probabilities of each image and of its mirror image.
-        watchers: Keras callbacks, such as a progress display.
+        callbacks: Keras callbacks, such as a progress display.
     """
-    said = predict_probabilities(model, split.images, watchers)
+    probabilities = predict_probabilities(model, split.images, callbacks)
     if flip_averaging:
-        said = (said + predict_probabilities(model, split.images[:, :, ::-1], watchers)) / 2
-    return Predictions(said, split.labels)
+        mirrored = predict_probabilities(model, split.images[:, :, ::-1], callbacks)
+        probabilities = (probabilities + mirrored) / 2
+    return Predictions(probabilities, split.labels)
 
 
-def measure_splits(model, dataset, splits=("validation", "test"), watchers=()):
-    """Measure a model on splits; the confusion matrix is that of the last one."""
-    said = {name: predict(model, dataset.splits[name], watchers=watchers) for name in splits}
-    figures = {
-        name: {"loss": predictions.loss, "accuracy": predictions.accuracy}
-        for name, predictions in said.items()
-    }
-    return SplitFigures({"test": None} | figures, said[splits[-1]].confusion_matrix)
+def measure_splits(
+    model: keras.Model,
+    dataset: Dataset,
+    splits: Sequence[str] = ("validation", "test"),
+    callbacks: Callbacks = (),
+) -> SplitMetrics:
+    """Measure a model on splits; the confusion matrix is of the last one."""
+    metrics: dict[str, dict[str, float] | None] = {"test": None}
+    for name in splits:
+        predictions = predict_split(model, dataset.splits[name], callbacks=callbacks)
+        metrics[name] = {"loss": predictions.loss, "accuracy": predictions.accuracy}
+    return SplitMetrics(metrics, predictions.confusion_matrix)
 
 
-def evaluate(run, dataset, split_name="test", flip_averaging=False, watchers=()):
-    """Evaluate a run's best weights and write figures and pictures beside them.
+def evaluate(
+    run: Run,
+    dataset: Dataset,
+    split_name: str = "test",
+    flip_averaging: bool = False,
+    callbacks: Callbacks = (),
+) -> tuple[dict[str, Any], Path]:
+    """Evaluate a run's best weights; write metrics and figures into its folder `evaluation`.
 
     Args:
         run: a `Run`.
-        dataset: a `Dataset` of the same classes and image shape.
+        dataset: a `Dataset` with the same classes and image shape.
         split_name: `"train"`, `"validation"` or `"test"`.
-        flip_averaging: see `predict`.
-        watchers: see `predict`.
+        flip_averaging: see `predict_split`.
+        callbacks: see `predict_split`.
 
     Returns:
         (metrics as a JSON-able dict, the folder they were written to).
 
     Raises:
         DataError: the data set's classes or image shape are not the run's.
+        RunError: the weights cannot be read, or the folder cannot be written.
     """
-    check_same_kind(run, dataset)
+    check_matches(run, dataset)
     split = dataset.splits[split_name]
-    predictions = predict(run.load_model(), split, flip_averaging, watchers)
+    predictions = predict_split(run.load_model(), split, flip_averaging, callbacks)
     name = f"{dataset.name}-{split_name}{'-flip' if flip_averaging else ''}"
     folder = run.folder / "evaluation" / name
     atomic.make_folder(folder)
@@ -80,17 +112,28 @@ def evaluate(run, dataset, split_name="test", flip_averaging=False, watchers=())
         "confusion_matrix": predictions.confusion_matrix.tolist(),
     }
     atomic.write_text(folder / "metrics.json", json.dumps(metrics, indent=2) + "\n")
-    matrix = figures.confusion_matrix(predictions.confusion_matrix, dataset.class_names)
-    figures.save(matrix, folder / "confusion_matrix.png")
-    wrong = mistakes(predictions, dataset.class_names)
-    titles = [f"{m.truth}\nsaid {m.said} {m.probability:.0%}" for m in wrong]
-    pictures = split.images[[m.index for m in wrong]]
-    figures.save(figures.images(pictures, titles, columns=8), folder / "mistakes.png")
+    _save_figures(predictions, split, dataset.class_names, folder)
     return metrics, folder
 
 
-def load_data(run, name=None, folder=None):
+def _save_figures(
+    predictions: Predictions, split: Split, class_names: Sequence[str], folder: Path
+) -> None:
+    matrix = figures.confusion_matrix(predictions.confusion_matrix, class_names)
+    figures.save(matrix, folder / "confusion_matrix.png")
+    mistakes = worst_mistakes(predictions, class_names)
+    titles = [f"{m.truth}\nsaid {m.predicted} {m.probability:.0%}" for m in mistakes]
+    images = split.images[[m.index for m in mistakes]]
+    figures.save(figures.images(images, titles, columns=8), folder / "mistakes.png")
+
+
+def load_data(run: Run, name: str | None = None, folder: str | None = None) -> Dataset:
     """Load the run's own data set with its splits, or another one in the run's image size.
+
+    Args:
+        run: the `Run`.
+        name: of another data set.
+        folder: where prepared data sets lie; default as for the run.
 
     Raises:
         KmixerError: the data set cannot be loaded, or the run has none and none is named.
@@ -101,14 +144,18 @@ def load_data(run, name=None, folder=None):
             f"{run.folder}: its weights were imported without a data set; name one that has its"
             f" classes: kmixer evaluate {run.folder} DATASET"
         )
-    changes = {"name": name or data.name, "dir": folder or data.dir}
+    changes: dict[str, Any] = {"name": name or data.name, "dir": folder or data.dir}
     if name is not None:
         changes |= {"validation_size": None, "train_per_class": None}
-    return load_splits(data.changed(**changes))
+    return load_splits(data.model_copy(update=changes))
 
 
-def check_same_kind(run, dataset):
-    """Refuse a data set that the run's model cannot be asked about."""
+def check_matches(run: Run, dataset: Dataset) -> None:
+    """Refuse a data set with other classes or another image shape than the run's.
+
+    Raises:
+        DataError: see above.
+    """
     if run.class_names != tuple(dataset.class_names):
         raise DataError(
             f"{dataset.name}: {len(dataset.class_names)} classes {list(dataset.class_names)[:3]}…,"

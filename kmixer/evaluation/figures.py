@@ -1,20 +1,26 @@
-"""The pictures, as matplotlib figures: curves, confusion matrix, images in rows, kernels."""
+"""Matplotlib figures: curves, confusion matrix, images in a grid, kernels of token mixing."""
 
 import base64
 import io
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from ..errors import SettingsError
 from ..files import atomic
 
-STYLES = ("-", "--", ":", "-.")  # of each ten runs in one picture
+History = Sequence[Mapping[str, Any]]  # one row per epoch
+LINE_STYLES = ("-", "--", ":", "-.")  # each for ten runs of a figure
 MOST_UNITS = 64  # of a kernel
-LONGEST = 56  # characters of a run's name in a legend
+LONGEST_NAME = 56  # characters of a run's name in a legend
 
 
-def save(figure, path):
+def save(figure: Figure, path: Path) -> None:
     """Write a figure in the format of the path's suffix, such as `.png`.
 
     Raises:
@@ -29,94 +35,92 @@ def save(figure, path):
         figure.savefig(temporary, dpi=120)
 
 
-def as_svg(figure):
+def as_svg(figure: Figure) -> str:
     """Return a figure as a `data:` address of an SVG picture."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None})
     return data_address("image/svg+xml", buffer.getvalue())
 
 
-def data_address(kind, content):
+def data_address(kind: str, content: bytes) -> str:
     """Return bytes of a media type as a `data:` address."""
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
-def curves(rows, title, soft_labels=None):
+def curves(rows: History, title: str, soft_labels: str | None = None) -> Figure:
     """Draw loss, accuracy and learning rate over the epochs, beside each other.
 
     Args:
         rows: the history, one dict per epoch.
         title: one line above the curves.
-        soft_labels: what `Settings.soft_labels` says, to stand beside the training curves; the
-            validation curves never have any.
+        soft_labels: `Settings.soft_labels`, added to the label of the training curves: validation
+            labels are never soft.
     """
     figure = Figure(figsize=(12, 3.8), layout="constrained")
     for axes, draw in zip(figure.subplots(1, 3), PANELS.values(), strict=True):
-        _panel(axes, draw, rows, soft_labels)
+        draw(axes, rows, soft_labels)
+        _label_epochs(axes)
     short = title if len(title) < 110 else title[:107] + "…"
     figure.suptitle(short, fontsize=10, family="monospace", parse_math=False)
     return figure
 
 
-def curve_panels(rows, soft_labels=None):
-    """Return the three pictures of `curves`, each a figure of its own, by name."""
+def curve_panels(rows: History, soft_labels: str | None = None) -> dict[str, Figure]:
+    """Return the three panels of `curves` by name, each as its own figure."""
     figures = {}
     for name, draw in PANELS.items():
         figures[name] = Figure(figsize=(4.4, 3.3), layout="constrained")
-        _panel(figures[name].subplots(), draw, rows, soft_labels)
+        axes = figures[name].subplots()
+        draw(axes, rows, soft_labels)
+        _label_epochs(axes)
     return figures
 
 
-def _panel(axes, draw, rows, soft_labels):
-    draw(axes, rows, soft_labels)
-    _epochs(axes)
-
-
-def _epochs(axes):
+def _label_epochs(axes: Axes) -> None:
     axes.set_xlabel("Epoch")
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 2.5, 5, 10], integer=True))
     axes.grid(alpha=0.3)
 
 
-def _loss(axes, rows, soft_labels):
-    _curve(axes, rows, "loss", _train(soft_labels))
+def _draw_loss(axes: Axes, rows: History, soft_labels: str | None) -> None:
+    _curve(axes, rows, "loss", _train_label(soft_labels))
     _curve(axes, rows, "val_loss", "validation")
     axes.set_title("Loss")
     axes.legend()
 
 
-def _accuracy(axes, rows, soft_labels):
+def _draw_accuracy(axes: Axes, rows: History, soft_labels: str | None) -> None:
     best = max(rows, key=lambda row: row["val_accuracy"])
-    _curve(axes, rows, "accuracy", _train(soft_labels))
+    _curve(axes, rows, "accuracy", _train_label(soft_labels))
     _curve(axes, rows, "val_accuracy", "validation")
     axes.plot(best["epoch"], best["val_accuracy"], "*", ms=12, color="tab:red", label="best")
     axes.set_title(f"Accuracy (best validation {best['val_accuracy']:.2%})")
     axes.legend()
 
 
-def _train(soft_labels):
+def _train_label(soft_labels: str | None) -> str:
     return f"train ({soft_labels})" if soft_labels else "train"
 
 
-def _learning_rate(axes, rows, soft_labels):
+def _draw_learning_rate(axes: Axes, rows: History, soft_labels: str | None) -> None:
     _curve(axes, rows, "learning_rate", None, color="tab:green")
     axes.set_title("Learning rate at the epoch's end")
 
 
-PANELS = {"loss": _loss, "accuracy": _accuracy, "learning rate": _learning_rate}
+PANELS = {"loss": _draw_loss, "accuracy": _draw_accuracy, "learning rate": _draw_learning_rate}
 
 
-def _curve(axes, rows, key, label, **style):
+def _curve(axes: Axes, rows: History, key: str, label: str | None, **style: Any) -> None:
     marker = "o" if len(rows) < 40 else ""
     epochs = [row["epoch"] for row in rows]
     axes.plot(epochs, [row[key] for row in rows], marker=marker, ms=3, label=label, **style)
 
 
-def overlaid(histories, labels, key, title):
+def overlaid(histories: Sequence[History], labels: Sequence[str], key: str, title: str) -> Figure:
     """Draw one column of several histories over each other, the legend below them.
 
     Args:
-        histories: a list of rows per run.
+        histories: of each run.
         labels: one per run.
         key: the column, such as `"val_accuracy"`.
         title: above the curves.
@@ -127,11 +131,14 @@ def overlaid(histories, labels, key, title):
     figure = Figure(figsize=(6.2, height), layout="constrained")
     axes = figure.subplots()
     for index, (rows, label) in enumerate(zip(histories, labels, strict=True)):
-        style = {"color": f"C{index % 10}", "linestyle": STYLES[index // 10 % len(STYLES)]}
+        style = {
+            "color": f"C{index % 10}",
+            "linestyle": LINE_STYLES[index // 10 % len(LINE_STYLES)],
+        }
         _curve(axes, rows, key, label, **style)
     axes.set_ylim(*_limits(histories, key))
     axes.set_title(title)
-    _epochs(axes)
+    _label_epochs(axes)
     legend = figure.legend(
         axes.lines, labels, loc="outside lower left", ncols=columns, fontsize=9, frameon=False
     )
@@ -140,24 +147,24 @@ def overlaid(histories, labels, key, title):
     return figure
 
 
-def shorten(name):
+def shorten(name: str) -> str:
     """Leave out the middle of a long name: the runs of a sweep often differ at the end."""
-    half = LONGEST // 2
-    return name if len(name) <= LONGEST else f"{name[:half]}…{name[-half:]}"
+    half = LONGEST_NAME // 2
+    return name if len(name) <= LONGEST_NAME else f"{name[:half]}…{name[-half:]}"
 
 
-def _limits(histories, key):
-    """Leave out the first epochs' extremes, which would press ten curves into one."""
+def _limits(histories: Sequence[History], key: str) -> tuple[float, float]:
+    """Return the y limits without the first epochs' extremes, which would flatten the rest."""
     values = np.array([row[key] for rows in histories for row in rows])
     low, high = np.percentile(values, [5, 100] if "accuracy" in key else [0, 95])
-    last = [rows[-1][key] for rows in histories]  # no run is left out whole
+    last = [rows[-1][key] for rows in histories]  # the end of every run is visible
     low, high = min(low, *last), max(high, *last)
     margin = 0.05 * (high - low) or 0.01
     return low - margin, high + margin
 
 
-def confusion_matrix(matrix, class_names):
-    """Draw a confusion matrix: rows are the truth, colours are shares of a row.
+def confusion_matrix(matrix: np.ndarray, class_names: Sequence[str]) -> Figure:
+    """Draw a confusion matrix: rows are true classes, colors are shares of a row.
 
     Args:
         matrix: int `(classes, classes)`.
@@ -172,9 +179,9 @@ def confusion_matrix(matrix, class_names):
     if classes <= 30:
         for row, column in np.ndindex(matrix.shape):
             if matrix[row, column]:
-                colour = "white" if shares[row, column] > 0.5 else "black"
-                axes.text(column, row, matrix[row, column], ha="center", va="center",
-                          color=colour, fontsize=8)  # fmt: skip
+                color = "white" if shares[row, column] > 0.5 else "black"
+                axes.text(column, row, str(matrix[row, column]), ha="center", va="center",
+                          color=color, fontsize=8)  # fmt: skip
     ticks = range(classes)
     axes.set_xticks(
         ticks, class_names, rotation=60, ha="right", rotation_mode="anchor", parse_math=False
@@ -187,8 +194,8 @@ def confusion_matrix(matrix, class_names):
     return figure
 
 
-def token_mixing(kernel, grid, title):
-    """Draw what the hidden units of a token-mixing MLP see: each one's weights over the patches.
+def token_mixing(kernel: np.ndarray, grid: tuple[int, int], title: str) -> Figure:
+    """Draw the weights over the patches of each hidden unit of a token-mixing MLP.
 
     As Figure 5 of the paper (arXiv 2105.01601); the units with the largest weights come first.
 
@@ -217,7 +224,12 @@ def token_mixing(kernel, grid, title):
     return figure
 
 
-def images(pictures, titles, columns, row_labels=()):
+def images(
+    pictures: Sequence[np.ndarray] | np.ndarray,
+    titles: Sequence[str],
+    columns: int,
+    row_labels: Iterable[str] = (),
+) -> Figure:
     """Draw images in a grid.
 
     Args:
@@ -233,9 +245,9 @@ def images(pictures, titles, columns, row_labels=()):
     for axes in cells.flat:
         axes.set_axis_off()
     for index, (image, axes) in enumerate(zip(pictures, cells.flat, strict=False)):
-        grey = image.shape[-1] == 1
+        gray = image.shape[-1] == 1
         axes.imshow(
-            image[..., 0] if grey else image, cmap="gray" if grey else None, vmin=0, vmax=255
+            image[..., 0] if gray else image, cmap="gray" if gray else None, vmin=0, vmax=255
         )
         if titles:
             axes.set_title(titles[index], fontsize=7, parse_math=False)

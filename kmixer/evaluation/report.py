@@ -1,7 +1,12 @@
 """Runs → one HTML file that needs nothing else: no network, no files beside it."""
 
+from __future__ import annotations
+
 import io
+from collections.abc import Callable, Iterator, Sequence
 from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -9,22 +14,30 @@ import numpy as np
 from ..config import loading
 from ..errors import KmixerError
 from ..files import atomic
-from ..layers import MixerBlock
-from ..models.factory import token_grid
+from ..layers import Block
+from ..models.grids import token_grid
 from . import comparison, figures
-from .evaluate import check_same_kind, load_data, predict
-from .predictions import mistakes
+from .evaluate import check_matches, load_data, predict_split
+from .predictions import worst_mistakes
+
+if TYPE_CHECKING:
+    from ..data import Dataset
+    from ..runs.run import Run
+
+    Datasets = dict[tuple[Any, ...], Dataset]
 
 TEMPLATE = "report.html"
 MOST_CONFUSED = 8
 THUMBNAIL = 96  # pixels; larger images are made smaller
 
 
-def write_report(runs, path, progress=None):
+def write_report(
+    runs: Sequence[Run], path: str | Path, progress: Callable[[int, int], object] | None = None
+) -> None:
     """Measure each run on its own test set and write the report.
 
     Args:
-        runs: a list of finished `Run`s; with several, a comparison comes first.
+        runs: finished `Run`s; with several, a comparison comes first.
         path: of the HTML file.
         progress: called with (done, total) runs.
 
@@ -33,12 +46,13 @@ def write_report(runs, path, progress=None):
     """
     import jinja2
 
-    sections, datasets = [], {}
     atomic.check_writable(path)
-    for index, (name, run) in enumerate(zip(comparison.names(runs), runs, strict=True)):
+    sections: list[dict[str, Any]] = []
+    datasets: Datasets = {}
+    for name, run in zip(comparison.run_names(runs), runs, strict=True):
         sections.append(_section(name, run, datasets))
         if progress:
-            progress(index + 1, len(runs))
+            progress(len(sections), len(runs))
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     source = resources.files(__package__).joinpath(TEMPLATE).read_text(encoding="utf-8")
     page = environment.from_string(source).render(
@@ -49,11 +63,11 @@ def write_report(runs, path, progress=None):
     atomic.write_text(path, page)
 
 
-def _comparison(runs):
+def _comparison(runs: Sequence[Run]) -> dict[str, Any]:
     rows = comparison.table(runs)
-    best = comparison.best(rows).values()
+    best = comparison.best_rows(rows).values()
     return {
-        "rows": [row | {"best": any(row is each for each in best)} for row in rows],
+        "rows": [row | {"best": any(row is best_row for best_row in best)} for row in rows],
         "differences": comparison.differences(runs),
         "pictures": {
             title: figures.as_svg(figure) for title, figure in comparison.curves(runs).items()
@@ -61,9 +75,9 @@ def _comparison(runs):
     }
 
 
-def _section(name, run, datasets):
-    """Return what the template shows of a run; without its images or weights, the rest of it."""
-    section = {
+def _section(name: str, run: Run, datasets: Datasets) -> dict[str, Any]:
+    """Return what the template shows of a run; less if its images or weights are missing."""
+    section: dict[str, Any] = {
         "name": name,
         "info": run.info,
         "metrics": run.metrics,
@@ -80,7 +94,7 @@ def _section(name, run, datasets):
         return section | {"problem": "it is a search's trial, and the test set is not read"}
     try:
         dataset = _dataset(run, datasets)
-        check_same_kind(run, dataset)
+        check_matches(run, dataset)
         model = run.load_model()
     except KmixerError as error:
         return section | {"problem": str(error)}
@@ -88,12 +102,12 @@ def _section(name, run, datasets):
         section["problem"] = "what follows was measured on other images than the run had"
     mixing = {
         title: figures.as_svg(figures.token_mixing(kernel, grid, title))
-        for title, kernel, grid in _token_mixing(model, run.settings)
+        for title, kernel, grid in _token_mixing(model)
     }
-    return section | {"measured": _measured(model, dataset), "token_mixing": mixing}
+    return section | {"measured": _measure(model, dataset), "token_mixing": mixing}
 
 
-def _dataset(run, datasets):
+def _dataset(run: Run, datasets: Datasets) -> Dataset:
     """Load a run's data set, once for all runs that have the same images and splits."""
     data = run.settings.data
     key = (data.name, data.dir, data.image_size, data.validation_size, data.split_seed)
@@ -102,37 +116,42 @@ def _dataset(run, datasets):
     return datasets[key]
 
 
-def _measured(model, dataset):
-    predictions = predict(model, dataset.test)
-    matrix, classes = predictions.confusion_matrix, dataset.class_names
-    wrong = mistakes(predictions, classes)
+def _measure(model: keras.Model, dataset: Dataset) -> dict[str, Any]:
+    predictions = predict_split(model, dataset.test)
+    matrix, class_names = predictions.confusion_matrix, dataset.class_names
+    mistakes = worst_mistakes(predictions, class_names)
     return {
         "calibration_error": predictions.calibration_error,
-        "per_class": predictions.per_class(classes),
-        "confusion_matrix": figures.as_svg(figures.confusion_matrix(matrix, classes)),
-        "confused": _confused(matrix, classes),
-        "mistakes": [(mistake, _png(dataset.test.images[mistake.index])) for mistake in wrong],
+        "per_class": predictions.per_class(class_names),
+        "confusion_matrix": figures.as_svg(figures.confusion_matrix(matrix, class_names)),
+        "confused": _most_confused(matrix, class_names),
+        "mistakes": [(mistake, _png(dataset.test.images[mistake.index])) for mistake in mistakes],
     }
 
 
-def _confused(matrix, classes):
-    """Return (truth, said, count) of the most frequent confusions."""
+def _most_confused(matrix: np.ndarray, class_names: Sequence[str]) -> list[tuple[str, str, int]]:
+    """Return (true class, predicted class, count) of the most frequent confusions."""
     wrong = matrix - np.diag(np.diag(matrix))
     largest = np.argsort(-wrong, axis=None, kind="stable")[:MOST_CONFUSED]
     pairs = [np.unravel_index(index, matrix.shape) for index in largest]
-    return [(classes[t], classes[s], int(wrong[t, s])) for t, s in pairs if wrong[t, s]]
+    return [(class_names[t], class_names[p], int(wrong[t, p])) for t, p in pairs if wrong[t, p]]
 
 
-def _token_mixing(model, settings):
-    """Yield title, first kernel and patch grid of each Mixer block's token mixing."""
-    for number, block in enumerate((la for la in model.layers if isinstance(la, MixerBlock)), 1):
-        grid = token_grid(model, settings)
-        kernel = keras.ops.convert_to_numpy(block.token_mixing.hidden.kernel)
-        shown = min(kernel.shape[1], figures.MOST_UNITS)
-        yield f"Block {number}: {shown} of {kernel.shape[1]} units", kernel, grid
+def _token_mixing(model: keras.Model) -> Iterator[tuple[str, np.ndarray, tuple[int, int]]]:
+    """Yield title, kernel `(tokens, units)` and token grid of each block that mixes tokens."""
+    grid = token_grid(model)
+    if grid is None:
+        return
+    blocks = [layer for layer in model.layers if isinstance(layer, Block)]
+    kernels = [block.token_mixing_kernel() for block in blocks]
+    for number, weights in enumerate((k for k in kernels if k is not None), 1):
+        kernel = keras.ops.convert_to_numpy(weights)
+        units = kernel.shape[1]
+        shown = min(units, figures.MOST_UNITS)
+        yield f"Block {number}: {shown} of {units} units", kernel, grid
 
 
-def _png(image):
+def _png(image: np.ndarray) -> str:
     """Return a uint8 image `(height, width, 1 or 3)` as a `data:` address."""
     from PIL import Image
 

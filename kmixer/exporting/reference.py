@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..data import load
-from ..evaluation.evaluate import predict
+from ..evaluation.evaluate import predict_split
 from ..runs.inference import predict_probabilities
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Reference:
         Raises:
             ValueError: there is no data set.
         """
-        return predict(self.model, self._dataset.test).accuracy
+        return predict_split(self.model, self._dataset.test).accuracy
 
     @property
     def calibration_images(self) -> np.ndarray:

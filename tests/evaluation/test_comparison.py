@@ -122,7 +122,7 @@ def test_csv_and_markdown_read_back(root):
 def test_runs_of_one_name_are_told_apart(copies):
     shutil.copytree(copies / "a", copies / "other" / "a")
     found = comparison.find_runs([copies / "a", copies / "other"])
-    assert comparison.names(found) == ["copies/a", "other/a"]
+    assert comparison.run_names(found) == ["copies/a", "other/a"]
 
 
 def test_below_a_folder_what_is_no_finished_run_is_left_out_with_a_word(copies):
@@ -157,7 +157,7 @@ def test_the_best_run_is_told_for_each_data_set():
     rows = [
         {"dataset": d, "validation_accuracy": a} for d, a in (("x", 0.1), ("y", 0.9), ("x", 0.2))
     ]
-    assert comparison.best(rows) == {"x": rows[2], "y": rows[1]}
+    assert comparison.best_rows(rows) == {"x": rows[2], "y": rows[1]}
 
 
 def test_ten_curves_are_all_drawn_in_ten_colours():

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from kmixer.data import Split
-from kmixer.evaluation.evaluate import predict
+from kmixer.evaluation.evaluate import predict_split
 from kmixer.evaluation.predictions import Predictions
 
 
@@ -20,9 +20,9 @@ def test_accuracy_loss_and_confusion_by_hand(predictions):
 
 
 def test_per_class_by_hand(predictions):
-    figures = predictions.per_class(("a", "b", "c"))
-    assert figures["a"]["precision"] == 0.5 and figures["a"]["recall"] == 1.0
-    assert figures["b"]["recall"] == 0.5 and figures["b"]["support"] == 2
+    metrics = predictions.per_class(("a", "b", "c"))
+    assert metrics["a"]["precision"] == 0.5 and metrics["a"]["recall"] == 1.0
+    assert metrics["b"]["recall"] == 0.5 and metrics["b"]["support"] == 2
 
 
 def test_calibration_error_by_hand(predictions):
@@ -41,8 +41,8 @@ def test_worst_are_the_wrong_ones_with_least_for_the_truth(predictions):
 
 
 def test_a_class_that_is_never_predicted_has_zero_precision():
-    figures = Predictions(np.array([[1.0, 0.0]]), np.array([1])).per_class(("a", "b"))
-    assert figures["b"]["precision"] == 0.0
+    metrics = Predictions(np.array([[1.0, 0.0]]), np.array([1])).per_class(("a", "b"))
+    assert metrics["b"]["precision"] == 0.0
 
 
 def test_flip_averaging_averages_an_image_and_its_mirror():
@@ -55,6 +55,6 @@ def test_flip_averaging_averages_an_image_and_its_mirror():
             return np.log(np.stack([first, 1 - first], axis=1))
 
     split = Split(np.array([200, 0], np.uint8).reshape(1, 1, 2, 1), np.array([0]))
-    plain = predict(LeftIsBright(), split).probabilities[0, 0]
-    averaged = predict(LeftIsBright(), split, flip_averaging=True).probabilities[0, 0]
+    plain = predict_split(LeftIsBright(), split).probabilities[0, 0]
+    averaged = predict_split(LeftIsBright(), split, flip_averaging=True).probabilities[0, 0]
     assert (plain, averaged) == pytest.approx((0.9, 0.6))

@@ -37,7 +37,7 @@ def test_the_largest_takes_no_memory_for_its_weights():
     assert model.count_params() > 4e8 and all(w._value is None for w in model.weights)
 
 
-@pytest.mark.parametrize("name", model_table.names())
+@pytest.mark.parametrize("name", model_table.architecture_names())
 def test_every_architecture_is_described_and_drawn(name, tmp_path):
     found = model_table.architecture(name)
     facts = found.describe()
@@ -74,7 +74,7 @@ def test_the_command(kmixer_cli, tmp_path):
     done = kmixer_cli("models", "--image-size", "100", "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     rows = {row["name"]: row for row in json.loads(done.stdout)["models"]}
-    assert set(rows) == set(model_table.names())
+    assert set(rows) == set(model_table.architecture_names())
     assert "does not fit" in rows["b16"]["misfit"]
     assert rows["fmnist"]["input_shape"] == [100, 100, 1]
     done = kmixer_cli("models", "fmnist", cwd=tmp_path)

@@ -131,7 +131,7 @@ def test_colour_images_that_are_not_square_and_many_classes(tmp_path):
 
 def test_the_most_frequent_confusions_by_hand():
     matrix = np.array([[5, 2, 0], [0, 9, 3], [0, 0, 1]])
-    assert report._confused(matrix, ("a", "b", "c")) == [("b", "c", 3), ("a", "b", 2)]
+    assert report._most_confused(matrix, ("a", "b", "c")) == [("b", "c", 3), ("a", "b", 2)]
 
 
 def test_nothing_is_measured_for_a_file_that_cannot_be_written(runs, tmp_path):
