@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from ..config import Settings, loading
 from ..evaluation import figures
-from ..evaluation.evaluate import predict
+from ..evaluation.evaluate import predict_split
 from ..files import atomic
 from ..files.text import csv_text
-from ..runs.run import load_run
+from ..runs.run import MODEL_FILE, load_run, run_state
 from . import plots
 from .trials import Trial, ranked
 
@@ -91,8 +91,8 @@ def best_yaml(search: Search, trial: Trial) -> str:
 def settings_of(search: Search, trial: Trial) -> Settings:
     """Return the settings of a trial's run; without its folder, those it was started with."""
     folder = trial.folder(search.plan.folder)
-    is_here = (folder / "config.yaml").is_file()
-    return load_run(folder).settings if is_here else search.trial_settings(trial)
+    is_elsewhere = run_state(folder) == "new"
+    return search.trial_settings(trial) if is_elsewhere else load_run(folder).settings
 
 
 def read_test(search: Search, trial: Trial) -> dict[str, Any] | None:
@@ -105,10 +105,10 @@ def read_test(search: Search, trial: Trial) -> dict[str, Any] | None:
     if known and known["trial"] == trial.number:
         return known
     folder = trial.folder(search.plan.folder)
-    if not (folder / "model.keras").is_file():
+    if not (folder / MODEL_FILE).is_file():
         return None
     run = load_run(folder)
-    predictions = predict(run.load_model(), search.datasets.load(run.settings.data).test)
+    predictions = predict_split(run.load_model(), search.datasets.load(run.settings.data).test)
     measured = {
         "trial": trial.number, "accuracy": predictions.accuracy, "loss": predictions.loss,
     }  # fmt: skip
