@@ -1,4 +1,4 @@
-"""What each augmentation does, on images that can be checked by eye; under every backend."""
+"""What each augmentation does, on images that can be checked by eye."""
 
 import keras
 import numpy as np
@@ -14,8 +14,8 @@ from kmixer.augment import (
     RandomTranslation,
 )
 from kmixer.config import AugmentSettings
-
-pytestmark = pytest.mark.backends
+from kmixer.config.augment import STRONG_EXAMPLE
+from kmixer.data import load, preview
 
 LAYERS = [
     RandomResizedCrop((0.3, 0.9), (0.5, 2.0)),
@@ -67,6 +67,7 @@ def test_each_image_has_draws_of_its_own(layer, images):
     assert np.abs(whole[5:6].astype(int) - single).max() <= 1
 
 
+@pytest.mark.backends
 @pytest.mark.parametrize("layer", LAYERS, ids=name)
 def test_numpy_the_backend_and_tf_data_agree(layer, images):
     import tensorflow as tf
@@ -80,6 +81,7 @@ def test_numpy_the_backend_and_tf_data_agree(layer, images):
     assert np.abs(outside.astype(int) - expected).max() <= 1
 
 
+@pytest.mark.backends
 @pytest.mark.parametrize("layer", LAYERS, ids=name)
 def test_as_an_ordinary_layer(layer, images):
     import tensorflow as tf
@@ -194,6 +196,24 @@ def test_settings_build_the_pipeline_and_none_builds_nothing():
         RandomErasing,
     ]
     assert built.draws == 2 + 3 + 5
+
+
+def test_the_strong_example_shows_every_augmentation():
+    off = AugmentSettings().model_dump(exclude={"on", "fill_mode"})
+    shown = STRONG_EXAMPLE.model_dump(include=set(off))
+    assert all(shown[key] and shown[key] != off[key] for key in off)
+    assert set(off) == {*augment.LAYERS, *augment.MIXING_LAYERS}  # and each has a layer
+
+
+def test_the_preview_has_a_row_for_every_augmentation(image_folder):
+    train = load(str(image_folder)).train
+    rows = preview.augmented_rows(train, STRONG_EXAMPLE, 3, seed=0)
+    assert list(rows) == [
+        "original", "RandomResizedCrop", "RandomTranslation", "RandomHorizontalFlip", "RandAugment",
+        "RandomErasing", "CutMix", "MixUp", "all together",
+    ]  # fmt: skip
+    assert all(row.shape == (3, 8, 8, 1) and row.dtype == np.uint8 for row in rows.values())
+    assert list(preview.augmented_rows(train, AugmentSettings(), 3, seed=0)) == ["original"]
 
 
 def test_pipeline_deals_out_the_draws_in_order(images):

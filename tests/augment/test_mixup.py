@@ -11,8 +11,6 @@ from kmixer.config import AugmentSettings
 from kmixer.data import Split
 from kmixer.data.batches import TrainingPlan, as_arrays, training_batches
 
-pytestmark = pytest.mark.backends
-
 BOTH = RandomChoice([CutMix(1.0), MixUp(0.2)], [0.5, 0.3])
 LAYERS = [MixUp(0.2), CutMix(1.0), BOTH]
 
@@ -64,6 +62,7 @@ def test_shares_follow_the_beta_distribution(alpha):
     assert stats.kstest(own, stats.beta(alpha, alpha).cdf).statistic < 0.02
 
 
+@pytest.mark.backends
 @pytest.mark.parametrize("layer", LAYERS, ids=name)
 def test_numpy_the_backend_and_tf_data_agree(layer, images, labels):
     import tensorflow as tf
@@ -82,6 +81,7 @@ def test_numpy_the_backend_and_tf_data_agree(layer, images, labels):
     assert np.array_equal(copy.transform(images, given), expected[0])
 
 
+@pytest.mark.backends
 @pytest.mark.parametrize("layer", LAYERS, ids=name)
 @pytest.mark.parametrize("resident", [True, False])
 def test_in_the_pipeline_labels_tell_what_the_pixels_show(layer, resident):

@@ -11,8 +11,6 @@ from scipy import stats
 from kmixer.augment import RandAugment
 from kmixer.augment.rand_augment import OPERATIONS
 
-pytestmark = pytest.mark.backends
-
 HEIGHT, WIDTH = 20, 26
 
 
@@ -151,8 +149,16 @@ def test_operations_follow_one_another_and_images_do_not_meet():
         assert np.array_equal(alone[0], whole)
 
 
-@pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+@pytest.mark.backends
+@pytest.mark.parametrize(
+    ("channels", "dtype"),
+    [
+        (1, "float32"),
+        (3, "uint8"),
+        pytest.param(1, "uint8", marks=pytest.mark.slow),
+        pytest.param(3, "float32", marks=pytest.mark.slow),
+    ],
+)
 def test_every_path_makes_the_same_bits(channels, dtype):
     """NumPy, tf.data (alone and as a map of the layer), and inside the compiled model."""
     import tensorflow as tf

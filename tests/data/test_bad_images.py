@@ -104,7 +104,7 @@ def test_bad_images_fill_no_memory(good, bad, tmp_path, saw):
     )
 
 
-def test_a_pixel_that_is_no_number_is_skipped_and_counted(good, tmp_path, saw):
+def test_a_pixel_that_is_no_number_is_skipped_and_counted(run_command, tmp_path, saw):
     folder = good_images(tmp_path / "photos")
     pixels = np.full((64, 64), 0.5, np.float32)
     Image.fromarray(pixels).save(folder / "a" / "float.tif")
@@ -115,17 +115,13 @@ def test_a_pixel_that_is_no_number_is_skipped_and_counted(good, tmp_path, saw):
     loaded = load(str(folder))
     assert len(loaded.train) + len(loaded.test) == 21
     assert "2 images skipped (truncated, damaged, or with NaN pixels)" in loaded.notes
-    done = kmixer(["data", "info", str(folder)], tmp_path)
-    assert done.code == 0 and "or with NaN pixels)" in done.stdout
+    done = run_command("data", "info", folder, cwd=tmp_path)
+    assert done.returncode == 0 and "or with NaN pixels)" in done.stdout
     saw("nan pixel", "2 of 2 skipped and counted; no step sees one")
 
 
-def test_predict_names_the_file_with_such_a_pixel(trained_run, tmp_path, monkeypatch, capsys):
-    from kmixer_cli.main import main
-
+def test_predict_names_the_file_with_such_a_pixel(trained_run, run_command, tmp_path):
     Image.fromarray(np.full((8, 8), np.nan, np.float32)).save(tmp_path / "nan.tif")
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(SystemExit) as ended:
-        main(["predict", str(trained_run.folder), "nan.tif", "--strict"])
-    assert ended.value.code == 1
-    assert "nan.tif: damaged image: it has pixels that are not finite" in capsys.readouterr().err
+    done = run_command("predict", trained_run.folder, "nan.tif", "--strict", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "nan.tif: damaged image: it has pixels that are not finite" in done.stderr

@@ -13,16 +13,18 @@ FORMATS = ["binary", "python"]
 @pytest.mark.filterwarnings("error::DeprecationWarning", "error::UserWarning")  # NumPy's
 @pytest.mark.parametrize("layout", FORMATS)
 def test_an_imported_archive_loads_under_its_name(layout, tmp_path, monkeypatch):
+    assert cifar10.IMAGES_PER_BATCH == 10_000
+    monkeypatch.setattr(cifar10, "IMAGES_PER_BATCH", 200)
     members = {name: content(number, layout) for number, name in enumerate(NAMES)}
     archive = write(tmp_path / "any.tar.gz", layout, members, monkeypatch)
     seen = []
     cifar10.import_archive(archive, tmp_path, lambda *done: seen.append(done))
     assert seen[-1] == (6, 6)
     dataset = load("cifar10", tmp_path)
-    assert dataset.train.images.shape == (50_000, 32, 32, 3) and len(dataset.test) == 10_000
+    assert dataset.train.images.shape == (1000, 32, 32, 3) and len(dataset.test) == 200
     # image 1 of the second batch: 10 + 80 · channel + column + 1
-    assert dataset.train.images[10_001, 0, :2].tolist() == [[11, 91, 171], [12, 92, 172]]
-    assert dataset.train.labels[[10_001, 49_999]].tolist() == [2, 3]
+    assert dataset.train.images[201, 0, :2].tolist() == [[11, 91, 171], [12, 92, 172]]
+    assert dataset.train.labels[[201, 999]].tolist() == [2, 3]
     assert dataset.test.labels[0] == 5 and dataset.class_names[5] == "dog"
     with pytest.raises(SettingsError, match=r"expected 32.*the setting data.resize_size=64"):
         load("cifar10", tmp_path, image_size=64)
@@ -59,11 +61,11 @@ def test_a_damaged_file_says_what_to_do(tmp_path):
         load("cifar10", tmp_path)
 
 
-def test_the_command(kmixer_cli, tmp_path):
+def test_the_command(run_command, tmp_path):
     (tmp_path / "a.tar.gz").write_bytes(b"no archive")
-    done = kmixer_cli("data", "import", "cifar10", "a.tar.gz", cwd=tmp_path)
+    done = run_command("data", "import", "cifar10", "a.tar.gz", cwd=tmp_path)
     assert done.returncode == 1 and "expected that of cifar-10-python.tar.gz" in done.stderr
-    done = kmixer_cli("data", "import", "mnist", "a.tar.gz", cwd=tmp_path)
+    done = run_command("data", "import", "mnist", "a.tar.gz", cwd=tmp_path)
     assert (
         done.returncode == 2
         and "received 'mnist', expected one that is imported from an archive" in done.stderr
