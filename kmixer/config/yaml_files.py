@@ -10,33 +10,45 @@ import yaml
 from ..errors import SettingsError, one_line
 from ..files.text import read_text
 
-DEEPEST, MOST_VALUES = 30, 100_000  # of what is read as settings
+DEEPEST, MOST_VALUES = 30, 100_000  # levels of lists and sections; keys and values together
+
+
+def _refusal(problem: str, mark: Any) -> yaml.MarkedYAMLError:
+    return yaml.MarkedYAMLError(problem=problem, problem_mark=mark)
 
 
 class _Loader(yaml.SafeLoader):
     """YAML 1.2's core rules: `on` and `no` are words, `1e-3` is a number.
 
     Aliases are refused: a few lines of them unfold to billions of values, and no settings need
-    them. So are keys that come twice, of which YAML itself would keep the last.
+    them. So are keys that come twice, of which YAML itself would keep the last, and files that are
+    larger or nested deeper than any settings.
     """
 
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._depth = self._values = 0
+
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        if self.check_event(yaml.AliasEvent):
-            event = self.peek_event()
-            raise yaml.MarkedYAMLError(
-                problem=f"received the alias *{event.anchor}, expected the value itself",
-                problem_mark=event.start_mark,
-            )
-        return super().compose_node(parent, index)
+        event = self.peek_event()
+        if isinstance(event, yaml.AliasEvent):
+            problem = f"received the alias *{event.anchor}, expected the value itself"
+            raise _refusal(problem, event.start_mark)
+        self._depth, self._values = self._depth + 1, self._values + 1
+        if self._values > MOST_VALUES:
+            raise _refusal(f"expected at most {MOST_VALUES:,} keys and values", event.start_mark)
+        if self._depth > DEEPEST and not isinstance(event, yaml.ScalarEvent):
+            raise _refusal(f"expected at most {DEEPEST} levels", event.start_mark)
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         keys = set()
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode) and key.value in keys:
-                raise yaml.MarkedYAMLError(
-                    problem=f"received the key {key.value!r} twice, expected it once",
-                    problem_mark=key.start_mark,
-                )
+                problem = f"received the key {key.value!r} twice, expected it once"
+                raise _refusal(problem, key.start_mark)
             keys.add(str(key.value))
         return super().construct_mapping(node, deep)
 
@@ -87,39 +99,16 @@ def parse_yaml(text: str, source: str) -> Any:
             settings.
     """
     try:
-        values = yaml.load(text, Loader=_Loader)
-        _check_size(values)
-    except RecursionError:
-        raise SettingsError(f"{source}: expected YAML of settings, received nested lists") from None
+        return yaml.load(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
         raise SettingsError(f"{source}: expected YAML; {_describe(error)}") from None
-    except (yaml.YAMLError, ValueError) as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: such as the date 2026-99-99
         raise SettingsError(f"{source}: expected YAML; {one_line(error)}") from None
-    return values
 
 
 def _describe(error: yaml.MarkedYAMLError) -> str:
     line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
     return f"{line}{one_line(error.problem or error.context)}"
-
-
-def _check_size(values: Any) -> None:
-    """Refuse what is nested deeper, or holds more values, than any settings."""
-    depth, count = _size(values)
-    if depth > DEEPEST or count > MOST_VALUES:
-        raise ValueError(
-            f"received {count:,} values, {depth} levels deep, expected at most {MOST_VALUES:,} and"
-            f" {DEEPEST} levels"
-        )
-
-
-def _size(value: Any) -> tuple[int, int]:
-    """Return (levels, values) of nested dicts and lists."""
-    if not isinstance(value, dict | list):
-        return 0, 1
-    sizes = [_size(item) for item in (value.values() if isinstance(value, dict) else value)]
-    depths, counts = zip((0, 0), *sizes, strict=True)
-    return 1 + max(depths), 1 + sum(counts)
 
 
 def read_file(path: str | Path, keep_run: bool = False) -> dict[str, Any]:

@@ -36,6 +36,9 @@ FILES = {
     "nested deeply, mappings": "".join(f"{' ' * depth}a:\n" for depth in range(1500)),
     "a billion laughs": LAUGHS,
     "an alias to itself": "model: &a [*a]\n",
+    "a harmless alias": "data: &a {}\nmodel: *a\n",
+    "a key twice": "model: {blocks: 2, blocks: 3}\n",
+    "a section twice": "model: {blocks: 2}\nmodel: {hidden_dim: 8}\n",
     "a missing alias": "model: *a\n",
     "half a run": "run: 7\nmodel: 7\n",
     "a module": "model: {name: os.system}\n",
@@ -67,7 +70,7 @@ SEARCHES = (
 
 
 def cases():
-    """Every file for every command that takes one, every text for the option that it is given to."""
+    """Yield every file for every command with --config, and every text for its option."""
     for command, words in COMMANDS.items():
         for kind, content in FILES.items():
             yield Case(f"{command} --config, {kind}", (*words, "--config", "settings-7.yaml"), NAMED,
