@@ -91,8 +91,8 @@ def _row(trial: "Trial") -> list[Any]:
 def _retrain(terminal: Terminal, search: "Search", trial: "Trial") -> dict[str, Any]:
     """Train the best settings on train + validation and return the test metrics of that run."""
     from kmixer.errors import RunError
-    from kmixer.runs.run import load_run
-    from kmixer.tuning.sweep import remove_unstarted, state
+    from kmixer.runs.run import load_run, run_state
+    from kmixer.tuning.sweep import remove_unstarted
 
     from .subprocesses import run_kmixer
 
@@ -100,10 +100,10 @@ def _retrain(terminal: Terminal, search: "Search", trial: "Trial") -> dict[str, 
     folder = plan.folder / f"best-{trial.number:03}"
     remove_unstarted(folder)
     words = ["resume", str(folder)]
-    if state(folder) == "new":
+    if run_state(folder) == "new":
         words = ["train", str(plan.settings.data.name), "--config", str(plan.folder / "best.yaml"),
                  "--set", "data.train_on_validation=true", "--out", str(folder)]  # fmt: skip
-    if state(folder) != "finished":
+    if run_state(folder) != "finished":
         quiet = ["--quiet"] if terminal.quiet or terminal.as_json else []
         environment = search.resources[0].environ()
         if code := run_kmixer([*words, *quiet], plan.folder, environment):

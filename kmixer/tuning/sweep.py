@@ -17,6 +17,7 @@ from ..config import Settings, loading, yaml_files
 from ..errors import SettingsError
 from ..files import atomic
 from ..runs.resumable import changed_keys, changed_message
+from ..runs.run import LABELS_FILE, run_state
 
 FILE = "sweep.yaml"
 LONGEST_NAME = 120  # characters; file systems allow 255 bytes
@@ -90,7 +91,7 @@ def open_sweep(folder: Path, runs: Mapping[str, Settings]) -> None:
     path = folder / FILE
     before = _read(path)
     for name in before.keys() & runs.keys():
-        if state(folder / name) != "new":
+        if run_state(folder / name) != "new":
             _check_same(folder / name, before[name], runs[name])
     atomic.make_folder(folder)
     values = {name: run.model_dump(mode="json") for name, run in (before | dict(runs)).items()}
@@ -111,13 +112,6 @@ def _check_same(folder: Path, settings_before: Settings, settings_now: Settings)
         raise SettingsError(changed_message(folder, changed, before, now))
 
 
-def state(folder: Path) -> str:
-    """Return `"finished"`, `"begun"` or `"new"` of a run's folder in a sweep."""
-    if (folder / "metrics.json").is_file():
-        return "finished"
-    return "begun" if (folder / "config.yaml").is_file() else "new"
-
-
 def remove_unstarted(folder: Path) -> None:
     """Remove the folder of a run that was killed before it had settings: it has class names only.
 
@@ -125,5 +119,5 @@ def remove_unstarted(folder: Path) -> None:
         folder: of the run; anything else in it keeps it.
     """
     files = list(folder.iterdir()) if folder.is_dir() else []
-    if files and all(path.name == "labels.txt" or path.name.startswith(".") for path in files):
+    if files and all(path.name == LABELS_FILE or path.name.startswith(".") for path in files):
         shutil.rmtree(folder)

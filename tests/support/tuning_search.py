@@ -1,17 +1,34 @@
 """A search that takes seconds, for the tests of `kmixer tune`."""
 
-SPACE = ("--search", "model.blocks=1,2", "--search", "optimizer.learning_rate=1e-4..1e-1:log")
+import csv
+
+from tiny_settings import tiny_settings
+
+SPACE = ("model.blocks=1,2", "optimizer.learning_rate=1e-4..1e-1:log")
 
 
-def tiny_search(image_folder, name="halves-tune", epochs=2):
-    """Return the words of a search over tiny Mixers on the images of two halves."""
-    fixed = {
-        "data.batch_size": 16, "data.validation_size": 20, "model.patch_size": 4,
-        "model.hidden_dim": 8, "model.tokens_mlp_dim": 4, "model.channels_mlp_dim": 8,
-        "training.jit": "false",
-    }  # fmt: skip
-    words = ["tune", image_folder, *SPACE, "--epochs", epochs, "--name", name]
-    return [
-        *words,
-        *(word for path, value in fixed.items() for word in ("--set", f"{path}={value}")),
-    ]
+def tiny_search(image_folder, *options, name="halves-tune", epochs=1, space=SPACE):
+    """Return the words of a search over tiny Mixers on the images of two halves.
+
+    Args:
+        image_folder: the images.
+        options: further words of the command.
+        name: of the search's folder.
+        epochs: of each trial.
+        space: what `--search` is given.
+    """
+    words = ["tune", image_folder, "--epochs", epochs, "--name", name]
+    for text in space:
+        words += ["--search", text]
+    searched = {text.partition("=")[0] for text in space} | {"training.epochs"}
+    for section, keys in tiny_settings().items():
+        for key, value in keys.items():
+            if f"{section}.{key}" not in searched:
+                words += ["--set", f"{section}.{key}={str(value).lower()}"]
+    return [str(word) for word in (*words, *options)]
+
+
+def read_trials(folder):
+    """Return the rows of a search's trials.csv."""
+    with (folder / "trials.csv").open() as file:
+        return list(csv.DictReader(file))

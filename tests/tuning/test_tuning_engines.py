@@ -1,6 +1,8 @@
-"""The engines, asked and told without a training: what they draw, and that nothing is lost."""
+"""The engines, asked and told without a training: their draws, and that no trial is lost."""
 
+import itertools
 import os
+import time
 from pathlib import Path
 
 import keras
@@ -9,6 +11,7 @@ import pytest
 if keras.backend.backend() != "tensorflow":
     pytest.skip("the engines compute nothing", allow_module_level=True)
 
+from kmixer.tuning.engines import keras_tuner_engine
 from kmixer.tuning.engines.journal import FILE, Journal
 from kmixer.tuning.engines.keras_tuner_engine import ORACLES, KerasTunerEngine, make_oracle
 from kmixer.tuning.engines.keras_tuner_roles import ChiefEngine
@@ -53,22 +56,27 @@ def _drive(engine, most=1000):
 
 
 @pytest.mark.parametrize("tuner", ORACLES)
-def test_keras_tuner_goes_on_from_any_point_of_its_journal(tmp_path, tuner):
+def test_keras_tuner_goes_on_from_any_point_of_its_journal(tmp_path, tuner, monkeypatch):
+    trials = 12
+    if tuner == "bayesian":  # each of its draws after the random ones takes a second
+        monkeypatch.setattr(keras_tuner_engine, "RANDOM_AT_FIRST", 3)
+        trials = 4
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     whole.mkdir()
-    drawn = _drive(_keras_tuner(whole, tuner, trials=12))
+    drawn = _drive(_keras_tuner(whole, tuner, trials))
     text = (whole / FILE).read_bytes()
-    assert len(drawn) == 12
+    assert len(drawn) == trials
     ends = [at + 1 for at, byte in enumerate(text) if byte == 10]
     for at in (ends[0], ends[4], ends[7] - 5, ends[-2] + 1, len(text)):  # whole lines and torn ones
         cut.mkdir(exist_ok=True)
         (cut / FILE).write_bytes(text[:at])
-        _drive(_keras_tuner(cut, tuner, trials=12))
-        again = _keras_tuner(cut, tuner, trials=12).all_trials()
-        assert [trial.values for trial in again] == drawn
-        assert all(trial.state == FINISHED for trial in again)
+        engine = _keras_tuner(cut, tuner, trials)
+        _drive(engine)
+        assert [trial.values for trial in engine.all_trials()] == drawn
+        assert all(trial.state == FINISHED for trial in engine.all_trials())
         for oracle in cut.rglob("oracle.json"):
             os.truncate(oracle, 10)  # it is written anew
+    assert _keras_tuner(cut, tuner, trials).ask() is None
 
 
 @pytest.mark.parametrize("tuner", ENGINES["optuna"])
@@ -139,7 +147,7 @@ def test_a_chief_that_is_started_again_gives_out_what_was_begun(tmp_path):
     assert given.hyperparameters.values == SPACE.point(begun.values)
 
 
-def test_half_a_line_of_optunas_file_is_left_aside(tmp_path):
+def test_half_a_line_of_optunas_file_is_ignored(tmp_path):
     engine = _optuna(tmp_path, trials=3)
     _drive(engine, 2)
     engine.close()
@@ -166,18 +174,17 @@ def test_hyperband_gives_the_best_more_epochs(tmp_path):
     assert max(_value(trial.values) for trial in longest) == 0.75
 
 
-def test_what_fails_or_cannot_be_trained_does_not_stop_the_draws(tmp_path):
+def test_failed_and_infeasible_trials_do_not_stop_the_draws(tmp_path, monkeypatch):
+    monkeypatch.setattr(keras_tuner_engine, "RANDOM_AT_FIRST", 4)
     space = Space(SPACE.section | {"optimizer.learning_rate": {"min": 1e-3, "max": 0.1}})
-    engine = _keras_tuner(tmp_path, "bayesian", trials=12, space=space)
-    states = [FAILED, INFEASIBLE, FINISHED]
-    asked = 0
+    engine = _keras_tuner(tmp_path, "bayesian", trials=4, space=space)
+    states = itertools.cycle([FAILED, INFEASIBLE, FINISHED])
     while (trial := engine.ask()) is not None:
-        state = states[asked % 3]
+        state = next(states)
         value = _value(trial.values) if state == FINISHED else None
-        engine.tell(trial, Outcome(state, "why", value))
-        asked += 1
+        engine.tell(trial, Outcome(state, "a reason", value))
     trials = engine.all_trials()
-    assert len(counted(trials)) == 12 < len(trials)
+    assert len(counted(trials)) == 4 < len(trials)
 
 
 def test_an_extended_space_keeps_what_it_still_holds(tmp_path):
@@ -221,7 +228,9 @@ def test_what_is_drawn_after_a_lost_trial_is_new(tmp_path, monkeypatch):
     dying.ask()
     trial = living.ask()
     dying.close()
-    living._stop.wait(1)
+    deadline = time.monotonic() + 60
+    while living._lost_trial() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
     drawn = []
     while trial is not None:
         drawn.append(trial.values["optimizer.learning_rate"])
@@ -242,7 +251,7 @@ def test_two_workers_do_not_train_more_than_was_asked_for(tmp_path):
         worker.close()
 
 
-def test_a_pruned_trial_is_told_early(tmp_path):
+def test_hyperband_prunes_poor_trials_early(tmp_path):
     engine = _optuna(tmp_path, "hyperband", trials=30)
     stopped = 0
     while (trial := engine.ask()) is not None:

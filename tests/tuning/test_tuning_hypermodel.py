@@ -12,7 +12,9 @@ pytestmark = pytest.mark.backends
 def test_a_tuner_searches_it(tiny, tmp_path):
     section = {"model.blocks": [1, 2], "optimizer.name": ["adam", "sgd"],
                "optimizer.momentum": {"choice": [0.5, 0.9], "when": {"optimizer.name": ["sgd"]}}}  # fmt: skip
-    hypermodel = MixerHyperModel(loading.build_settings(tiny, {"search": section}))
+    hypermodel = MixerHyperModel(
+        loading.build_settings(tiny, {"training": {"epochs": 1}, "search": section})
+    )
     tuner = keras_tuner.RandomSearch(
         hypermodel,
         objective="val_accuracy",

@@ -16,7 +16,7 @@ from typing import Any
 from ... import errors
 from ...errors import KmixerError
 from ...files import atomic
-from ...runs.run import load_run
+from ...runs.run import load_run, run_state
 from ...training import checkpoint
 from ..trials import FAILED, INFEASIBLE, PRUNED, Outcome, Trial, measure
 from .resources import Resources
@@ -121,7 +121,7 @@ class TrialProcess:
             return Outcome(
                 PRUNED, f"pruned after epoch {epoch}", row[objective], epoch, {}, str(self.folder)
             )
-        if (self.folder / "metrics.json").is_file():
+        if run_state(self.folder) == "finished":
             return measure(load_run(self.folder), objective, self.folder)
         if self.stop_reason:
             return None
