@@ -23,7 +23,7 @@ No file is kept that was not opened again. A process without Keras opens it with
 answers for 256 test images; the answers are compared with those of the Keras model under the run's own backend, in
 float32. A float file may differ by 1e-5 in a probability and must give the same first class for every image; a
 quantised one may lose `--max-drop` points (0.5) of accuracy on the whole test set. What fails is removed, and the
-error gives the figures. Weights imported without a data set are proved on Fashion-MNIST's images, scaled, unless
+error gives the figures. Weights imported without a data set are verified on Fashion-MNIST's images, scaled, unless
 `--data` names better ones.
 """
 
@@ -73,7 +73,7 @@ def _support():
 
 def _table(name, manifests):
     first = manifests[0]
-    whole = {m["format"]: model_bytes(m) for m in manifests if m["quantize"] == "none"}
+    float_bytes = {m["format"]: model_bytes(m) for m in manifests if m["quantize"] == "none"}
     proof = first["proof"]
     lines = [
         f"## `{first['run']['command']}`", "",
@@ -83,7 +83,9 @@ def _table(name, manifests):
         "| format | quantization | bytes | of float32 | largest difference | same class | test % Keras → file | ms, 1 thread | ms, 2 threads | of `predict` | runtime |",
         "| --- " * 11 + "|",
     ]  # fmt: skip
-    return lines + [_row(manifest, whole[manifest["format"]]) for manifest in manifests] + [""]
+    return (
+        lines + [_row(manifest, float_bytes[manifest["format"]]) for manifest in manifests] + [""]
+    )
 
 
 def _predict(manifests):
@@ -91,17 +93,15 @@ def _predict(manifests):
     return f"{seconds[0]:.0f} to {seconds[-1]:.0f}"
 
 
-def _row(manifest, whole):
+def _row(manifest, float_bytes):
     proof, size = manifest["proof"], model_bytes(manifest)
-    measured, times = proof["test_accuracy"], proof["milliseconds_per_image"]
-    accuracy = (
-        f"{100 * measured['keras']:.2f} → {100 * measured['file']:.2f}"
-        if measured
-        else "same answers"
-    )
+    accuracy, times = proof["test_accuracy"], proof["milliseconds_per_image"]
+    change = "same answers"
+    if accuracy:
+        change = f"{100 * accuracy['keras']:.2f} → {100 * accuracy['file']:.2f}"
     ratio = proof["keras_predict_milliseconds"] / times["1 thread"]
     return (
-        f"| {manifest['format']} | {manifest['quantize']} | {size:,} | {size / whole:.3f}"
-        f" | {proof['largest_difference']:.1e} | {100 * proof['top1_agreement']:.2f} % | {accuracy}"
+        f"| {manifest['format']} | {manifest['quantize']} | {size:,} | {size / float_bytes:.3f}"
+        f" | {proof['largest_difference']:.1e} | {100 * proof['top1_agreement']:.2f} % | {change}"
         f" | {times['1 thread']:.3f} | {times['2 threads']:.3f} | 1/{ratio:.0f} | {proof['runtime']} |"
     )

@@ -37,19 +37,10 @@ class Server:
     """`kmixer serve` as a process of its own, on a free port of the loopback address."""
 
     def __init__(self, folder, *options):
-        command = [
-            sys.executable,
-            "-m",
-            "kmixer_cli",
-            "serve",
-            str(folder),
-            "--port",
-            "0",
-            *options,
-        ]
         self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, text=True, env=None, bufsize=1
-        )
+            [sys.executable, "-P", "-m", "kmixer_cli", "serve", str(folder), "--port", "0", *options],
+            stdout=subprocess.PIPE, text=True, bufsize=1,
+        )  # fmt: skip
         for line in self.process.stdout:
             if line.startswith("REST"):
                 self.port, self.path = re.search(r":(\d+)(/v1\S+)", line).groups()
@@ -67,11 +58,11 @@ class Server:
 
     def __exit__(self, *error):
         self.process.terminate()
-        self.process.wait(30)
+        self.process.communicate(timeout=30)
 
 
-def bodies(artifact, count=64):
-    """Return request bodies of random images, half in base64, and the answers to expect."""
+def request_bodies(artifact, count=64):
+    """Return `(request body, expected probabilities)` of random images, half of them in base64."""
     generator = np.random.default_rng(0)
     images = generator.integers(0, 256, (count, *artifact.image_shape), dtype=np.uint8)
     expected = artifact.open()[0](images)
@@ -89,34 +80,47 @@ def _instance(image, index):
     return {"b64": base64.b64encode(file.getvalue()).decode()}
 
 
-def checked(server, asked, requests=REQUESTS):
-    """Send requests, some malformed, and check every answer; return counts and memory."""
-    counts, lock, local = Counter(), threading.Lock(), threading.local()
+def check_answers(server, bodies, requests=REQUESTS):
+    """Send requests, some malformed, and check every answer; return counts and memory.
 
-    def one(number):
-        if not hasattr(local, "connection"):
-            local.connection = http.client.HTTPConnection("127.0.0.1", int(server.port), timeout=60)
-        malformed = number % MALFORMED_EVERY == 0
-        body, expected = (
-            (MALFORMED[number // MALFORMED_EVERY % len(MALFORMED)], None)
-            if malformed
-            else asked[number % len(asked)]
-        )
+    Args:
+        server: a running `Server`.
+        bodies: see `request_bodies`.
+        requests: their number.
+    """
+    counts, lock, local, connections = Counter(), threading.Lock(), threading.local(), []
+
+    def connect():
+        local.connection = http.client.HTTPConnection("127.0.0.1", int(server.port), timeout=60)
+        connections.append(local.connection)
+
+    def send(number):
+        body, expected = _request(number, bodies)
         local.connection.request("POST", server.path, body)
         answer = local.connection.getresponse()
         content = json.loads(answer.read())
         with lock:
-            counts[_judge(answer.status, content, expected)] += 1
+            counts[_outcome(answer.status, content, expected)] += 1
 
-    with ThreadPoolExecutor(CHECKED_CLIENTS) as pool:
-        list(pool.map(one, range(requests // 10)))
+    with ThreadPoolExecutor(CHECKED_CLIENTS, initializer=connect) as pool:
+        list(pool.map(send, range(requests // 10)))
         before = server.megabytes
-        list(pool.map(one, range(requests // 10, requests)))
+        list(pool.map(send, range(requests // 10, requests)))
+    for connection in connections:
+        connection.close()
     return {"requests": requests, "counts": dict(counts), "megabytes_after_a_tenth": round(before, 1),
             "megabytes_at_the_end": round(server.megabytes, 1)}  # fmt: skip
 
 
-def _judge(status, content, expected):
+def _request(number, bodies):
+    """Return the body of a request and the answer to expect, None where it is malformed."""
+    if number % MALFORMED_EVERY == 0:
+        return MALFORMED[number // MALFORMED_EVERY % len(MALFORMED)], None
+    return bodies[number % len(bodies)]
+
+
+def _outcome(status, content, expected):
+    """Return the name under which an answer is counted."""
     if status == 503:
         return "busy (503)"
     if expected is None:
@@ -126,14 +130,14 @@ def _judge(status, content, expected):
     return "wrong"
 
 
-def rates(server, asked, seconds=SECONDS):
-    """Return requests/s and latency percentiles by `wrk`, for each number of clients."""
-    found = []
+def measure_load(server, body, seconds=SECONDS):
+    """Return requests/s and latency percentiles by `wrk`, a row for each number of clients."""
+    rows = []
     with tempfile.TemporaryDirectory() as folder:
-        body, script = Path(folder) / "body.json", Path(folder) / "post.lua"
-        body.write_bytes(asked[0][0])
+        file, script = Path(folder) / "body.json", Path(folder) / "post.lua"
+        file.write_bytes(body)
         script.write_text(
-            f'local file = io.open("{body}", "rb")\n'
+            f'local file = io.open("{file}", "rb")\n'
             'wrk.method, wrk.body = "POST", file:read("*all")\n'
             'wrk.headers["Content-Type"] = "application/json"\n'
         )
@@ -143,8 +147,8 @@ def rates(server, asked, seconds=SECONDS):
                 ["wrk", "-t1", f"-c{clients}", f"-d{seconds}s", "--latency", "-s", str(script), address],
                 capture_output=True, text=True, check=True,
             )  # fmt: skip
-            found.append(_read_wrk(done.stdout) | {"clients": clients})
-    return found
+            rows.append(_read_wrk(done.stdout) | {"clients": clients})
+    return rows
 
 
 def _read_wrk(text):
@@ -166,15 +170,15 @@ def _read_wrk(text):
 def main(folder):
     """Measure the export of a folder and write docs/runs/serve.json."""
     artifact = find_artifact(Path(folder), export_to_tflite)
-    asked = bodies(artifact)
+    bodies = request_bodies(artifact)
     with Server(artifact.folder) as server:
-        load = rates(server, asked)
-        checks = checked(server, asked)
+        load = measure_load(server, bodies[0][0])
+        checked = check_answers(server, bodies)
     manifest = artifact.manifest
     report = {
         "model": manifest["run"]["name"], "format": manifest["format"], "quantize": manifest["quantize"],
         "runtime": manifest["proof"]["runtime"], "device": manifest["proof"]["device"],
-        "load": load, "checked": checks,
+        "load": load, "checked": checked,
     }  # fmt: skip
     home = Path(__file__).parent.parent / "runs" / "serve.json"
     home.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")

@@ -106,8 +106,8 @@ def _verify(
             reference.probabilities, answers["images"], _accuracy(reference, answers)
         )
     verification.check(comparison, export_name, job["quantize"], max_drop)
-    # Two threads take a process of their own: TensorFlow can be told their number only once, and
-    # the threads of a file that is still open would wait for work beside those being timed.
+    # Another process for two threads: TensorFlow takes their number only once, and the threads of a
+    # file that is still open would disturb the timing.
     timed = subprocesses.call(verify, job | {"threads": 2, "answers": None}, task=task)
     seconds = {
         "1 thread": answered["seconds_per_image"],

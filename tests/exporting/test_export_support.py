@@ -2,7 +2,7 @@
 
     KMIXER_WRITE_SUPPORT=1 pytest -m slow tests/exporting/test_export_support.py
 
-writes what it found to kmixer/exporting/support.json, which `kmixer export --list` prints.
+writes the results to kmixer/exporting/support.json, which `kmixer export --list` prints.
 """
 
 import json
@@ -18,16 +18,17 @@ from kmixer.exporting.formats import (
     FORMATS,
     QUANTIZATIONS,
     SUPPORT,
+    cell_name,
     find_format,
     missing_modules,
     support,
 )
 
-CELLS = [(form, quantize) for form in FORMATS.values() for quantize in form.quantizations]
+CELLS = [(known, quantize) for known in FORMATS.values() for quantize in known.quantizations]
 
 
 def test_the_matrix_holds_every_cell_that_the_formats_claim():
-    claimed = {f"{backend}/{form.name}/{q}" for backend in BACKENDS for form, q in CELLS}
+    claimed = {cell_name(backend, known, q) for backend in BACKENDS for known, q in CELLS}
     assert set(json.loads(SUPPORT.read_text())) == claimed == set(support())
 
 
@@ -43,7 +44,7 @@ def test_what_a_format_cannot_have_is_refused(name, quantize):
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_every_cell(backend, tiny, tmp_path, kmixer_cli):
-    missing = {m for form in FORMATS.values() for m in missing_modules(form)} | (
+    missing = {m for known in FORMATS.values() for m in missing_modules(known)} | (
         {backend} if find_spec(backend) is None else set()
     )
     if missing:
@@ -56,12 +57,14 @@ def test_every_cell(backend, tiny, tmp_path, kmixer_cli):
         "train", tiny["data"]["name"], "--config", config, "--backend", backend, "--out", run
     )
     assert done.returncode == 0, done.stderr
-    found = {}
-    for form, quantize in CELLS:
-        done = kmixer_cli("export", run, "--format", form.name, "--quantize", quantize)
+    results = {}
+    for known, quantize in CELLS:
+        done = kmixer_cli("export", run, "--format", known.name, "--quantize", quantize)
         reason = "ok" if done.returncode == 0 else done.stderr.strip().removeprefix("kmixer: ")
-        found[f"{backend}/{form.name}/{quantize}"] = reason
+        results[cell_name(backend, known, quantize)] = reason
     if os.environ.get("KMIXER_WRITE_SUPPORT"):
-        known = json.loads(SUPPORT.read_text(encoding="utf-8"))
-        SUPPORT.write_text(json.dumps(known | found, indent=2) + "\n", encoding="utf-8")
-    assert found == {key: cell for key, cell in support().items() if key.startswith(backend)}
+        cells = json.loads(SUPPORT.read_text(encoding="utf-8"))
+        SUPPORT.write_text(json.dumps(cells | results, indent=2) + "\n", encoding="utf-8")
+    assert results == {
+        key: cell for key, cell in support().items() if key.startswith(f"{backend}/")
+    }

@@ -35,10 +35,10 @@ pytestmark = tensorflow_only
 QUICK = {("saved_model", "none"), ("tflite", "none"), ("tflite", "int8"), ("onnx", "none")}
 CELLS = [
     pytest.param(
-        form.name, quantize, marks=[] if (form.name, quantize) in QUICK else pytest.mark.slow
+        known.name, quantize, marks=[] if (known.name, quantize) in QUICK else pytest.mark.slow
     )
-    for form in formats.FORMATS.values()
-    for quantize in form.quantizations
+    for known in formats.FORMATS.values()
+    for quantize in known.quantizations
     if quantize in ("none", "int8")
 ]
 FLOAT = [cell for cell in CELLS if cell.values[1] == "none"]

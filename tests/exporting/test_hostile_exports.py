@@ -25,15 +25,15 @@ def here(tmp_path, monkeypatch):
     return tmp_path
 
 
-def as_export(folder, form, file, like):
+def as_export(folder, name, file, like):
     """Write a manifest around a hostile file, its checksums right."""
-    manifest = like.manifest | {"format": form, "file": file, "files": checksums.checksums(folder)}
+    manifest = like.manifest | {"format": name, "file": file, "files": checksums.checksums(folder)}
     (folder / "manifest.json").write_text(json.dumps(manifest))
     return load_artifact(folder)
 
 
 def saved_model(folder, action):
-    """Write a SavedModel that does something beside answering."""
+    """Write a SavedModel that does more than answer."""
     import tensorflow as tf
 
     class Model(tf.Module):

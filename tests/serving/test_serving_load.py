@@ -15,9 +15,9 @@ MEASURE = Path(__file__).parent.parent.parent / "docs" / "measure" / "serve.py"
 def test_every_answer_is_right_and_memory_steady(tflite_export):
     measure = runpy.run_path(str(MEASURE))
     with measure["Server"](tflite_export.folder) as server:
-        seen = measure["checked"](server, measure["bodies"](tflite_export))
-    counts = seen["counts"]
+        report = measure["check_answers"](server, measure["request_bodies"](tflite_export))
+    counts = report["counts"]
     assert "wrong" not in counts
     assert counts["malformed, refused (400)"] == 20_000 / 16
     assert counts["right (200)"] + counts.get("busy (503)", 0) == 20_000 * 15 / 16
-    assert seen["megabytes_at_the_end"] < 1.1 * seen["megabytes_after_a_tenth"] + 10
+    assert report["megabytes_at_the_end"] < 1.1 * report["megabytes_after_a_tenth"] + 10

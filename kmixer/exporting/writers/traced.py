@@ -1,4 +1,4 @@
-"""A trained model as TensorFlow functions: uint8 images → probabilities, in forms converters know.
+"""A trained model as TensorFlow functions: uint8 images → probabilities, as converters know them.
 
 Converters recognize patterns. Keras multiplies tokens by a kernel through reshapes whose shape is
 known only at run time, and computes a layer norm as a sum of two terms that nearly cancel; neither
