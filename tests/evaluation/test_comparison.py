@@ -7,31 +7,19 @@ import shutil
 
 import pytest
 
-import kmixer
+from changed_run import changed_run
 from kmixer.config import loading
 from kmixer.errors import RunError
 from kmixer.evaluation import comparison, figures
 from kmixer.runs.run import Run
 
-TINY = {
-    "data": {"batch_size": 16, "validation_size": 20},
-    "model": {"patch_size": 4, "blocks": 1, "hidden_dim": 4, "tokens_mlp_dim": 2,
-              "channels_mlp_dim": 4},
-    "training": {"epochs": 2, "jit": False},
-}  # fmt: skip
-
 
 @pytest.fixture(scope="module")
-def root(image_folder, tmp_path_factory):
+def root(trained_run, tmp_path_factory):
     """Two finished runs, `a` and `b`, that differ in their seed and model."""
     root = tmp_path_factory.mktemp("runs")
-    for name, changes in (
-        ("a", {"training": {"seed": 1}}),
-        ("b", {"model": {"name": "mlp", "hidden_dims": [4]}}),
-    ):
-        data = {"data": {"name": str(image_folder)}}
-        kmixer.train(loading.build_settings(TINY if name == "a" else TINY | {"model": {}}, data,
-                                         changes), root=root, name=name)  # fmt: skip
+    changed_run(trained_run, root / "a", training={"seed": 1})
+    changed_run(trained_run, root / "b", model={"name": "mlp", "hidden_dims": [4]})
     return root
 
 
@@ -67,18 +55,18 @@ def test_runs_found_below_a_folder_of_folders(copies):
         (shutil.rmtree, r"a: not there"),
         (lambda run: (run / "config.yaml").write_text("run: {format: 99}"), "run format 99"),
         (lambda run: (run / "config.yaml").write_text("training: {epochs: 1}"), "no section 'run'"),
-        (lambda run: (run / "metrics.json").write_text("{"), r"a: metrics\.json is damaged"),
+        (lambda run: (run / "metrics.json").write_text("{"), r"a/metrics\.json: damaged"),
         (
             lambda run: (run / "metrics.json").write_text("{}"),
-            r"a: metrics\.json .* dataset is missing",
+            r"a/metrics\.json: damaged, or of another version: dataset",
         ),
-        (lambda run: (run / "history.csv").write_text("epoch\nx\n"), r"a: history\.csv is damaged"),
-        (lambda run: (run / "history.csv").write_bytes(b"\xff"), r"a: history\.csv is damaged"),
+        (lambda run: (run / "history.csv").write_text("epoch\nx\n"), r"a/history\.csv: damaged"),
+        (lambda run: (run / "history.csv").write_bytes(b"\xff"), r"a/history\.csv: damaged"),
         (lambda run: edit(run / "history.csv", r"(?s)(.*?\n).*", r"\1"), "is empty"),
-        (lambda run: edit(run / "history.csv", r"0\.\d+\n", "nan\n"), "no finite number"),
+        (lambda run: edit(run / "history.csv", r"[\d.]+\n", "nan\n"), "number that is not finite"),
         (
             lambda run: edit(run / "metrics.json", r'"loss": [0-9.]+', '"loss": null'),
-            "best.train.loss holds None",
+            "best.train.loss: received None, expected number",
         ),
         (
             lambda run: edit(run / "config.yaml", "blocks:", "blokcs:"),
@@ -90,9 +78,9 @@ def test_runs_found_below_a_folder_of_folders(copies):
 def test_what_is_wrong_with_a_run_is_said(copies, damage, message):
     damage(copies / "a")
     with pytest.raises(RunError, match=message) as caught:
-        found = comparison.find_runs([copies / "a"])
-        comparison.table(found)
-        comparison.curves(found)
+        runs = comparison.find_runs([copies / "a"])
+        comparison.table(runs)
+        comparison.curves(runs)
     assert "\n" not in str(caught.value)
 
 
@@ -102,13 +90,13 @@ def test_a_glob_without_runs_is_refused(tmp_path):
 
 
 def test_the_table_holds_the_runs_own_figures(root):
-    found = comparison.find_runs([root])
-    for row, run in zip(comparison.table(found), found, strict=True):
+    runs = comparison.find_runs([root])
+    for row, run in zip(comparison.table(runs), runs, strict=True):
         assert tuple(row) == comparison.COLUMNS
         assert row["test_accuracy"] == run.metrics["best"]["test"]["accuracy"]
         assert row["last_test_accuracy"] == run.metrics["last"]["test"]["accuracy"]
         assert row["parameters"] == run.metrics["trainable_parameters"]
-    assert [row["run"] for row in comparison.table(found)] == ["a", "b"]
+    assert [row["run"] for row in comparison.table(runs)] == ["a", "b"]
 
 
 def test_csv_and_markdown_read_back(root):
@@ -121,8 +109,8 @@ def test_csv_and_markdown_read_back(root):
 
 def test_runs_of_one_name_are_told_apart(copies):
     shutil.copytree(copies / "a", copies / "other" / "a")
-    found = comparison.find_runs([copies / "a", copies / "other"])
-    assert comparison.run_names(found) == ["copies/a", "other/a"]
+    runs = comparison.find_runs([copies / "a", copies / "other"])
+    assert comparison.run_names(runs) == ["copies/a", "other/a"]
 
 
 def test_below_a_folder_what_is_no_finished_run_is_left_out_with_a_word(copies):
@@ -131,10 +119,10 @@ def test_below_a_folder_what_is_no_finished_run_is_left_out_with_a_word(copies):
     (copies / "damaged" / "metrics.json").write_text("{}")
     (copies / "foreign").mkdir()
     (copies / "foreign" / "config.yaml").write_text("some: thing")
-    said = []
-    assert [run.folder.name for run in comparison.find_runs([copies], said.append)] == ["b"]
-    assert len(said) == 3 and "kmixer resume" in said[0]
-    assert "of another version" in said[1] and "foreign: not a run" in said[2]
+    lines = []
+    assert [run.folder.name for run in comparison.find_runs([copies], lines.append)] == ["b"]
+    assert len(lines) == 3 and "kmixer resume" in lines[0]
+    assert "of another version" in lines[1] and "foreign: not a run" in lines[2]
     with pytest.raises(RunError, match="incomplete"):
         comparison.find_runs([copies / "a"])
 
@@ -196,8 +184,8 @@ def test_a_label_that_begins_with_an_underscore_is_in_the_legend():
     assert [text.get_text() for text in figure.legends[0].get_texts()] == [" _x"]
 
 
-def test_compare_command_writes_everything_asked_for(kmixer_cli, root, tmp_path):
-    done = kmixer_cli(
+def test_compare_command_writes_everything_asked_for(run_command, root, tmp_path):
+    done = run_command(
         "compare", root / "a", root / "b", "--csv", tmp_path / "t.csv", "--markdown",
         tmp_path / "t.md", "--out", tmp_path / "pictures",
     )  # fmt: skip

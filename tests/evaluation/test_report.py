@@ -7,8 +7,7 @@ import shutil
 import numpy as np
 import pytest
 
-import kmixer
-from kmixer.config import loading
+from changed_run import changed_run
 from kmixer.errors import RunError
 from kmixer.evaluation import comparison, figures, report
 
@@ -17,21 +16,15 @@ PARTS = ("Curves", "Per class, on the test set", "Confusion matrix", "Worst mist
 
 
 @pytest.fixture(scope="module")
-def runs(image_folder, tmp_path_factory):
+def runs(trained_run, tmp_path_factory):
     root = tmp_path_factory.mktemp("runs")
-    models = {
-        "a": {"patch_size": 4, "blocks": 2, "hidden_dim": 4, "tokens_mlp_dim": 6,
-              "channels_mlp_dim": 4},
-        "<b>": {"name": "shift_mlp",
-                "stages": [{"patch_size": 2, "dim": 9, "mlp_dim": 9, "blocks": 1}]},
-    }  # fmt: skip
-    for name, model in models.items():
-        settings = loading.build_settings(
-            {"data": {"name": str(image_folder), "batch_size": 16, "validation_size": 20,
-                      "resize_size": 12, "crop_size": 12},  # nine patches, not four
-             "model": model, "training": {"epochs": 2, "jit": False}}
-        )  # fmt: skip
-        kmixer.train(settings, root=root, name=name)
+    data = {"resize_size": 12, "crop_size": 12}  # nine patches, not four
+    shift_mlp = {
+        "name": "shift_mlp",
+        "stages": [{"patch_size": 2, "dim": 9, "mlp_dim": 9, "blocks": 1}],
+    }
+    changed_run(trained_run, root / "a", data=data)
+    changed_run(trained_run, root / "<b>", data=data, model=shift_mlp)
     return comparison.find_runs([root / "a", root / "<b>"])
 
 
@@ -47,9 +40,9 @@ def test_the_page_holds_every_part_and_refers_to_nothing_outside(pages):
     page = (pages / "one.html").read_text()
     for part in PARTS:
         assert f"<h3>{part}</h3>" in page
-    assert "hidden_dim: 4" in page and 'class="problem"' not in page
+    assert "hidden_dim: 8" in page and 'class="problem"' not in page
     addresses = re.findall(r'(?:src|href)="([^"]*)"', page)
-    assert addresses and all(each.startswith(("data:", "#")) for each in addresses)
+    assert addresses and all(a.startswith(("data:", "#")) for a in addresses)
     assert "<script" not in page
 
 
@@ -81,11 +74,11 @@ def test_svg_is_a_picture():
         assert head == "data:image/svg+xml;base64" and b"<svg" in base64.b64decode(data)
 
 
-def test_report_command(kmixer_cli, runs, tmp_path):
-    done = kmixer_cli("report", runs[0].folder, "--out", tmp_path / "r.html")
+def test_report_command(run_command, runs, tmp_path):
+    done = run_command("report", runs[0].folder, "--out", tmp_path / "r.html")
     assert done.returncode == 0 and done.stderr == ""
     assert "<h3>Curves</h3>" in (tmp_path / "r.html").read_text()
-    refused = kmixer_cli("report", tmp_path, "--out", tmp_path / "no.html")
+    refused = run_command("report", tmp_path, "--out", tmp_path / "no.html")
     assert refused.returncode == 1 and "holds no finished run" in refused.stderr
 
 
@@ -106,7 +99,7 @@ def test_a_report_on_other_images_says_so(runs, tmp_path):
     assert "measured on other images than the run had" in (tmp_path / "r.html").read_text()
 
 
-def test_colour_images_that_are_not_square_and_many_classes(tmp_path):
+def test_color_images_that_are_not_square_and_many_classes(trained_run, tmp_path):
     from PIL import Image
 
     generator = np.random.default_rng(0)
@@ -117,13 +110,13 @@ def test_colour_images_that_are_not_square_and_many_classes(tmp_path):
             for index in range(count):
                 pixels = generator.integers(0, 256, (8, 12, 3), dtype=np.uint8)
                 Image.fromarray(pixels).save(folder / f"{index}.png")
-    settings = loading.build_settings(
-        {"data": {"name": str(tmp_path / "images"), "batch_size": 12, "validation_size": 12},
-         "model": {"patch_size": 4, "blocks": 1, "hidden_dim": 4, "tokens_mlp_dim": 70,
-                   "channels_mlp_dim": 4},
-         "training": {"epochs": 1, "jit": False}}
+    run = changed_run(
+        trained_run, tmp_path / "run", class_names=[f"class {label:02}" for label in range(12)],
+        input_shape=(8, 12, 3),
+        data={"name": str(tmp_path / "images"), "validation_size": 12, "image_size": None,
+              "mean": [0.5] * 3, "std": [0.3] * 3},
+        model={"tokens_mlp_dim": 70},
     )  # fmt: skip
-    run = kmixer.train(settings, root=tmp_path, name="run")
     report.write_report([run], tmp_path / "r.html")
     page = (tmp_path / "r.html").read_text()
     assert "Block 1: 64 of 70 units" in page and "class 11" in page and "Most frequent: " in page

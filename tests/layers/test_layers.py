@@ -1,5 +1,8 @@
 """Each layer: its basics (shapes, config, save and load) and numbers that can be checked by eye."""
 
+import doctest
+from importlib import import_module
+
 import keras
 import numpy as np
 import pytest
@@ -296,7 +299,17 @@ def test_saved_weights_lie_at_the_names_that_older_files_have(norm_position, tmp
     with h5py.File(tmp_path / "model.weights.h5") as file:
         arrays = []
         file.visititems(lambda name, item: arrays.append(name) if hasattr(item, "shape") else None)
-    mlps = [f"{m}/{d}" for m in ("channel_mixing", "token_mixing") for d in ("hidden", "output_dense")]
+    mlps = [
+        f"{m}/{d}" for m in ("channel_mixing", "token_mixing") for d in ("hidden", "output_dense")
+    ]
     expected = [f"layers/mixer_block/{part}/vars/{number}"
                 for part in ("channel_norm", "token_norm", *mlps) for number in (0, 1)]  # fmt: skip
     assert sorted(arrays) == sorted(expected)
+
+
+@pytest.mark.parametrize(
+    "module", ["dropout", "mixer_block", "mlp_block", "patches", "resize_crop", "shift_block"]
+)
+def test_the_examples_in_the_docstrings_are_right(module):
+    results = doctest.testmod(import_module(f"kmixer.layers.{module}"))
+    assert results.attempted and not results.failed

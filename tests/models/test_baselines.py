@@ -12,7 +12,7 @@ from kmixer.errors import SettingsError
 from kmixer.layers import initializer
 from kmixer.models import Cnn, Mlp, MlpMixer, count_flops
 from kmixer.models.factory import build_model
-from kmixer.training.train import resolve
+from kmixer.training.resolve import resolve
 
 pytestmark = pytest.mark.backends
 
@@ -165,6 +165,7 @@ def test_xla_is_chosen_by_backend_and_kind_of_model(image_folder):
     data = {"data": {"name": str(image_folder), "validation_size": 20}}
     dataset = load_splits(loading.build_settings(data).data)
     found = [
-        resolve(loading.build_settings(data, {"model": model}), dataset).training.jit for model in models
+        resolve(loading.build_settings(data, {"model": model}), dataset).training.jit
+        for model in models
     ]
     assert tuple(found) == expected

@@ -1,9 +1,16 @@
 """The Mixer as a model: the paper's sizes, its parts in order, saving, precision."""
 
+import doctest
+from importlib import import_module
+from inspect import signature
+from typing import get_args
+
 import keras
 import numpy as np
 import pytest
 
+from kmixer import backend, models
+from kmixer.config.model import ModelSettings
 from kmixer.errors import SettingsError
 from kmixer.models import (
     SIZES,
@@ -168,3 +175,17 @@ def test_a_stage_whose_patches_do_not_fit_is_refused():
         SettingsError, match=r"model\.stages\.1\.patch_size 4 does not fit an image side of 13"
     ):
         ShiftMlp((28, 28, 1), 10, stages=stages)
+
+
+@pytest.mark.parametrize("module", ["mixer", "shift_mlp", "mlp", "cnn", "flops", "variants"])
+def test_the_examples_in_the_docstrings_are_right(module):
+    results = doctest.testmod(import_module(f"kmixer.models.{module}"))
+    assert results.attempted and not results.failed
+
+
+def test_a_family_is_built_by_the_function_that_its_settings_name():
+    for family in get_args(get_args(ModelSettings)[0]):
+        assert family.builder in models.__all__
+        assert set(family.jit_backends) <= set(backend.BACKENDS)
+        arguments = set(signature(getattr(models, family.builder)).parameters)
+        assert set(family.model_fields) - {"name"} <= arguments
