@@ -50,7 +50,7 @@ def export(
     Example: kmixer export saved_models/fmnist-1 --format tflite --quantize int8
     """
     from kmixer.errors import SettingsError
-    from kmixer.exporting.formats import find_format
+    from kmixer.exporting.support import find_format
 
     terminal = Terminal(quiet, as_json)
     if listing:
@@ -127,13 +127,8 @@ def _row(artifact: "Artifact") -> list[str]:
 
 def _list(terminal: Terminal) -> None:
     from kmixer.backend import BACKENDS
-    from kmixer.exporting.formats import (
-        FORMATS,
-        QUANTIZATIONS,
-        cell_name,
-        missing_modules,
-        support,
-    )
+    from kmixer.exporting.formats import FORMATS, QUANTIZATIONS
+    from kmixer.exporting.support import cell_name, missing_modules, support
 
     cells, rows = support(), []
     for known in FORMATS.values():

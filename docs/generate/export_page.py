@@ -5,7 +5,8 @@ from itertools import groupby
 
 from kmixer.backend import BACKENDS
 from kmixer.exporting.artifact import model_bytes
-from kmixer.exporting.formats import FORMATS, QUANTIZATIONS, cell_name, support
+from kmixer.exporting.formats import FORMATS, QUANTIZATIONS
+from kmixer.exporting.support import cell_name, support
 
 HEAD = """# Export
 

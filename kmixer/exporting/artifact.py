@@ -106,7 +106,7 @@ class Artifact:
 
         Returns:
             (a function of uint8 images → probabilities, the runtime's name and version); see
-            `runtimes.py`.
+            `formats.py`.
 
         Raises:
             RunError: a file is missing or changed, or the runtime refuses it.

@@ -20,7 +20,8 @@ from ..runs.card import export_card
 from . import subprocesses, verification
 from .artifact import MANIFEST, Artifact, load_artifact, model_bytes
 from .convert_process import convert
-from .formats import Format, find_format
+from .formats import Format
+from .support import find_format
 from .verification import Accuracy, Comparison
 from .verify_process import verify
 

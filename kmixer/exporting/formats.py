@@ -1,27 +1,32 @@
-"""The export formats, one record each; imports nothing heavy."""
+"""The export formats, one record each; imports nothing heavy.
+
+Above each record stands its `Opener`: it takes the file's path (of a SavedModel the folder's) and
+the number of threads that the runtime may use (None: its own choice). It returns a `Predict`, a
+function of uint8 images `(n, height, width, channels)` → float32 probabilities `(n, classes)`, and
+the runtime's name and version. It needs no Keras.
+"""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ..backend import BACKENDS
-from ..errors import SettingsError, nearest
-from . import runtimes
+import numpy as np
+
+from ..backend import import_tensorflow
+from .graph_check import check_graph
+from .runtimes import Opener, Predict, import_openvino, refuse_pickles
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import keras
-    import numpy as np
 
     from ..runs.run import Run
 
 QUANTIZATIONS = ("none", "float16", "dynamic", "int8")
-SUPPORT = Path(__file__).parent / "support.json"
-NOT_TRIED = "not tried"
 
 
 @dataclass(frozen=True)
@@ -33,7 +38,7 @@ class Format:
         file: the file to open, inside the export's folder; `"."` is the folder itself.
         quantizations: the `QUANTIZATIONS` that it supports.
         writer: the module in `exporting/writers/` whose `write` makes the file.
-        open: opens the file with its own runtime; see `runtimes.py`.
+        open: opens the file with its own runtime.
         usage: Python lines that use the file in its folder, for the model card; `images` stands for
             any uint8 images of the model's size.
         library: its `library_name` on the Hugging Face Hub.
@@ -49,7 +54,7 @@ class Format:
     file: str
     quantizations: tuple[str, ...]
     writer: str
-    open: runtimes.Opener
+    open: Opener
     usage: str
     library: str
     serving_rank: int
@@ -79,8 +84,25 @@ class Format:
 _LABELS = 'labels = open("labels.txt", encoding="utf-8").read().splitlines()'
 _PRINT = "print(labels[probabilities[0].argmax()])"
 
+
+def _open_saved_model(path: str, threads: int | None = None) -> tuple[Predict, str]:
+    """Open a SavedModel with TensorFlow."""
+    tf = import_tensorflow()
+    check_graph(path)
+    if threads:
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+    model = tf.saved_model.load(path)
+    serve = model.signatures["serving_default"]
+
+    def predict(images: np.ndarray, model: Any = model) -> np.ndarray:  # keeps the variables alive
+        return serve(images=tf.constant(images))["probabilities"].numpy()
+
+    return predict, f"tensorflow {tf.__version__}"
+
+
 SAVED_MODEL = Format(
-    "saved_model", ".", ("none",), "saved_model", runtimes.open_saved_model,
+    "saved_model", ".", ("none",), "saved_model", _open_saved_model,
     usage=f"""import tensorflow as tf
 
 {_LABELS}
@@ -89,8 +111,39 @@ probabilities = model(images=tf.constant(images))["probabilities"].numpy()
 {_PRINT}""",
     library="tf-keras", serving_rank=4, any_size=True,
 )  # fmt: skip
+
+
+def _open_tflite(path: str, threads: int | None = None) -> tuple[Predict, str]:
+    """Open a TFLite file with LiteRT, or with TensorFlow where that is missing."""
+    if find_spec("ai_edge_litert"):
+        from importlib.metadata import version
+
+        from ai_edge_litert.interpreter import Interpreter
+
+        name = f"ai-edge-litert {version('ai-edge-litert')}"
+    else:
+        tf = import_tensorflow()
+        Interpreter, name = tf.lite.Interpreter, f"tensorflow.lite {tf.__version__}"  # noqa: N806
+    interpreter = Interpreter(path, num_threads=threads)
+    input_index = interpreter.get_input_details()[0]["index"]
+    output_index = interpreter.get_output_details()[0]["index"]
+    shape: tuple[int, ...] | None = None
+
+    def predict(images: np.ndarray) -> np.ndarray:
+        nonlocal shape
+        if images.shape != shape:
+            interpreter.resize_tensor_input(input_index, images.shape)
+            interpreter.allocate_tensors()
+            shape = images.shape
+        interpreter.set_tensor(input_index, images)
+        interpreter.invoke()
+        return interpreter.get_tensor(output_index)
+
+    return predict, name
+
+
 TFLITE = Format(
-    "tflite", "model.tflite", QUANTIZATIONS, "tflite", runtimes.open_tflite,
+    "tflite", "model.tflite", QUANTIZATIONS, "tflite", _open_tflite,
     usage=f"""from ai_edge_litert.interpreter import Interpreter  # or tensorflow.lite's
 
 {_LABELS}
@@ -99,8 +152,24 @@ probabilities = model(images=images)["probabilities"]
 {_PRINT}""",
     library="tflite", serving_rank=1,
 )  # fmt: skip
+
+
+def _open_onnx(path: str, threads: int | None = None) -> tuple[Predict, str]:
+    """Open an ONNX file with ONNX Runtime."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.log_severity_level = threads or 0, 3
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+    def predict(images: np.ndarray) -> np.ndarray:
+        return session.run(["probabilities"], {"images": images})[0]
+
+    return predict, f"onnxruntime {onnxruntime.__version__}"
+
+
 ONNX = Format(
-    "onnx", "model.onnx", QUANTIZATIONS, "to_onnx", runtimes.open_onnx,
+    "onnx", "model.onnx", QUANTIZATIONS, "to_onnx", _open_onnx,
     usage=f"""import onnxruntime
 
 {_LABELS}
@@ -110,8 +179,25 @@ probabilities = model.run(["probabilities"], {{"images": images}})[0]
     library="onnx", serving_rank=2, modules=("tf2onnx", "onnx", "onnxruntime"), extra="export",
     any_size=True,
 )  # fmt: skip
+
+
+def _open_openvino(path: str, threads: int | None = None) -> tuple[Predict, str]:
+    """Open an OpenVINO file."""
+    openvino = import_openvino()
+    # Without the hint the processor's own choice may be bfloat16, which is 1e-2 off.
+    options: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
+    if threads:
+        options["INFERENCE_NUM_THREADS"] = threads
+    model = openvino.Core().compile_model(path, "CPU", options)
+
+    def predict(images: np.ndarray) -> np.ndarray:
+        return np.array(model([images])["probabilities"])
+
+    return predict, f"openvino {openvino.__version__.partition('-')[0]}"
+
+
 OPENVINO = Format(
-    "openvino", "model.xml", ("none", "float16"), "to_openvino", runtimes.open_openvino,
+    "openvino", "model.xml", ("none", "float16"), "to_openvino", _open_openvino,
     usage=f"""import openvino
 
 {_LABELS}
@@ -120,8 +206,26 @@ probabilities = model([images])["probabilities"]
 {_PRINT}""",
     library="openvino", serving_rank=3, modules=("openvino",), extra="export",
 )  # fmt: skip
+
+
+def _open_torch(path: str, threads: int | None = None) -> tuple[Predict, str]:
+    """Open an exported PyTorch program, without unpickling objects."""
+    import torch
+
+    refuse_pickles(path)
+    if threads:
+        torch.set_num_threads(threads)
+    model = torch.export.load(path).module()
+
+    def predict(images: np.ndarray) -> np.ndarray:
+        with torch.inference_mode():
+            return model(torch.from_numpy(np.ascontiguousarray(images))).numpy()
+
+    return predict, f"torch {torch.__version__}"
+
+
 TORCH = Format(
-    "torch", "model.pt2", ("none",), "to_torch", runtimes.open_torch,
+    "torch", "model.pt2", ("none",), "to_torch", _open_torch,
     usage=f"""import torch
 
 {_LABELS}
@@ -132,54 +236,3 @@ probabilities = model(torch.from_numpy(images)).detach().numpy()
 )  # fmt: skip
 
 FORMATS = {known.name: known for known in (SAVED_MODEL, TFLITE, ONNX, OPENVINO, TORCH)}
-
-
-def find_format(name: str, quantize: str = "none") -> Format:
-    """Return a format that can be written on this machine.
-
-    Raises:
-        SettingsError: the format or the quantization is unknown, they do not go together, or a
-            module is not installed.
-    """
-    if name not in FORMATS:
-        raise SettingsError(f"--format: received {name!r}{nearest(name, FORMATS)}")
-    if quantize not in QUANTIZATIONS:
-        raise SettingsError(f"--quantize: received {quantize!r}{nearest(quantize, QUANTIZATIONS)}")
-    known = FORMATS[name]
-    if quantize not in known.quantizations:
-        able = [other.name for other in FORMATS.values() if quantize in other.quantizations]
-        raise SettingsError(
-            f"--quantize: received {quantize!r} with --format {name}, which has"
-            f" {', '.join(known.quantizations)}; {quantize} is for {', '.join(able)}"
-        )
-    if missing := missing_modules(known):
-        raise SettingsError(
-            f"--format: {name} needs {', '.join(missing)}; install with:"
-            f" pip install {known.requirement!r}"
-        )
-    return known
-
-
-def missing_modules(known: Format) -> list[str]:
-    """Return the modules that a format needs and this machine does not have."""
-    return [module for module in (known.backend, *known.modules) if find_spec(module) is None]
-
-
-def support() -> dict[str, str]:
-    """Return which cells of backend × format × quantization work, as a test has tried them.
-
-    Returns:
-        By `"<backend>/<format>/<quantization>"`: `"ok"`, the reason why not, or `"not tried"`.
-    """
-    cells = {
-        cell_name(backend, known, quantize): NOT_TRIED
-        for backend in BACKENDS
-        for known in FORMATS.values()
-        for quantize in known.quantizations
-    }
-    return cells | json.loads(SUPPORT.read_text(encoding="utf-8"))
-
-
-def cell_name(backend: str, known: Format, quantize: str) -> str:
-    """Return the name of a cell in `support()`."""
-    return f"{backend}/{known.name}/{quantize}"

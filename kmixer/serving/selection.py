@@ -7,7 +7,8 @@ from pathlib import Path
 
 from ..errors import SettingsError
 from ..exporting.artifact import MANIFEST, Artifact, load_artifact
-from ..exporting.formats import FORMATS, QUANTIZATIONS, missing_modules
+from ..exporting.formats import FORMATS, QUANTIZATIONS
+from ..exporting.support import missing_modules
 from ..runs.run import load_run
 
 MODULES = ("fastapi", "uvicorn", "prometheus_client")

@@ -14,9 +14,8 @@ import pytest
 from kmixer.backend import BACKENDS
 from kmixer.config import loading
 from kmixer.errors import SettingsError
-from kmixer.exporting.formats import (
-    FORMATS,
-    QUANTIZATIONS,
+from kmixer.exporting.formats import FORMATS, QUANTIZATIONS
+from kmixer.exporting.support import (
     SUPPORT,
     cell_name,
     find_format,

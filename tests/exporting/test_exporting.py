@@ -18,7 +18,7 @@ from in_process_export import export
 from kmixer.data.image_files import read_images
 from kmixer.errors import RunError, SettingsError, one_line
 from kmixer.evaluation.evaluate import load_data
-from kmixer.exporting import formats, runtimes, subprocesses, verification
+from kmixer.exporting import formats, subprocesses, support, verification
 from kmixer.exporting.artifact import load_artifact
 from kmixer.exporting.export import export_run
 from kmixer.exporting.reference import Reference
@@ -55,7 +55,7 @@ def exported(reference, tflite_export, tmp_path_factory):
     out, done = tmp_path_factory.mktemp("exports"), {("tflite", "none"): tflite_export}
 
     def get(name, quantize="none"):
-        if missing := formats.missing_modules(formats.FORMATS[name]):
+        if missing := support.missing_modules(formats.FORMATS[name]):
             pytest.skip(f"not installed: {', '.join(missing)}")
         if (name, quantize) not in done:
             here = formats.FORMATS[name].backend == "tensorflow"
@@ -162,7 +162,7 @@ def test_a_tflite_file_carries_its_labels_and_computes_in_integers(exported):
 
 
 def test_a_tflite_file_opens_with_tensorflow_alone(exported, reference, monkeypatch):
-    monkeypatch.setattr(runtimes, "find_spec", lambda name: None)  # no LiteRT runtime
+    monkeypatch.setattr(formats, "find_spec", lambda name: None)  # no LiteRT runtime
     predict, runtime = exported("tflite").open()
     assert runtime.startswith("tensorflow.lite ")
     np.testing.assert_allclose(predict(reference.images), reference.probabilities, atol=1e-5)

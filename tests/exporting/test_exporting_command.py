@@ -10,7 +10,7 @@ import pytest
 
 from in_process_export import without_processes
 from kmixer.errors import SettingsError
-from kmixer.exporting import formats
+from kmixer.exporting import formats, support
 from kmixer.exporting.artifact import load_artifact
 from kmixer.serving import selection
 
@@ -29,18 +29,18 @@ pytestmark = pytest.mark.skipif(
 )
 def test_wrong_names_are_refused_with_the_nearest(name, quantize, message):
     with pytest.raises(SettingsError, match=message):
-        formats.find_format(name, quantize)
+        support.find_format(name, quantize)
 
 
 def test_a_format_that_is_not_installed_names_the_extra(monkeypatch):
     monkeypatch.setattr(
-        formats, "find_spec", lambda name: None if "vino" in name else find_spec(name)
+        support, "find_spec", lambda name: None if "vino" in name else find_spec(name)
     )
     with pytest.raises(
         SettingsError,
         match=r"openvino needs openvino; install with: pip install 'kmixer\[export\]'",
     ):
-        formats.find_format("openvino")
+        support.find_format("openvino")
 
 
 def test_the_command_exports_two_formats_from_an_unmoved_run(run_command, trained_run, tmp_path):
@@ -68,7 +68,7 @@ def test_the_command_refuses_an_unfinished_run(run_command, trained_run, tmp_pat
 
 def test_the_list_shows_every_cell(run_command):
     done = run_command("export", "--list", "--json")
-    assert json.loads(done.stdout)["cells"] == formats.support()
+    assert json.loads(done.stdout)["cells"] == support.support()
     assert "saved_model" in done.stderr and "no int8: saved_model, openvino, torch" in done.stderr
 
 
@@ -82,7 +82,7 @@ def test_a_new_format_is_its_record(run_command, tflite_export, tmp_path, monkey
     done = run_command("export", "--list", "--json")
     assert done.returncode == 0 and "no dynamic: saved_model, openvino, torch, npz" in done.stderr
     assert json.loads(done.stdout)["cells"]["tensorflow/npz/none"] == "not tried"
-    assert formats.find_format("npz") is record and record.requirement == "kmixer[npz]"
+    assert support.find_format("npz") is record and record.requirement == "kmixer[npz]"
     shutil.copytree(tflite_export.folder, tmp_path / "export" / "tflite")
     copy = shutil.copytree(tflite_export.folder, tmp_path / "export" / "npz")
     (copy / "manifest.json").write_text(json.dumps(tflite_export.manifest | {"format": "npz"}))
