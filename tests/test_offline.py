@@ -11,6 +11,8 @@ from pathlib import Path
 import keras
 import pytest
 
+from tiny_settings import tiny_flags
+
 ROOT = Path(__file__).parent.parent
 
 pytestmark = pytest.mark.skipif(
@@ -58,15 +60,18 @@ for name in kmixer.__all__:
 """
 
 COMMANDS = """
+import sys
 import kmixer_cli.main as cli
 
-run = "saved_models/fmnist-1"
-few = "--blocks 1 --no-jit --set data.train_per_class=100 --set data.validation_size=500"
+images, tiny = sys.argv[1], sys.argv[2:]
 for command in (
-    f"train fmnist --epochs 1 {few}", f"evaluate {run}", f"predict {run} {run}/curves.png"
+    ("data", "info", "fmnist", "--no-duplicates"),
+    ("train", images, "--epochs", "1", "--out", "run", *tiny),
+    ("evaluate", "run"),
+    ("predict", "run", "run/curves.png"),
 ):
     try:
-        cli.main(command.split())
+        cli.main(command)
     except SystemExit as ended:
         assert not ended.code, command
 """
@@ -113,9 +118,11 @@ def test_no_import_and_no_help_asks_for_the_network(offline):
         assert f"{command} " in said, command
 
 
-def test_a_training_its_evaluation_and_a_prediction_ask_nothing(offline, tmp_path, saw):
-    assert not offline("-c", COMMANDS)[1]
-    run = tmp_path / "saved_models" / "fmnist-1"
+def test_a_training_its_evaluation_and_a_prediction_ask_nothing(
+    offline, image_folder, tmp_path, saw
+):
+    assert not offline("-c", COMMANDS, image_folder, *tiny_flags())[1]
+    run = tmp_path / "run"
     assert (run / "metrics.json").is_file() and any((run / "evaluation").iterdir())
     saw("supply chain", "no connection by any help, import, training, evaluation or prediction")
 

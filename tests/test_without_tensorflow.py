@@ -7,59 +7,58 @@ from importlib.util import find_spec
 import pytest
 
 from kmixer import backend as backends
+from one_process import run_commands
 
 SMALL = (
     "--epochs", 1, "--batch-size", 16, "--set", "data.validation_size=20", "--patch-size", 4,
-    "--blocks", 1, "--hidden-dim", 8, "--set", "augment.horizontal_flip=0.5",
+    "--blocks", 1, "--hidden-dim", 8, "--set", "augment.horizontal_flip=0.5", "--quiet",
 )  # fmt: skip
 
 
 @pytest.fixture
 def hidden(tmp_path):
-    """An environment in which `import tensorflow` fails as where there is none."""
+    """An environment in which `import tensorflow` fails, as if it were not installed."""
     folder = tmp_path / "hidden"
     folder.mkdir()
     absent = 'raise ModuleNotFoundError("No module named \'tensorflow\'", name="tensorflow")\n'
     (folder / "tensorflow.py").write_text(absent)
     paths = [str(folder), *filter(None, [os.environ.get("PYTHONPATH")])]
-    return {"PYTHONPATH": os.pathsep.join(paths)}
+    return os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
 
 
 @pytest.mark.parametrize("backend", ["jax", "torch"])
-@pytest.mark.parametrize("place", ["host", "accelerator"])
-def test_a_training_and_what_follows_it(kmixer_cli, hidden, image_folder, tmp_path, backend, place):
+def test_a_training_and_what_follows_it(hidden, image_folder, tmp_path, backend):
     if not find_spec(backend):
         pytest.skip(f"{backend} is not installed")
-    trained = kmixer_cli(
-        "train", image_folder, "--backend", backend, "--json", *SMALL, "--set",
-        f"augment.on={place}", "--out", tmp_path / "run", env=hidden,
+    train = ("train", image_folder, "--backend", backend, *SMALL)
+    finetune = (
+        "finetune", "host", image_folder, "--epochs", 1, "--out", "tuned", "--backend", backend,
+        "--set", "data={batch_size: 16, validation_size: 20}", "--quiet",
     )  # fmt: skip
-    assert trained.returncode == 0, trained.stderr
-    assert json.loads(trained.stdout)["epochs"] == 1
-    measured = kmixer_cli("evaluate", tmp_path / "run", "--json", env=hidden)
-    assert measured.returncode == 0, measured.stderr
-    if place == "host":
-        tuned = ("finetune", tmp_path / "run", image_folder, "--epochs", 1, "--out", tmp_path / "2")
-        recipe = ("--backend", backend, "--set", "data={batch_size: 16, validation_size: 20}")
-        tested = next((image_folder / "test").rglob("*.png"))
-        for words in ((*tuned, *recipe), ("predict", tmp_path / "2", tested)):
-            done = kmixer_cli(*words, env=hidden)
-            assert done.returncode == 0, done.stderr
+    commands = [
+        (*train, "--out", "host"),
+        (*train, "--out", "accelerator", "--set", "augment.on=accelerator"),
+        ("evaluate", "host", "--json"),
+        ("evaluate", "accelerator", "--json"),
+        finetune,
+        ("predict", "tuned", next((image_folder / "test").rglob("*.png"))),
+    ]
+    for words, done in zip(commands, run_commands(commands, cwd=tmp_path, env=hidden), strict=True):
+        assert done.code == 0, (words, done.stderr)
+        assert "--json" not in words or json.loads(done.stdout)["examples"] == 40
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (("train", "tfds:mnist", "--backend", "jax"), "tensorflow is not installed; install it"),
-        (("train", "fmnist", "--set", "training.tensorboard=true", "--backend", "jax"), "tensor"),
-    ],
-)
-def test_what_needs_it_says_so_in_one_line(kmixer_cli, hidden, tmp_path, arguments, message):
+def test_what_needs_it_says_so_in_one_line(hidden, tmp_path):
     if not find_spec("jax"):
         pytest.skip("jax is not installed")
-    done = kmixer_cli(*arguments, env=hidden, cwd=tmp_path)
-    assert done.returncode in (1, 2)
-    assert message in done.stderr and len(done.stderr.strip().splitlines()) == 1
+    messages = {
+        ("train", "tfds:mnist", "--backend", "jax"): "tensorflow is not installed; install it",
+        ("train", "fmnist", "--set", "training.tensorboard=true", "--backend", "jax"): "tensor",
+    }
+    ended = run_commands(messages, cwd=tmp_path, env=hidden)
+    for done, message in zip(ended, messages.values(), strict=True):
+        assert done.code in (1, 2)
+        assert message in done.stderr and len(done.stderr.strip().splitlines()) == 1
 
 
 @pytest.mark.parametrize(

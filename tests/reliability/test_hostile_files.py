@@ -3,6 +3,7 @@
 import keras
 import pytest
 
+import hostile_files
 from hostile_files import CANARY, OTHERS, RUNS
 from invalid_input.case import Good
 from subprocess_usage import kmixer
@@ -69,7 +70,8 @@ def test_a_hostile_file_is_refused(kind, good, tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.torture
-def test_hostile_files_fill_no_memory(good, tmp_path, saw):
+def test_hostile_files_fill_no_memory(good, tmp_path, monkeypatch, saw):
+    monkeypatch.setattr(hostile_files, "ZEROS", 1_500_000_000)
     kinds, most = [*RUNS, *OTHERS], 0
     for number, kind in enumerate(kinds):
         here = tmp_path / str(number)

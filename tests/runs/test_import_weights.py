@@ -138,24 +138,24 @@ def test_it_is_evaluated_on_the_data_that_are_named(tmp_path):
     assert metrics["accuracy"] == (logits.argmax(1) == dataset.test.labels).mean()
 
 
-def test_the_command(kmixer_cli, tmp_path):
-    path = write(tmp_path / "Mixer-S_32.npz", official("s32", tokens=49, classes=7))
+def test_the_command(run_command, tmp_path):
+    path = write(tmp_path / "Mixer-tiny.npz", official("tiny", classes=7))
     labels = tmp_path / "seven names.txt"
     labels.write_text("\n".join("abcdefg"))
     options = ("--mean", "0", "--labels", labels)
-    done = kmixer_cli("import-weights", path, "--size", "S/32", *options, cwd=tmp_path)
+    done = run_command("import-weights", path, "--size", "tiny", *options, cwd=tmp_path)
     assert done.returncode == 0 and done.stderr == "", done.stderr
-    assert "18,595,215 parameters, 224×224×3, 7 classes, gelu_tanh" in done.stdout
-    assert "kmixer evaluate saved_models/mixer-s32-1 DATASET" in done.stdout
-    config = (tmp_path / "saved_models" / "mixer-s32-1" / "config.yaml").read_text()
+    assert "5,641 parameters, 12×12×3, 7 classes, gelu_tanh" in done.stdout
+    assert "kmixer evaluate saved_models/mixer-tiny-1 DATASET" in done.stdout
+    config = (tmp_path / "saved_models" / "mixer-tiny-1" / "config.yaml").read_text()
     assert config.startswith(
-        "# kmixer import-weights Mixer-S_32.npz --size S/32 --labels 'seven names.txt' --mean 0\n"
+        "# kmixer import-weights Mixer-tiny.npz --size tiny --labels 'seven names.txt' --mean 0\n"
     )
     assert str(tmp_path) not in config
     for words in (
         ("import-weights", path, "--size", "s16"),
-        ("evaluate", "saved_models/mixer-s32-1"),
+        ("evaluate", "saved_models/mixer-tiny-1"),
     ):
-        done = kmixer_cli(*words, cwd=tmp_path)
+        done = run_command(*words, cwd=tmp_path)
         assert done.returncode == 1 and done.stdout == ""
         assert done.stderr.startswith("kmixer: ") and done.stderr.count("\n") == 1

@@ -12,7 +12,7 @@ from kmixer.errors import DataError, RunError, SettingsError
 from kmixer.runs.import_weights import import_weights
 from mixer_reference import as_timm, imported, official, write
 
-pytestmark = [pytest.mark.backends, pytest.mark.usefixtures("tiny_size")]
+pytestmark = pytest.mark.usefixtures("tiny_size")
 
 
 def without(*names):

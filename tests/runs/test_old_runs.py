@@ -1,4 +1,4 @@
-"""Runs of each format that there has been: read, measured, asked, compared and gone on with."""
+"""Runs of each format that there has been: read, evaluated, compared and resumed."""
 
 import json
 import shutil
@@ -25,8 +25,8 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
-    """A function that puts a kept run beside the images that it was trained on."""
-    tiny_dataset.draw(tmp_path / "halves")
+    """A function that copies a run of this folder beside the images that it was trained on."""
+    tiny_dataset.write_images(tmp_path / "halves")
     monkeypatch.chdir(tmp_path)
 
     def put(name):
@@ -45,41 +45,41 @@ def test_each_format_has_a_run_here_and_none_holds_a_path_of_its_maker():
 
 
 @pytest.mark.parametrize("name", FINISHED)
-def test_a_finished_run_says_what_it_said_then(place, name, saw):
+def test_a_finished_run_predicts_what_it_predicted_then(place, name, saw):
     folder, expected = place(name)
     run = load_run(folder)
     assert run.finished and run.class_names == ("above", "below")
     assert run.history == expected["history"] and run.metrics == expected["metrics"]
     images = image_folder.load("halves").test.images[::10]
-    said = run.predict(images)
-    assert np.abs(said - expected["probabilities"]).max() < 1e-5
+    probabilities = run.predict(images)
+    assert np.abs(probabilities - expected["probabilities"]).max() < 1e-5
     logits = run.load_model().predict(images, verbose=0)
-    assert np.array_equal(logits.argmax(1), said.argmax(1))
+    assert np.array_equal(logits.argmax(1), probabilities.argmax(1))
     saw("old runs", f"formats {', '.join(n.removeprefix('format-') for n in FINISHED)} read, "
         "probabilities as then to 1e-5; format 99 refused")  # fmt: skip
 
 
 @pytest.mark.parametrize("name", FINISHED)
-def test_the_commands_take_a_finished_run(place, name, kmixer_cli):
+def test_the_commands_take_a_finished_run(place, name, run_command):
     folder, expected = place(name)
-    measured = kmixer_cli("evaluate", folder, "--json")
-    assert measured.returncode == 0, measured.stderr
-    assert json.loads(measured.stdout)["loss"] == pytest.approx(
+    evaluated = run_command("evaluate", folder, "--json")
+    assert evaluated.returncode == 0, evaluated.stderr
+    assert json.loads(evaluated.stdout)["loss"] == pytest.approx(
         expected["metrics"]["best"]["test"]["loss"], abs=1e-5
     )
-    asked = kmixer_cli("predict", folder, "halves/test/below/000.png", "--json")
-    assert asked.returncode == 0, asked.stderr
-    assert json.loads(asked.stdout)["images"][0]["classes"][0]["class"] == "below"
-    compared = kmixer_cli("compare", folder, "--csv", "table.csv", env={"COLUMNS": "200"})
+    predicted = run_command("predict", folder, "halves/test/below/000.png", "--json")
+    assert predicted.returncode == 0, predicted.stderr
+    assert json.loads(predicted.stdout)["images"][0]["classes"][0]["class"] == "below"
+    compared = run_command("compare", folder, "--csv", "table.csv", env={"COLUMNS": "200"})
     assert compared.returncode == 0 and name in compared.stdout, compared.stderr
 
 
 @pytest.mark.parametrize("name", UNFINISHED)
-def test_an_unfinished_run_goes_on_as_it_would_have_gone_on_then(place, name, kmixer_cli):
+def test_an_unfinished_run_is_resumed_as_it_would_have_been_then(place, name, run_command):
     folder, expected = place(name)
     begun = load_run(folder).history
     assert len(begun) < len(expected["history"])
-    done = kmixer_cli("resume", folder)
+    done = run_command("resume", folder)
     assert done.returncode == 0, done.stderr
     run = load_run(folder)
     assert run.finished and run.history[: len(begun)] == begun

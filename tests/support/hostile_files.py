@@ -13,7 +13,7 @@ import numpy as np
 import yaml
 
 CANARY = "canary"  # what each of them would create, in the folder of the command
-ZEROS = 1_500_000_000  # bytes that a bomb unpacks to
+ZEROS = 100_000_000  # bytes that a bomb unpacks to; more than a file of its size may
 
 
 class Touch:
@@ -104,7 +104,7 @@ def not_numbers(file, run):
 
 
 def zip_bomb(run):
-    """Let the weights unpack to gigabytes."""
+    """Let the weights unpack to a thousand times their size."""
     content = members(run / "model.keras")
     del content["model.weights.h5"]
     with zipfile.ZipFile(
@@ -200,7 +200,7 @@ def pickled_array(here):
 
 
 def bomb_of_arrays(here):
-    """Write an .npz file that unpacks to gigabytes."""
+    """Write an .npz file that unpacks to a thousand times its size."""
     with zipfile.ZipFile(
         here / "weights.npz", "w", zipfile.ZIP_DEFLATED, compresslevel=1
     ) as archive:
