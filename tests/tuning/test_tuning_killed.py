@@ -1,6 +1,5 @@
 """kill -9 at random points of a search: nothing is lost, nothing happens twice."""
 
-import csv
 import os
 import random
 import subprocess
@@ -8,7 +7,7 @@ import sys
 
 import pytest
 
-from tuning_search import tiny_search
+from tuning_search import read_trials, tiny_search
 
 KILLS, TRIALS = 20, 10
 
@@ -18,22 +17,18 @@ pytestmark = [
 ]
 
 
-def _rows(folder):
-    with (folder / "trials.csv").open() as file:
-        return list(csv.DictReader(file))
-
-
 @pytest.mark.parametrize("engine", ["keras-tuner", "optuna"])
 def test_a_search_that_is_killed_twenty_times_finds_the_same(
     kmixer_cli, image_folder, tmp_path, engine
 ):
-    words = [*tiny_search(image_folder), "--engine", engine, "--trials", TRIALS, "--keep", TRIALS]
+    options = ["--engine", engine, "--trials", TRIALS, "--keep", TRIALS]
+    words = tiny_search(image_folder, *options, epochs=2)
     done = kmixer_cli(*words, "--name", "whole", cwd=tmp_path, timeout=900)
     assert done.returncode == 0, done.stderr
     generator, kills = random.Random(0), 0
     while kills < KILLS:
         process = subprocess.Popen(
-            [sys.executable, "-m", "kmixer_cli", *map(str, words), "--name", "killed"],
+            [sys.executable, "-m", "kmixer_cli", *words, "--name", "killed"],
             cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
         )  # fmt: skip
         try:
@@ -49,7 +44,7 @@ def test_a_search_that_is_killed_twenty_times_finds_the_same(
                 os.truncate(oracle, 20)
     done = kmixer_cli(*words, "--name", "killed", cwd=tmp_path, timeout=900)
     assert done.returncode == 0, done.stderr
-    whole, killed = (_rows(tmp_path / "saved_models" / name) for name in ("whole", "killed"))
+    whole, killed = (read_trials(tmp_path / "saved_models" / name) for name in ("whole", "killed"))
     assert len(killed) == TRIALS == len({row["trial"] for row in killed})
     same = ("trial", "state", "objective", "best_epoch", "model.blocks", "optimizer.learning_rate")
     for a, b in zip(whole, killed, strict=True):

@@ -130,21 +130,21 @@ class OptunaEngine:
     ) -> Trial | Literal["wait"]:
         """Draw a trial: a known point, or None for one of the tuner's."""
         self.study.sampler = optuna.samplers.RandomSampler(seed=0)
-        drawn = self.study.ask()
-        self._running[drawn.number] = drawn
+        optuna_trial = self.study.ask()
+        self._running[optuna_trial.number] = optuna_trial
         if retry_of is not None:
-            drawn.set_user_attr(RETRY_OF, retry_of)
+            optuna_trial.set_user_attr(RETRY_OF, retry_of)
         if point is None:
-            self.study.sampler = sampler(self.tuner, self.seed, self._rank(drawn.number))
+            self.study.sampler = sampler(self.tuner, self.seed, self._rank(optuna_trial.number))
         else:
             self.study.sampler = FixedPointSampler(self.space, point)
-        values = self.space.draw(lambda searched: suggest(drawn, searched))
-        drawn.set_user_attr(VALUES, values)
-        if drawn.number not in self._counted():
-            del self._running[drawn.number]
-            self._fail(drawn, {OUTCOME: Outcome(SURPLUS).as_dict()})
+        values = self.space.draw(lambda searched: suggest(optuna_trial, searched))
+        optuna_trial.set_user_attr(VALUES, values)
+        if optuna_trial.number not in self._counted():
+            del self._running[optuna_trial.number]
+            self._fail(optuna_trial, {OUTCOME: Outcome(SURPLUS).as_dict()})
             return WAIT
-        return Trial(drawn.number, values)
+        return Trial(optuna_trial.number, values)
 
     def _rank(self, number: int) -> int:
         """Return how many trials were drawn before one, which decides its draws.
@@ -188,19 +188,19 @@ class OptunaEngine:
 
     def report(self, trial: Trial, epoch: int, value: float) -> bool:
         """Record the objective after an epoch and return whether to stop the trial."""
-        drawn = self._running[trial.number]
+        optuna_trial = self._running[trial.number]
         try:
-            drawn.report(value, epoch)
-            return drawn.should_prune()
+            optuna_trial.report(value, epoch)
+            return optuna_trial.should_prune()
         except UpdateFinishedTrialError:  # another worker took it
             return True
 
     def tell(self, trial: Trial, outcome: Outcome) -> None:
         """Record how a trial ended, unless another worker took it."""
-        drawn = self._running.pop(trial.number)
+        optuna_trial = self._running.pop(trial.number)
         state = STATES.get(outcome.state, TrialState.FAIL)
         with suppress(UpdateFinishedTrialError, ValueError):
-            drawn.set_user_attr(OUTCOME, outcome.as_dict())
+            optuna_trial.set_user_attr(OUTCOME, outcome.as_dict())
             value = outcome.value if state == TrialState.COMPLETE else None
             self.study.tell(trial.number, value, state)
 
@@ -228,9 +228,9 @@ class OptunaEngine:
         while not self._stop.wait(BEAT_SECONDS):
             beat += 1
             with suppress(Exception):  # the storage may be away for a moment; the next beat tries
-                for drawn in list(self._running.values()):
+                for optuna_trial in list(self._running.values()):
                     with suppress(UpdateFinishedTrialError):
-                        drawn.set_user_attr(BEAT, beat)
+                        optuna_trial.set_user_attr(BEAT, beat)
                 self._mark_lost_trials()
 
     def _mark_lost_trials(self) -> None:
@@ -245,9 +245,9 @@ class OptunaEngine:
 
     def release(self, trial: Trial) -> None:
         """Give up a trial that was stopped; without other workers it continues later."""
-        drawn = self._running.pop(trial.number, None)
-        if drawn is not None and not self.exclusive:
-            self._fail(drawn, {LOST: True})
+        optuna_trial = self._running.pop(trial.number, None)
+        if optuna_trial is not None and not self.exclusive:
+            self._fail(optuna_trial, {LOST: True})
 
     def read(self, key: str) -> Any:
         """Return what was written under a key, or None."""
