@@ -39,7 +39,7 @@ def _nothing_compiled_is_kept():
 @pytest.fixture(scope="session")
 def image_folder(tmp_path_factory):
     """The images of `halves`: 60 + 20 a class."""
-    return tiny_dataset.draw(tmp_path_factory.mktemp("images") / "halves")
+    return tiny_dataset.write_images(tmp_path_factory.mktemp("images") / "halves")
 
 
 @pytest.fixture

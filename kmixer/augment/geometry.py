@@ -93,23 +93,15 @@ class RandomResizedCrop(ImageAugmentation):
     ) -> tuple[Array, Array, Array, Array]:
         """Return (top, left, height, width) of the crops in pixels, each float32 `(batch,)`."""
         uniforms = draws[:, : self.tries], draws[:, self.tries : 2 * self.tries]
-        crop_heights, crop_widths = draw_rectangles(
-            xp, uniforms, self.scale, self.ratio, height, width
-        )
-        fits = (crop_heights >= 1) & (crop_heights <= height)
-        fits = cast(fits & (crop_widths >= 1) & (crop_widths <= width), "float32")
-        order = xp.arange(self.tries, 0, -1, dtype="float32")
-        first = cast(fits * order == xp.max(fits * order, axis=1)[:, None], "float32") * fits
-        any_fits = xp.max(fits, axis=1)  # 1 or 0
+        heights, widths = draw_rectangles(xp, uniforms, self.scale, self.ratio, height, width)
+        first = _first_fit(xp, heights, widths, height, width)
+        any_fits = xp.sum(first, axis=1)  # 1 or 0
         fallback_height, fallback_width = self._fallback(height, width)
-        crop_height = xp.sum(first * crop_heights, axis=1) + (1 - any_fits) * fallback_height
-        crop_width = xp.sum(first * crop_widths, axis=1) + (1 - any_fits) * fallback_width
-        down, across = draws[:, -2], draws[:, -1]
-        top = xp.floor(any_fits * down * (height - crop_height + 1))
-        left = xp.floor(any_fits * across * (width - crop_width + 1))
-        center_top = (1 - any_fits) * xp.floor((height - crop_height) / 2)
-        center_left = (1 - any_fits) * xp.floor((width - crop_width) / 2)
-        return top + center_top, left + center_left, crop_height, crop_width
+        crop_height = xp.sum(first * heights, axis=1) + (1 - any_fits) * fallback_height
+        crop_width = xp.sum(first * widths, axis=1) + (1 - any_fits) * fallback_width
+        top = _crop_start(xp, any_fits, draws[:, -2], height - crop_height)
+        left = _crop_start(xp, any_fits, draws[:, -1], width - crop_width)
+        return top, left, crop_height, crop_width
 
     def _fallback(self, height: int, width: int) -> tuple[int, int]:
         """Return (height, width) of the largest crop within the ratio."""
@@ -122,6 +114,24 @@ class RandomResizedCrop(ImageAugmentation):
 
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"scale": self.scale, "ratio": self.ratio}
+
+
+def _first_fit(xp: Namespace, heights: Array, widths: Array, height: int, width: int) -> Array:
+    """Return 1 for the first of an image's tries that fits, 0 for the others, `(batch, tries)`."""
+    fits = (heights >= 1) & (heights <= height) & (widths >= 1) & (widths <= width)
+    fits = cast(fits, "float32")
+    tries = fits.shape[1]
+    rank = fits * xp.arange(tries, 0, -1, dtype="float32")  # the earliest fit has the largest
+    return cast(rank == xp.max(rank, axis=1)[:, None], "float32") * fits
+
+
+def _crop_start(xp: Namespace, is_random: Array, uniform: Array, free: Array) -> Array:
+    """Return where crops begin, `(batch,)`, if `free` pixels lie beside them.
+
+    Anywhere where `is_random` is 1; where it is 0, so that the crop is centered.
+    """
+    anywhere = xp.floor(uniform * (free + 1))
+    return is_random * anywhere + (1 - is_random) * xp.floor(free / 2)
 
 
 def _crop_positions(xp: Namespace, start: Array, length: Array, size: int) -> Array:

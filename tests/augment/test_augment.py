@@ -77,7 +77,7 @@ def test_numpy_the_backend_and_tf_data_agree(layer, images):
     inside = keras.ops.convert_to_numpy(layer(images, draws=given))
     stream = tf.data.Dataset.from_tensors((images, given)).map(layer.transform)
     outside = next(iter(stream)).numpy()
-    assert np.abs(inside.astype(int) - expected).max() <= 1  # one grey level: rounding
+    assert np.abs(inside.astype(int) - expected).max() <= 1  # one gray level: rounding
     assert np.abs(outside.astype(int) - expected).max() <= 1
 
 

@@ -84,8 +84,8 @@ def test_numpy_the_backend_and_tf_data_agree(layer, images, labels):
 @pytest.mark.backends
 @pytest.mark.parametrize("layer", LAYERS, ids=name)
 @pytest.mark.parametrize("resident", [True, False])
-def test_in_the_pipeline_labels_tell_what_the_pixels_show(layer, resident):
-    """Images whose grey is 25 times their class, so that mean grey and label say the same."""
+def test_labels_and_pixels_are_mixed_alike(layer, resident):
+    """Images whose gray level is 25 times their class, so that mean level and label say the same."""
     classes = (np.arange(64) % 10).astype(np.int32)
     images = np.repeat(25 * classes, 64).reshape(64, 8, 8, 1).astype(np.uint8)
     together = AugmentationPipeline([layer])
@@ -102,22 +102,22 @@ def test_in_the_pipeline_labels_tell_what_the_pixels_show(layer, resident):
 
 def test_each_is_chosen_by_its_probability(images, labels):
     given = draws(BOTH)
-    made, mixed = BOTH.transform(images, given), BOTH.mix_labels(labels, given, (8, 6))
+    augmented, mixed = BOTH.transform(images, given), BOTH.mix_labels(labels, given, (8, 6))
     cutmix, mixup = BOTH.layers
     first, third = given[:, 0] < 0.5, given[:, 0] >= 0.8
-    for chosen, layer, dealt in (
+    for chosen, layer, layer_draws in (
         (first, cutmix, given[:, 1:4]),
         (~first & ~third, mixup, given[:, 4:]),
     ):
         assert chosen.sum() > 5
-        assert np.array_equal(made[chosen], layer.transform(images, dealt)[chosen])
-        assert np.allclose(mixed[chosen], layer.mix_labels(labels, dealt, (8, 6))[chosen])
-    assert np.array_equal(made[third], images[third])
+        assert np.array_equal(augmented[chosen], layer.transform(images, layer_draws)[chosen])
+        assert np.allclose(mixed[chosen], layer.mix_labels(labels, layer_draws, (8, 6))[chosen])
+    assert np.array_equal(augmented[third], images[third])
     assert np.array_equal(mixed[third], labels[third])
 
 
 @pytest.mark.parametrize("probabilities", [[0.7, 0.5], [0.5], [0.5, -0.1]])
-def test_probabilities_that_are_none_are_refused(probabilities):
+def test_impossible_probabilities_are_refused(probabilities):
     with pytest.raises(ValueError, match=r"received \[.*\] for 2 layers, expected one each"):
         RandomChoice([CutMix(), MixUp()], probabilities)
     with pytest.raises(ValueError, match="alpha: received 0, expected more than 0"):

@@ -65,7 +65,7 @@ def bad(tmp_path_factory):
     for number in range(CUTS):
         cut = content[: len(content) * (number + 1) // (CUTS + 1)]
         (folder / "a" / f"cut-{number}.jpg").write_bytes(cut)
-    (folder / "b" / "bomb-grey.png").write_bytes(bomb(1))
+    (folder / "b" / "bomb-gray.png").write_bytes(bomb(1))
     (folder / "b" / "bomb-rgb.png").write_bytes(bomb(3))
     (folder / "b" / "photoshop.png").write_bytes(PHOTOSHOP)
     return folder

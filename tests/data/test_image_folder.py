@@ -59,7 +59,7 @@ def test_other_kinds_of_images_are_converted(tmp_path):
     Image.new("CMYK", (8, 8), (0, 0, 0, 255)).save(tmp_path / "a" / "cmyk.jpg")
     Image.new("RGBA", (8, 8), (255, 255, 255, 0)).save(tmp_path / "a" / "alpha.png")
     _save(tmp_path / "a" / "sixteen.png", np.full((8, 8), 65_535, np.uint16))
-    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
+    frames = [Image.new("RGB", (8, 8), color) for color in ("red", "blue")]
     frames[0].save(tmp_path / "a" / "moving.gif", save_all=True, append_images=frames[1:])
     loaded = load(str(tmp_path))
     assert loaded.image_shape == (8, 8, 3)

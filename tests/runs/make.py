@@ -78,5 +78,5 @@ def main():
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
-        tiny_dataset.draw(Path("halves"))
+        tiny_dataset.write_images(Path("halves"))
         main()

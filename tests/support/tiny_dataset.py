@@ -1,10 +1,10 @@
-"""Two easy classes of grey 8×8 images, bright above or bright below, drawn from a seed."""
+"""Two easy classes of gray 8×8 images, bright above or bright below, random from a fixed seed."""
 
 import numpy as np
 from PIL import Image
 
 
-def draw(root):
+def write_images(root):
     """Write 60 training and 20 test images a class under `root`, the same ones each time."""
     generator = np.random.default_rng(0)
     for split, count in (("train", 60), ("test", 20)):

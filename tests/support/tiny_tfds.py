@@ -10,9 +10,9 @@ COUNTS = {"train": 60, "test": 20}
 
 
 class HalvesSlowly(tfds.core.GeneratorBasedBuilder):
-    """8×8 grey images; each one prepared is a line of the file that HALVES_LOG names.
+    """8×8 gray images; every prepared image adds a line to the file that HALVES_LOG names.
 
-    Where HALVES_STALL is set, the preparation stands still when so many are prepared.
+    Where HALVES_STALL is set, the preparation stops for minutes after that many images.
     """
 
     VERSION = tfds.core.Version("1.0.0")
