@@ -1,11 +1,11 @@
-"""Measure `kmixer tune` on Fashion-MNIST; write what was seen to docs/runs/tuning.json.
+"""Measure `kmixer tune` on Fashion-MNIST; write the figures to docs/runs/tuning.json.
 
     python docs/measure/tuning.py FOLDER [scaling] [gain] [memory]
 
-FOLDER takes the searches and runs; a measurement that was interrupted goes on there. Scaling: the
-same six trials with one worker and with two. Gain: a search, then its best and the default preset
-trained with seeds that the search has not seen. Memory: of the search's process after 3 and after
-30 tiny trials. Each is written as it is done. It takes about half an hour on two idle cores.
+FOLDER takes the searches and runs; an interrupted measurement continues there. Scaling: the same six
+trials with one worker and with two. Gain: a search, then its best settings and the default preset,
+trained with seeds that the search did not use. Memory: of the search's process after 3 and after 30
+tiny trials. Each result is written when it is measured. It takes half an hour on two idle cores.
 """
 
 import csv
@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from kmixer.runs.provenance import processor
 from kmixer.runs.run import load_run
@@ -42,60 +43,61 @@ MEMORY = [
 ]  # fmt: skip
 
 
-def kmixer(folder, *words):
+def kmixer(folder: Path, *words: str) -> float:
     """Run a command in the folder and return its seconds."""
-    began = time.perf_counter()
+    start = time.perf_counter()
     subprocess.run([sys.executable, "-m", "kmixer_cli", *words], cwd=folder, check=True)
-    return time.perf_counter() - began
+    return time.perf_counter() - start
 
 
-def scaling(folder):
+def scaling(folder: Path) -> dict[str, Any]:
     """Return the trials a minute with one and with two workers."""
     seconds = {}
     for workers in ("1", "2"):
         name = f"scaling-{workers}-{int(time.time())}"
         seconds[workers] = kmixer(folder, *SCALING, "--workers", workers, "--name", name)
-    rates = {workers: 60 * 6 / taken for workers, taken in seconds.items()}
+    rates = {workers: 60 * 6 / value for workers, value in seconds.items()}
     return {"command": " ".join(["kmixer", *SCALING]), "trials_per_minute": rates}
 
 
-def gain(folder):
+def gain(folder: Path) -> dict[str, Any]:
     """Return test accuracies of the search's best settings and of the preset, by seed."""
     kmixer(folder, *GAIN)
     with (folder / "saved_models" / "gain" / "trials.csv").open() as file:
         trials = [row for row in csv.DictReader(file) if row["state"] == "finished"]
-    chosen = max(trials, key=lambda row: float(row["objective"]))
+    best_row = max(trials, key=lambda row: float(row["objective"]))
     best = folder / "saved_models" / "gain" / "best.yaml"
-    starts = {"best": ["--config", str(best)], "fmnist": ["--preset", "fmnist"]}
-    found = {name: _train(folder, name, words) for name, words in starts.items()}
-    searched = {path: value for path, value in chosen.items() if "." in path}
+    candidates = {"best": ["--config", str(best)], "fmnist": ["--preset", "fmnist"]}
+    runs = {name: _train(folder, name, words) for name, words in candidates.items()}
+    searched = {path: value for path, value in best_row.items() if "." in path}
     return {"command": " ".join(["kmixer", *GAIN]), "epochs": EPOCHS, "trials": len(trials),
             "training_seconds": sum(float(row["seconds"]) for row in trials),
-            "best": searched, "runs": found}  # fmt: skip
+            "best": searched, "runs": runs}  # fmt: skip
 
 
-def _train(folder, name, words):
-    measured = []
+def _train(folder: Path, name: str, words: list[str]) -> list[dict[str, Any]]:
+    results = []
     for seed in SEEDS:
         run = folder / f"{name}-seed{seed}"
         if not (run / "metrics.json").exists():
-            more = ["--epochs", str(EPOCHS), "--seed", str(seed), "--out", str(run)]
-            kmixer(folder, "train", "fmnist", *words, *more)
+            options = ["--epochs", str(EPOCHS), "--seed", str(seed), "--out", str(run)]
+            kmixer(folder, "train", "fmnist", *words, *options)
         metrics = load_run(run).metrics
-        measured.append({
+        results.append({
             "seed": seed, "test": metrics["best"]["test"]["accuracy"],
             "validation": metrics["best"]["validation"]["accuracy"],
             "parameters": metrics["trainable_parameters"], "seconds": metrics["seconds"],
         })  # fmt: skip
-    return measured
+    return results
 
 
-def memory(folder):
+def memory(folder: Path) -> dict[str, Any]:
     """Return the megabytes of the search's own process after each trial."""
     process = subprocess.Popen(
         [sys.executable, "-m", "kmixer_cli", *MEMORY], cwd=folder, stdout=subprocess.DEVNULL
     )
-    status, seen = Path(f"/proc/{process.pid}/status"), {}
+    status = Path(f"/proc/{process.pid}/status")
+    megabytes: dict[int, float] = {}  # by the number of trials that have ended
     journal = folder / "saved_models" / "memory" / "journal.jsonl"
     while process.poll() is None:
         time.sleep(0.2)
@@ -103,10 +105,10 @@ def memory(folder):
         lines = status.read_text().splitlines() if status.exists() else []
         resident = [int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS")]
         if resident:
-            seen[ended] = max(resident[0], seen.get(ended, 0))
+            megabytes[ended] = max(resident[0], megabytes.get(ended, 0))
     assert process.returncode == 0
-    return {"command": " ".join(["kmixer", *MEMORY]), "megabytes": {"3": seen[3], "30": seen[29]},
-            "ratio": seen[29] / seen[3]}  # fmt: skip
+    return {"command": " ".join(["kmixer", *MEMORY]), "megabytes": {"3": megabytes[3], "30": megabytes[29]},
+            "ratio": megabytes[29] / megabytes[3]}  # fmt: skip
 
 
 MEASUREMENTS = {"scaling": scaling, "gain": gain, "memory": memory}
@@ -119,5 +121,6 @@ if __name__ == "__main__":
         report |= {"device": processor(), name: MEASUREMENTS[name](folder.resolve())}
         OUT.write_text(json.dumps(report, indent=2) + "\n")
     if "gain" in names:
-        tests = {k: [r["test"] for r in v] for k, v in report["gain"]["runs"].items()}
+        runs = report["gain"]["runs"].items()
+        tests = {name: [run["test"] for run in of_name] for name, of_name in runs}
         print({name: statistics.mean(values) for name, values in tests.items()})
