@@ -46,7 +46,7 @@ def test_search_texts(text, parsed):
         (["model.blocks=8..1"], "search.model.blocks: received 8..1, expected the smaller one first"),
         (["model.blocks=[]"], "no valid point has model.blocks="),
         (["model.blocks={choice: []}"], "received an empty choice"),
-        (["model.blocks={chice: [1]}"], r"search.model.blocks.chice: no such key \(nearest: 'choice'"),
+        (["model.blocks={chice: [1]}"], r"search.model.blocks.chice: no such setting \(nearest: 'choice'"),
         (["model.blocks={choice: [1], min: 2}"], "received a choice and a range"),
         (["model.blocks={min: 2}"], "received no whole range"),
         (["model.blocks=a..b"], "expected min..max"),

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ...runs.run import Run
+from ...runs.run import LABELS_FILE, Run
 from . import traced
 
 
@@ -24,7 +24,7 @@ def write(
         representative: not used.
     """
     function = traced.any_size(model, tuple(run.info["input_shape"]))
-    save(model, function, folder, labels=run.folder / "labels.txt")
+    save(model, function, folder, labels=run.folder / LABELS_FILE)
 
 
 def save(model: keras.Model, function: Any, folder: str | Path, labels: Path | None = None) -> None:

@@ -9,7 +9,8 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.lite.tools import flatbuffer_utils
 
-from ...runs.run import Run
+from ...files.text import read_text
+from ...runs.run import LABELS_FILE, Run
 from . import tflite_metadata, traced
 from .saved_model import save
 
@@ -43,7 +44,7 @@ def write(
     content = flatbuffer_utils.convert_object_to_bytearray(packed)
     path = folder / "model.tflite"
     path.write_bytes(content)
-    labels = (run.folder / "labels.txt").read_text(encoding="utf-8")
+    labels = read_text(run.folder / LABELS_FILE)
     tflite_metadata.append_labels(path, labels)
 
 

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ...errors import RunError
+from ...errors import RunError, file_problem
 
 FILE = "journal.jsonl"
 
@@ -55,4 +55,4 @@ class Journal:
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
-            raise RunError(f"{self.path}: cannot be written: {error.strerror or error}") from None
+            raise RunError(f"{self.path}: cannot be written: {file_problem(error)}") from None

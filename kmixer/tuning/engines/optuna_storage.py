@@ -9,7 +9,7 @@ from pathlib import Path
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 
-from ...errors import SettingsError
+from ...errors import SettingsError, one_line
 
 DRIVERS = {"postgresql": "postgresql+psycopg"}  # the one that the extra `tune` brings
 TRIES = 5
@@ -31,7 +31,7 @@ def open_storage(storage: str | Path) -> BaseStorage:
         return _open_database(str(storage)) if is_url else _open_file(Path(storage))
     except (SQLAlchemyError, ImportError, OSError, ValueError, RuntimeError) as error:
         shown, secrets = _public(str(storage)) if is_url else (str(storage), [])
-        reason = " ".join(str(getattr(error, "orig", None) or error).split())[:200]
+        reason = one_line(getattr(error, "orig", None) or error)
         for secret in secrets:
             reason = reason.replace(secret, "…")
         raise SettingsError(f"--storage {shown}: cannot be opened: {reason}") from None

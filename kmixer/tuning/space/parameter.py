@@ -9,7 +9,8 @@ from typing import Any, Self
 from pydantic import Field, FiniteFloat, StrictBool, ValidationError, model_validator
 
 from ...config.fields import Section
-from ...errors import SettingsError, nearest
+from ...config.schema import validation_message
+from ...errors import SettingsError
 
 KINDS = "[a, b, c], {min: …, max: …} or a list of those with `when`"
 
@@ -170,20 +171,12 @@ def _has_conditions(value: Any) -> bool:
 
 
 def _parameter(path: str, value: Any) -> Parameter:
+    if not isinstance(value, list | dict):
+        raise SettingsError(f"search.{path}: received {value!r:.60}, expected {KINDS}")
     try:
         return Parameter.model_validate({"choice": value} if isinstance(value, list) else value)
     except ValidationError as error:
-        problem = error.errors(include_url=False)[0]
-        key = ".".join(map(str, problem["loc"][:1]))
-        if problem["type"] == "extra_forbidden":
-            reason = f"no such key{nearest(key, Parameter.model_fields)}"
-            raise SettingsError(f"search.{path}.{key}: {reason}") from None
-        if problem["type"] == "value_error":
-            reason = problem["msg"].removeprefix("Value error, ")
-            raise SettingsError(f"search.{path}: {reason}") from None
-        received = problem["input"] if key else value
-        where = f"search.{path}.{key}" if key else f"search.{path}"
-        raise SettingsError(f"{where}: received {received!r:.60}, expected {KINDS}") from None
+        raise SettingsError(validation_message(error, Parameter, f"search.{path}")) from None
 
 
 def _name(path: str, parameter: Parameter) -> str:
