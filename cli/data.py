@@ -77,7 +77,9 @@ def _print_info(terminal: Terminal, facts: dict[str, Any]) -> None:
 
 @app.command("import")
 def import_(
-    name: Annotated[str, typer.Argument(help="A data set that can be downloaded: cifar10.")],
+    name: Annotated[
+        str, typer.Argument(help="A data set that is imported from an archive, such as cifar10.")
+    ],
     path: Annotated[Path, typer.Argument(help="Its official archive, as downloaded.")],
     data_dir: DataDir = None,
     quiet: Quiet = False,
