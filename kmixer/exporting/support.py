@@ -1,4 +1,4 @@
-"""Which formats can be written on this machine, and which cells of a test of them all work."""
+"""Which formats this machine can write, and which combinations a test has found to work."""
 
 import json
 from importlib.util import find_spec
