@@ -24,11 +24,15 @@ from mixer_reference import (
     write,
 )
 
-pytestmark = [pytest.mark.backends, pytest.mark.usefixtures("tiny_size")]
+pytestmark = pytest.mark.usefixtures("tiny_size")
 
 LAYOUTS = {"official": ("w.npz", dict, official_logits),
            "timm": ("w.safetensors", as_timm, timm_logits)}  # fmt: skip
-FAST = [("tiny", "official"), ("tiny", "timm"), ("S/32", "official")]
+FAST = [
+    pytest.param("tiny", "official", marks=pytest.mark.backends),
+    pytest.param("tiny", "timm", marks=pytest.mark.backends),
+    ("S/32", "official"),
+]
 SLOW = [
     ("S/32", "timm"),
     *((size, layout) for size in ("S/16", "B/32", "B/16") for layout in LAYOUTS),
@@ -46,10 +50,12 @@ def test_logits_are_the_originals(tmp_path, size, layout):
     images = pictures(side)
     run = import_weights(write(tmp_path / name, arrays), size, root=tmp_path)
     expected = logits(arrays, images)
-    found = run.load_model().predict(images, verbose=0)
-    print(f"{size} {layout}: {np.abs(found - expected).max():.1e} of {np.abs(expected).max():.1f}")
-    assert found.dtype == np.float32 and np.abs(expected).max() > 5
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)
+    computed = run.load_model().predict(images, verbose=0)
+    print(
+        f"{size} {layout}: {np.abs(computed - expected).max():.1e} of {np.abs(expected).max():.1f}"
+    )
+    assert computed.dtype == np.float32 and np.abs(expected).max() > 5
+    np.testing.assert_allclose(computed, expected, rtol=0, atol=1e-4)
 
 
 def test_the_tolerance_tells_epsilon_and_activation_apart():
@@ -73,8 +79,8 @@ def test_other_floats_are_read_as_what_they_are(tmp_path, name, dtype):
     assert run.settings.model.activation == "gelu_tanh"
     rounded = {key: array.astype(np.float32) for key, array in arrays.items()}
     expected = official_logits(rounded, pictures(12))
-    found = run.load_model().predict(pictures(12), verbose=0)
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)
+    computed = run.load_model().predict(pictures(12), verbose=0)
+    np.testing.assert_allclose(computed, expected, rtol=0, atol=1e-4)
 
 
 def test_other_pixels(tmp_path):
@@ -83,11 +89,11 @@ def test_other_pixels(tmp_path):
     arrays, images = official("tiny"), pictures(12)
     kernel, bias = arrays["stem/kernel"], arrays["stem/bias"]
     moved = {"stem/kernel": kernel / 2, "stem/bias": bias + kernel.sum((0, 1, 2)) / 2}
-    found = run.load_model().predict(images, verbose=0)
-    np.testing.assert_allclose(found, official_logits(arrays | moved, images), rtol=0, atol=1e-4)
+    computed = run.load_model().predict(images, verbose=0)
+    np.testing.assert_allclose(computed, official_logits(arrays | moved, images), rtol=0, atol=1e-4)
 
 
-def test_the_run_says_where_it_comes_from(tmp_path):
+def test_the_run_records_its_source(tmp_path):
     run = load_run(imported(tmp_path).folder)
     assert run.folder.name == "mixer-tiny-1" and run.imported and not run.finished
     assert sorted(p.name for p in run.folder.iterdir()) == [
@@ -107,7 +113,7 @@ def test_the_run_says_where_it_comes_from(tmp_path):
     assert run.class_names == tuple(f"class {index}" for index in range(5))
 
 
-def test_what_has_no_training_is_neither_resumed_nor_compared(tmp_path):
+def test_an_imported_run_is_neither_resumed_nor_compared(tmp_path):
     run = imported(tmp_path)
     with pytest.raises(RunError, match="weights were imported; there is no training to resume"):
         kmixer.resume(run)
@@ -121,7 +127,7 @@ def test_what_has_no_training_is_neither_resumed_nor_compared(tmp_path):
         kmixer.train(run.settings, root=tmp_path)
 
 
-def test_it_is_evaluated_on_the_data_that_are_named(tmp_path):
+def test_it_is_evaluated_on_a_named_data_set(tmp_path):
     from PIL import Image
 
     for index in range(12):

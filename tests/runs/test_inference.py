@@ -107,23 +107,23 @@ def test_an_unfinished_run_is_refused_and_the_way_on_is_told(trained_run, tmp_pa
 
 
 def test_the_command_tells_classes_and_counts_what_it_could_not_read(
-    kmixer_cli, trained_run, photos, tmp_path
+    run_command, trained_run, photos, tmp_path
 ):
     table = tmp_path / "predictions.csv"
-    done = kmixer_cli("predict", trained_run.folder, photos, "--top", 1, "--json", "--csv", table)
+    done = run_command("predict", trained_run.folder, photos, "--top", 1, "--json", "--csv", table)
     assert done.returncode == 1
     assert "damaged.png" in done.stderr and "1 of 4 files could not be read" in done.stderr
     result = json.loads(done.stdout)
     named = {image["file"].rsplit("/")[-1]: image["classes"][0] for image in result["images"]}
     assert named["above.png"]["class"] == named["printed.tif"]["class"] == "above"
     assert named["below.jpg"]["class"] == "below" and len(result["failed"]) == 1
-    rows = list(csv.DictReader(table.open()))
+    rows = list(csv.DictReader(table.read_text().splitlines()))
     assert [row["class_1"] for row in rows] == ["above", "below", "above"]
     assert float(rows[0]["probability_1"]) == named["above.png"]["probability"]
 
 
-def test_the_command_stops_at_a_bad_file_when_told_to(kmixer_cli, trained_run, photos):
-    done = kmixer_cli("predict", trained_run.folder, photos / "damaged.png", "--strict")
+def test_the_command_stops_at_a_bad_file_when_told_to(run_command, trained_run, photos):
+    done = run_command("predict", trained_run.folder, photos / "damaged.png", "--strict")
     assert done.returncode == 1 and len(done.stderr.strip().splitlines()) == 1
     assert done.stdout == ""
 
@@ -141,9 +141,11 @@ def test_names_and_files_that_no_image_has_are_told_and_the_rest_goes_on(photos)
     assert predictions[2].error is None
 
 
-def test_a_file_name_of_any_bytes_is_printed(kmixer_cli, trained_run, photos, tmp_path):
+def test_a_file_name_of_any_bytes_is_printed(run_command, trained_run, photos, tmp_path):
     name = os.fsencode(photos) + b"/\xff.png"
     shutil.copy(photos / "above.png", name)
-    done = kmixer_cli("predict", trained_run.folder, os.fsdecode(name), "--csv", tmp_path / "a.csv")
+    done = run_command(
+        "predict", trained_run.folder, os.fsdecode(name), "--csv", tmp_path / "a.csv"
+    )
     assert done.returncode == 0 and "\\xff.png" in done.stdout
     assert "\\xff.png,above" in (tmp_path / "a.csv").read_text()
