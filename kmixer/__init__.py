@@ -1,29 +1,48 @@
 """kmixer: train, compare, tune and ship small all-MLP image classifiers on any Keras backend."""
 
 from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from . import augment, layers, models, tuning
+    from .config import Settings
+    from .config.loading import build_settings
+    from .runs.import_weights import import_weights
+    from .runs.run import load_run
+    from .training.train import resume, train
 
 __version__ = "0.1.0"
+__all__ = [
+    "Settings",
+    "augment",
+    "build_settings",
+    "import_weights",
+    "layers",
+    "load_run",
+    "models",
+    "resume",
+    "train",
+    "tuning",
+]
 
 _MODULES = {
     "Settings": "config",
     "build_settings": "config.loading",
     "import_weights": "runs.import_weights",
     "load_run": "runs.run",
-    "train": "training.train",
     "resume": "training.train",
+    "train": "training.train",
 }
-_PACKAGES = ("augment", "layers", "models", "tuning")
-__all__ = ["Settings", "build_settings", "import_weights", "load_run", "resume", "train"]
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> Any:
     """Import what is asked for, and only then: `import kmixer` loads neither Keras nor pydantic."""
-    if name in _PACKAGES:
-        return import_module(f".{name}", __name__)
-    if name not in _MODULES:
+    if name not in __all__:
         raise AttributeError(f"module 'kmixer' has no attribute {name!r}")
+    if name not in _MODULES:
+        return import_module(f".{name}", __name__)
     return getattr(import_module(f".{_MODULES[name]}", __name__), name)
 
 
-def __dir__():
-    return sorted([*__all__, *_PACKAGES, "__version__"])
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

@@ -24,6 +24,52 @@ def test_links_lead_somewhere():
             assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
+# The most files that one of each may take (docs/extending.md).
+MOST_FILES = {
+    "An augmentation": 3, "A model family": 4, "An export format": 2, "An optimizer": 3,
+    "A callback": 3, "A command": 2, "A data source": 2,
+}  # fmt: skip
+
+
+def checklists():
+    """Return the paths of docs/extending.md by heading."""
+    page = (ROOT / "docs" / "extending.md").read_text()
+    sections = re.split(r"^## ", page, flags=re.M)[1:]
+    return {s.splitlines()[0]: re.findall(r"^- `([^`]+)`:", s, re.M) for s in sections}
+
+
+@pytest.mark.parametrize("addition", MOST_FILES)
+def test_an_addition_touches_few_files_that_all_exist(addition):
+    paths = checklists()[addition]
+    assert 0 < len(paths) <= MOST_FILES[addition]
+    for path in paths:
+        new = "<name>" in path
+        where = (ROOT / path).parent if new else ROOT / path
+        assert where.is_dir() if new else where.is_file(), path
+
+
+def test_every_checklist_is_known():
+    assert set(checklists()) == set(MOST_FILES)
+
+
+# Files that name each shipped format, family, … and are not on the list: they would be forgotten.
+ONE_HOME = {
+    "openvino": ("kmixer/exporting/", {"kmixer/backend.py"}),
+    "shift_mlp": ("kmixer/models/", {"kmixer/config/model.py"}),
+    "cifar100": ("kmixer/data/sources/", set()),
+    "lion": ("kmixer/training/optimizer.py", {"kmixer/config/optimizer.py"}),
+}
+
+
+@pytest.mark.parametrize("name", ONE_HOME)
+def test_a_name_stands_in_its_own_files_only(name):
+    home, others = ONE_HOME[name]
+    for path in (ROOT / "kmixer").rglob("*.py"):
+        relative = path.relative_to(ROOT).as_posix()
+        if not relative.startswith(home) and relative not in others:
+            assert not re.search(rf"['\"]{name}['\"]", path.read_text()), relative
+
+
 def test_the_readmes_commands_parse(kmixer_cli):
     """Every flag used in a README example exists in that command's help."""
     readme = (ROOT / "README.md").read_text()

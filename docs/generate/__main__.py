@@ -10,6 +10,7 @@ from pathlib import Path
 from adr_index import adr_index
 from cli_page import cli_page
 from export_page import export_page
+from python_page import python_page
 from reliability_page import reliability_page
 from results_page import results_page
 from serve_page import serve_page
@@ -23,6 +24,7 @@ DOCS = Path(__file__).parent.parent
 RUNS = DOCS / "runs"
 PAGES = {
     "cli.md": cli_page,
+    "python.md": python_page,
     "settings.md": settings_page,
     "adr/README.md": lambda: adr_index(DOCS / "adr"),
     "results.md": lambda: results_page(RUNS),

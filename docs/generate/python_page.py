@@ -25,7 +25,7 @@ def python_page():
     for package, summary in PACKAGES.items():
         lines += ["", f"## {package}", "", summary]
         module = importlib.import_module(package)
-        for name in sorted(module.__all__):
+        for name in sorted(set(module.__all__) - {key.partition(".")[2] for key in PACKAGES}):
             lines += ["", *_entry(package, name, getattr(module, name))]
     lines += ["", "## A run", "", "What `kmixer.train` and `kmixer.load_run` return.", ""]
     lines += _body(Run)
