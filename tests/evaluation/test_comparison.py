@@ -61,7 +61,7 @@ def test_runs_found_below_a_folder_of_folders(copies):
             r"a/metrics\.json: damaged, or of another version: dataset",
         ),
         (lambda run: (run / "history.csv").write_text("epoch\nx\n"), r"a/history\.csv: damaged"),
-        (lambda run: (run / "history.csv").write_bytes(b"\xff"), r"a/history\.csv: damaged"),
+        (lambda run: (run / "history.csv").write_bytes(b"\xff"), r"a/history\.csv: cannot be read"),
         (lambda run: edit(run / "history.csv", r"(?s)(.*?\n).*", r"\1"), "is empty"),
         (lambda run: edit(run / "history.csv", r"[\d.]+\n", "nan\n"), "number that is not finite"),
         (

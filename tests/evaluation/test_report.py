@@ -112,7 +112,7 @@ def test_color_images_that_are_not_square_and_many_classes(trained_run, tmp_path
                 Image.fromarray(pixels).save(folder / f"{index}.png")
     run = changed_run(
         trained_run, tmp_path / "run", class_names=[f"class {label:02}" for label in range(12)],
-        input_shape=(8, 12, 3),
+        input_shape=(8, 8, 3),  # a folder's images are cropped to squares
         data={"name": str(tmp_path / "images"), "validation_size": 12, "image_size": None,
               "mean": [0.5] * 3, "std": [0.3] * 3},
         model={"tokens_mlp_dim": 70},

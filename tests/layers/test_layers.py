@@ -22,8 +22,6 @@ from kmixer.layers import (
     gelu_tanh,
 )
 
-pytestmark = pytest.mark.backends
-
 CASES = [
     (Patches(4), (2, 8, 12, 3), (2, 6, 48)),
     (Patches(4, 2), (2, 8, 8, 1), (2, 9, 16)),
@@ -46,6 +44,7 @@ def ids(case):
     return case.name if isinstance(case, keras.layers.Layer) else None
 
 
+@pytest.mark.backends
 @pytest.mark.parametrize(("layer", "shape", "output"), CASES, ids=ids)
 def test_basics(layer, shape, output, tmp_path):
     x = np.random.default_rng(0).random(shape, dtype=np.float32)
@@ -69,6 +68,7 @@ def test_a_config_is_exactly_the_constructors_arguments(layer, shape, output):
     assert set(layer.get_config()) - base == arguments
 
 
+@pytest.mark.backends
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
 @pytest.mark.parametrize(("layer", "shape", "output"), CASES[4:], ids=ids)
 def test_mixed_precision_computes_in_half_and_keeps_float32_weights(layer, shape, output, policy):
@@ -79,6 +79,7 @@ def test_mixed_precision_computes_in_half_and_keeps_float32_weights(layer, shape
     assert np.isfinite(ops.convert_to_numpy(ops.cast(y, "float32"))).all()
 
 
+@pytest.mark.backends
 def test_patches_are_cut_row_by_row():
     image = np.arange(16, dtype=np.float32).reshape(1, 4, 4, 1)
     patches = ops.convert_to_numpy(Patches(2)(image))
@@ -103,6 +104,7 @@ def test_patches_that_do_not_fit_are_refused_with_the_nearest_that_do(patches, m
         patches(np.zeros((1, 28, 28, 1), np.float32))
 
 
+@pytest.mark.backends
 def test_gelu_tanh_is_the_originals():
     x = np.array([-1.0, 0.0, 1.0, 3.0], np.float32)
     expected = 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))
@@ -120,6 +122,7 @@ def _finalised(word, key=0):
     return (word ^ word >> 13 ^ key) * 0xC2B2AE35 % 2**32
 
 
+@pytest.mark.backends
 def test_dropout_drops_the_same_values_under_every_backend():
     golden, seed = 0x9E3779B9, 7
     for step in range(3):
@@ -134,6 +137,7 @@ def test_dropout_drops_the_same_values_under_every_backend():
         assert np.allclose(y, kept / 0.75)
 
 
+@pytest.mark.backends
 def test_dropout_is_even_over_steps_and_places_and_off_outside_training():
     layer, x = Dropout(0.1, seed=1), np.ones((64, 64), np.float32)
     dropped = np.stack(
@@ -180,6 +184,7 @@ def numpy_block(block, x, skip):
     return norm(block.channel_norm, x + y if skip else y, "post")
 
 
+@pytest.mark.backends
 @pytest.mark.parametrize("skip", [True, False])
 @pytest.mark.parametrize("norm_position", ["pre", "post", "none"])
 def test_mixer_block_is_the_papers_equation(skip, norm_position):
@@ -191,6 +196,7 @@ def test_mixer_block_is_the_papers_equation(skip, norm_position):
     assert np.allclose(ops.convert_to_numpy(block(x)), numpy_block(block, x, skip), atol=2e-5)
 
 
+@pytest.mark.backends
 def test_every_ninth_of_the_channels_comes_from_another_neighbour():
     """Nine channels that all hold 1..9 in a 3×3 grid: at the centre each shows its neighbour."""
     grid = np.arange(1, 10, dtype=np.float32).reshape(1, 3, 3, 1).repeat(9, axis=-1)
@@ -199,6 +205,7 @@ def test_every_ninth_of_the_channels_comes_from_another_neighbour():
     assert shifted[0, 0].tolist() == [0, 0, 0, 0, 1, 2, 0, 4, 5]  # zeros come in at the edges
 
 
+@pytest.mark.backends
 def test_shift_block_by_hand():
     x = np.random.default_rng(0).random((1, 2, 2, 3), dtype=np.float32)
     block = ShiftBlock(9, "relu")
@@ -212,6 +219,7 @@ def test_shift_block_by_hand():
     assert np.allclose(ops.convert_to_numpy(block(x)), expected, atol=1e-5)
 
 
+@pytest.mark.backends
 def test_tokens_are_mixed_and_images_are_not():
     block = MixerBlock(7, 8)
     x = np.random.default_rng(0).normal(size=(2, 5, 6)).astype(np.float32)
@@ -222,6 +230,7 @@ def test_tokens_are_mixed_and_images_are_not():
     assert np.allclose(after[1], before[1], atol=1e-6)
 
 
+@pytest.mark.backends
 def test_stochastic_depth_leaves_whole_mlps_out_and_scales_the_rest():
     """Zero kernels, bias 1 at the end: each MLP adds 0 or 1/(1 − 0.75) = 4 to an image."""
     block = MixerBlock(2, 2, stochastic_depth=0.75)
@@ -250,6 +259,7 @@ def test_what_contradicts_itself_is_refused(arguments):
         MixerBlock(2, 2, **arguments).build((None, 3, 4))
 
 
+@pytest.mark.backends
 def test_resizing_to_twice_the_size_by_hand():
     row = np.array([0, 100, 200], np.uint8)
     images = np.broadcast_to(row, (1, 3, 3))[..., None]
@@ -259,6 +269,7 @@ def test_resizing_to_twice_the_size_by_hand():
     assert np.allclose(centre, larger[1:5, 1:5], atol=1e-3)
 
 
+@pytest.mark.backends
 @pytest.mark.parametrize(
     ("size", "resize", "crop"),
     [((32, 32), 256, 224), ((48, 64), 24, 20), ((32, 40), None, 20), ((20, 20), 33, None)],
@@ -289,6 +300,7 @@ def test_a_crop_larger_than_the_image_is_refused():
         ResizeCrop(crop_size=9)(np.zeros((1, 8, 8, 1), np.uint8))
 
 
+@pytest.mark.backends
 @pytest.mark.parametrize("norm_position", ["pre", "post"])
 def test_saved_weights_lie_at_the_names_that_older_files_have(norm_position, tmp_path):
     import h5py

@@ -14,8 +14,6 @@ from kmixer.models import Cnn, Mlp, MlpMixer, count_flops
 from kmixer.models.factory import build_model
 from kmixer.training.resolve import resolve
 
-pytestmark = pytest.mark.backends
-
 # Of each layer with trainable weights: output shape without batch, trainable parameters.
 LISTED = {
     "fmnist-mlp4": [((500,), 392_500), ((250,), 125_250), ((250,), 62_750), ((10,), 2_510)],
@@ -81,6 +79,7 @@ def test_vgg11_has_eight_convolutions_with_batch_norm():
     assert len(norms) == 8
 
 
+@pytest.mark.backends
 @pytest.mark.parametrize(
     ("builder", "arguments"),
     [
@@ -101,6 +100,7 @@ def test_save_and_load_keep_the_answers(builder, arguments, tmp_path):
     assert np.allclose(keras.ops.convert_to_numpy(loaded(images)), answers, atol=1e-6)
 
 
+@pytest.mark.backends
 def test_patched_input_is_the_image_patch_by_patch():
     """A 4×4 image of 0..15 in patches of 2: the first holds 0, 1, 4, 5."""
     model = Mlp((4, 4, 1), 2, hidden_dims=[3], patch_size=2)
@@ -154,6 +154,7 @@ def test_patches_that_do_not_fit_are_refused():
         Mlp((28, 28, 1), 10, hidden_dims=[3], patch_size=5)
 
 
+@pytest.mark.backends
 def test_xla_is_chosen_by_backend_and_kind_of_model(image_folder):
     name = keras.backend.backend()
     expected = {

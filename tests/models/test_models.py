@@ -21,8 +21,6 @@ from kmixer.models import (
     mixer_size,
 )
 
-pytestmark = pytest.mark.backends
-
 SMALL = {"patch_size": 4, "blocks": 2, "hidden_dim": 8, "tokens_mlp_dim": 6, "channels_mlp_dim": 10}
 PYRAMID = {
     "patch_size": 7, "blocks": 2, "hidden_dim": 512, "tokens_mlp_dim": 16,
@@ -69,6 +67,7 @@ def test_unknown_size_names_the_nearest():
         mixer_size("b61")
 
 
+@pytest.mark.backends
 @pytest.mark.parametrize(
     "arguments", [SMALL, SMALL | {"stem": "dense", "stem_norm": "batch"}, PYRAMID]
 )
@@ -85,6 +84,7 @@ def test_save_and_load_keep_the_answers(arguments, tmp_path):
     ]
 
 
+@pytest.mark.backends
 def test_conv_and_dense_stems_are_the_same_function():
     images = np.random.default_rng(0).integers(0, 256, (2, 28, 28, 3), dtype=np.uint8)
     conv = MlpMixer((28, 28, 3), 10, stem="conv", patch_stride=3, **SMALL)
@@ -105,6 +105,7 @@ def test_pixels_are_normalised_inside():
     assert np.allclose(made[:, 0, 0, 0], [-2, 2], atol=1e-6)
 
 
+@pytest.mark.backends
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
 def test_logits_are_float32_under_mixed_precision(policy):
     before = keras.config.dtype_policy()
@@ -151,6 +152,7 @@ STAGES = [
 ]
 
 
+@pytest.mark.backends
 def test_shift_mlp_falls_in_resolution_and_survives_saving(tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (3, 28, 28, 1), dtype=np.uint8)
     model = ShiftMlp((28, 28, 1), 10, stages=STAGES, stochastic_depth=0.4)
