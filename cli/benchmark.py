@@ -1,6 +1,7 @@
 """`kmixer benchmark`."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import typer
 
@@ -23,8 +24,8 @@ def benchmark(
     assignments: Set = None,
     quiet: Quiet = False,
     as_json: Json = False,
-):
-    """Measure how fast this machine trains, and what that is compared to what it could.
+) -> None:
+    """Measure how fast this machine trains, beside how fast it could.
 
     Example: kmixer benchmark fmnist --preset fmnist-pyramid --rounds 3
     """
@@ -72,8 +73,8 @@ RATIOS = {
 }
 
 
-def _print(terminal, report):
-    rates, ratios = report | report["rates"], report["ratios"]
+def _print(terminal: Terminal, report: Mapping[str, Any]) -> None:
+    rates, ratios = {**report, **report["rates"]}, report["ratios"]
     rows = [[text, f"{rates[name]:,.0f}"] for name, text in RATES.items() if name in rates]
     rows += [[text, f"{ratios[name]:,.2f}"] for name, text in RATIOS.items() if name in ratios]
     if memory := report["peak_memory_bytes"]:

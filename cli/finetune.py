@@ -33,7 +33,7 @@ def finetune(
     out: Annotated[Path | None, typer.Option(help="The run folder itself.")] = None,
     quiet: Quiet = False,
     as_json: Json = False,
-):
+) -> None:
     """Train a run's model on another data set, with a new head.
 
     Example: kmixer finetune saved_models/photos-1 ./flowers --freeze stem --layer-decay 0.75
@@ -54,5 +54,5 @@ def finetune(
     opened = load_run(run)
     opened.check_model()  # before anything slow is imported
     base = opened.start_settings(image_size)
-    preset, settings = load_settings(dataset, preset, config, flags, assignments, base)
-    train_and_show(preset, settings, name, out, Terminal(quiet, as_json))
+    recipe, settings = load_settings(dataset, preset, config, flags, assignments, base)
+    train_and_show(recipe, settings, name, out, Terminal(quiet, as_json))

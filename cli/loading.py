@@ -1,10 +1,22 @@
 """From the words of a command to settings and data, before Keras is imported."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
 from functools import reduce
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kmixer.config import Settings
+    from kmixer.data import Dataset
 
 
-def load_settings(dataset, preset, config, flags, assignments, base=None):
-    """Lay defaults < preset < file < base < flags over each other.
+def load_settings(
+    dataset: str, preset: str | None, config: Path | None, flags: Mapping[str, Any],
+    assignments: Iterable[str] | None, base: dict[str, Any] | None = None,
+) -> tuple[str | None, Settings]:  # fmt: skip
+    """Merge settings: defaults < preset < file < base < flags.
 
     Args:
         dataset: names the data, and the preset of the same name where neither preset nor file is
@@ -37,16 +49,16 @@ def load_settings(dataset, preset, config, flags, assignments, base=None):
     return preset, settings
 
 
-def _flag(path, value):
-    """Paths stay text; every other flag's text is read as YAML."""
+def _flag(path: str, value: Any) -> dict[str, Any]:
+    """Return a flag as nested settings; its text is read as YAML, unless it is a path."""
     from kmixer.config import loading
 
     read = loading.nest if path == "data.dir" else loading.nest_yaml
     return read(path, value)
 
 
-def read_data(settings):
-    """Return the data set, read before Keras is imported: it is where mistakes show.
+def read_data(settings: Settings) -> Dataset | None:
+    """Return the data set; it is read before Keras is imported, so that mistakes show early.
 
     Where several processes may train together they have to meet first; then it is None.
     """
@@ -57,14 +69,14 @@ def read_data(settings):
     return load_splits(settings.data) if settings.training.distribute == "none" else None
 
 
-def start(backend=None):
+def start(backend: str | None = None) -> None:
     """Choose the backend before anything imports Keras."""
     from kmixer.backend import select
 
     select(backend)
 
 
-def command_line():
+def command_line() -> str:
     """Return this process's command as one types it."""
     import shlex
     import sys

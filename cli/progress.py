@@ -1,12 +1,22 @@
 """The display of a training: a live bar on a terminal, one line an epoch, a closing table."""
 
+from __future__ import annotations
+
 import time
 from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
 
 import keras
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from .terminal import percent
+from .terminal import Terminal, percent
+
+if TYPE_CHECKING:
+    from kmixer.data import Dataset
+    from kmixer.runs.run import Run
+    from kmixer.training.checkpoint import Position
+
+    Logs = dict[str, Any] | None
 
 REFRESH_SECONDS = 0.2
 
@@ -18,20 +28,20 @@ class MeasuringProgress(keras.callbacks.Callback):
         terminal: the `Terminal`.
     """
 
-    def __init__(self, terminal):
+    def __init__(self, terminal: Terminal) -> None:
         super().__init__()
         self.terminal, self.bar = terminal, ExitStack()
 
-    def on_predict_begin(self, logs=None):
-        self.tell = self.bar.enter_context(self.terminal.bar("measuring"))
+    def on_predict_begin(self, logs: Logs = None) -> None:
+        self.show_count = self.bar.enter_context(self.terminal.bar("measuring"))
 
-    def on_predict_batch_end(self, batch, logs=None):
-        self.tell(batch + 1, self.params["steps"])
+    def on_predict_batch_end(self, batch: int, logs: Logs = None) -> None:
+        self.show_count(batch + 1, self.params["steps"])
 
-    def on_predict_end(self, logs=None):
+    def on_predict_end(self, logs: Logs = None) -> None:
         self.close()
 
-    def close(self):
+    def close(self) -> None:
         """Take the bar off the terminal."""
         self.bar.close()
 
@@ -43,13 +53,17 @@ class TrainingProgress(MeasuringProgress):
         terminal: the `Terminal`.
     """
 
-    def __init__(self, terminal):
+    run: Run  # set by `show_start`, before the training begins
+
+    def __init__(self, terminal: Terminal) -> None:
         super().__init__(terminal)
-        self.run, self.live = None, None
+        self.live: Progress | None = None
         self.live_wanted = terminal.console.is_terminal and not terminal.quiet
 
-    def announce(self, run, dataset, model, place):
-        """Print what is about to be trained, on what, and where it goes."""
+    def show_start(
+        self, run: Run, dataset: Dataset, model: keras.Model, position: Position
+    ) -> None:
+        """Print data, model, backend and run folder; see `on_start` of `kmixer.train`."""
         self.run = run
         training, say = run.settings.training, self.terminal.say
         sizes = " / ".join(f"{len(split):,} {name}" for name, split in dataset.splits.items())
@@ -65,41 +79,41 @@ class TrainingProgress(MeasuringProgress):
             f" {versions['keras']}, {training.precision}, {jit}, {run.info['device']}"
         )
         say(f"run      {run.folder}")
-        if place.note:
-            say(f"         {place.note}")
-        if place.step or place.epoch:
-            say(f"resumed  in epoch {place.epoch + 1}, after {place.step} steps of it")
+        if position.note:
+            say(f"         {position.note}")
+        if position.step or position.epoch:
+            say(f"resumed  in epoch {position.epoch + 1}, after {position.step} steps of it")
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: Logs = None) -> None:
         self.steps, self.epochs = self.params["steps"], self.params["epochs"]
         self.batch = self.run.settings.data.batch_size
         self.began, self.steps_done = time.perf_counter(), 0
         if self.live_wanted:
             self.live = Progress(
                 TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
-                TextColumn("{task.fields[figures]}"),
+                TextColumn("{task.fields[metrics]}"),
                 console=self.terminal.console, transient=True, auto_refresh=False,
             )  # fmt: skip
             self.live.start()
-            self.task = self.live.add_task("compiling", total=self.steps, figures="")
+            self.task = self.live.add_task("compiling", total=self.steps, metrics="")
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         self.epoch, self.epoch_began, self.shown = epoch, time.perf_counter(), 0.0
         self.steps_before = self.steps_done
         if self.live:
             self.live.reset(self.task, description=f"epoch {epoch + 1}/{self.epochs}")
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         now = time.perf_counter()
         self.steps_done += self.run.settings.training.steps_per_execution
         if self.live and now - self.shown > REFRESH_SECONDS:
             self.shown = now
             self.live.update(
-                self.task, completed=batch + 1, figures=self._figures(batch, logs, now)
+                self.task, completed=batch + 1, metrics=self._metrics(batch, logs, now)
             )
             self.live.refresh()
 
-    def _figures(self, batch, logs, now):
+    def _metrics(self, batch: int, logs: Any, now: float) -> str:
         steps = self.steps_done - self.steps_before
         rate = steps * self.batch / (now - self.epoch_began)
         left = (self.epochs - self.epoch) * self.steps - batch - 1
@@ -109,7 +123,7 @@ class TrainingProgress(MeasuringProgress):
             f"  {rate:,.0f} examples/s  {_clock(seconds)} left"
         )
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         row = self.run.history[-1]
         self.terminal.say(
             f"epoch {epoch + 1:>{len(str(self.epochs))}}/{self.epochs}"
@@ -119,23 +133,23 @@ class TrainingProgress(MeasuringProgress):
             f"  {row['examples_per_second']:,.0f} examples/s"
         )
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: Logs = None) -> None:
         self.close()
 
-    def close(self):
+    def close(self) -> None:
         """Take the live bar off the terminal."""
         if self.live:
             self.live.stop()
         super().close()
 
-    def summarise(self, run):
+    def show_summary(self, run: Run) -> None:
         """Print the closing table."""
         metrics = run.metrics
         rows = [
             [name, *(f"{percent(part['accuracy'])} (loss {part['loss']:.4f})"
                      for part in (metrics[key][name] for key in ("best", "last")))]
-            for name, measured in metrics["best"].items()
-            if measured
+            for name, values in metrics["best"].items()
+            if values
         ]  # fmt: skip
         best, last = f"best epoch ({metrics['best_epoch']})", f"last epoch ({metrics['epochs']})"
         self.terminal.table(None, ["accuracy", best, last], rows)
@@ -149,7 +163,7 @@ class TrainingProgress(MeasuringProgress):
         self.terminal.say(f"in {run.folder}: model.keras, metrics.json, curves.png, …")
 
 
-def _clock(seconds):
-    minutes, seconds = divmod(round(seconds), 60)
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

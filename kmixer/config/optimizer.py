@@ -36,7 +36,7 @@ class AdamSettings(OptimizerSettings):
 class AdamWSettings(AdamSettings):
     """Adam with decoupled weight decay on by default."""
 
-    name: Literal["adamw"] = "adamw"
+    name: Literal["adamw"] = "adamw"  # type: ignore[assignment]  # another value, as meant
     weight_decay: NonNegative = 0.004
 
 
@@ -75,6 +75,12 @@ class MuonSettings(OptimizerSettings):
     momentum: Share = 0.95
 
 
+OptimizerSection = Annotated[
+    AdamSettings | AdamWSettings | SgdSettings | RmspropSettings | LionSettings | MuonSettings,
+    Field(discriminator="name"),
+]
+
+
 class ConstantSchedule(Section):
     """The same learning rate throughout."""
 
@@ -94,6 +100,11 @@ class CosineSchedule(Section):
     name: Literal["cosine"] = "cosine"
     warmup_epochs: NonNegative = 1.0
     final_share: Share = 0.0
+
+
+ScheduleSection = Annotated[
+    ConstantSchedule | ExponentialSchedule | CosineSchedule, Field(discriminator="name")
+]
 
 
 class PlateauSettings(Section):

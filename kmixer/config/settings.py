@@ -4,26 +4,21 @@ Every key has a default here; presets, files and flags hold only what differs. S
 import no Keras, and refuse unknown keys, wrong types and values out of range.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, FiniteFloat, StrictBool, field_validator, model_validator
 
 from .augment import AugmentSettings
 from .data import DataSettings
-from .durations import read_interval
+from .durations import Interval, read_interval
 from .fields import Count, NonNegative, Section, Seed, Share
 from .model import MixerSettings, ModelSettings
 from .optimizer import (
     AdamSettings,
-    AdamWSettings,
-    ConstantSchedule,
     CosineSchedule,
-    ExponentialSchedule,
-    LionSettings,
-    MuonSettings,
+    OptimizerSection,
     PlateauSettings,
-    RmspropSettings,
-    SgdSettings,
+    ScheduleSection,
 )
 
 
@@ -65,13 +60,13 @@ class TrainingSettings(Section):
     )
 
     @property
-    def checkpoint_interval(self):
+    def checkpoint_interval(self) -> Interval:
         """`checkpoint_every` as an `Interval`."""
         return read_interval(self.checkpoint_every)
 
     @field_validator("checkpoint_every")
     @classmethod
-    def _is_an_interval(cls, value):
+    def _is_an_interval(cls, value: int | str | None) -> int | str | None:
         read_interval(value)
         return value
 
@@ -82,13 +77,8 @@ class Settings(Section):
     data: DataSettings = DataSettings()
     augment: AugmentSettings = AugmentSettings()
     model: ModelSettings = MixerSettings()
-    optimizer: Annotated[
-        AdamSettings | AdamWSettings | SgdSettings | RmspropSettings | LionSettings | MuonSettings,
-        Field(discriminator="name"),
-    ] = AdamSettings()
-    schedule: Annotated[
-        ConstantSchedule | ExponentialSchedule | CosineSchedule, Field(discriminator="name")
-    ] = CosineSchedule()
+    optimizer: OptimizerSection = AdamSettings()
+    schedule: ScheduleSection = CosineSchedule()
     plateau: PlateauSettings | None = None
     finetune: FinetuneSettings | None = None
     training: TrainingSettings = TrainingSettings()
@@ -97,14 +87,20 @@ class Settings(Section):
     )
 
     @property
-    def soft_labels(self):
-        """Why training figures are not comparable with validation's, in words, or None."""
-        mixed = self.augment.mixup or self.augment.cutmix
-        kinds = ["mixed"] * bool(mixed) + ["smoothed"] * bool(self.training.label_smoothing)
-        return f"{' and '.join(kinds)} labels" if kinds else None
+    def soft_labels(self) -> str | None:
+        """How the training labels differ from validation's, such as "mixed labels", or None.
+
+        Their loss and accuracy are then not comparable.
+        """
+        changes = {
+            "mixed": self.augment.mixup or self.augment.cutmix,
+            "smoothed": self.training.label_smoothing,
+        }
+        words = [word for word, setting in changes.items() if setting]
+        return f"{' and '.join(words)} labels" if words else None
 
     @model_validator(mode="after")
-    def _agree(self):
+    def _agree(self) -> Self:
         if self.plateau and self.schedule.name == "cosine":
             raise ValueError(
                 "plateau: ReduceLROnPlateau cannot change the learning rate of schedule.name"
@@ -115,7 +111,7 @@ class Settings(Section):
         return self
 
 
-def _check_warmup(warmup_epochs, epochs):
+def _check_warmup(warmup_epochs: float, epochs: int) -> None:
     if warmup_epochs > epochs:
         raise ValueError(
             f"schedule.warmup_epochs: received {warmup_epochs:g}, expected at most"

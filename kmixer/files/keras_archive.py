@@ -24,7 +24,7 @@ BYTES_PER_BYTE = 20  # that a file may unpack to, where the model is not known y
 # What compiling adds to a model's description.
 COMPILED = (
     "keras.losses", "keras.metrics", "keras.optimizers", "keras.src.backend", "kmixer>Warmup",
-    "builtins",
+    "kmixer>Extended", "builtins",
 )  # fmt: skip
 
 

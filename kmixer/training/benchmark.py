@@ -1,12 +1,15 @@
 """How fast this machine trains: step, whole path, plain Keras, matmul rate, RandAugment."""
 
+from __future__ import annotations
+
 import tempfile
-import time
 import timeit
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
 from statistics import median
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -18,9 +21,15 @@ from ..errors import SettingsError, nearest
 from ..models import count_flops
 from ..runs import provenance
 from .benchmark_rates import RAND_AUGMENT_MAGNITUDE, fit_rate, stream_rate
-from .inputs import streams, with_images
+from .callbacks.timing import EpochClock
+from .inputs import Inputs
 from .optimizer import compile_model
-from .train import check_model, resolve, steps_per_epoch, train
+from .resolve import resolve
+from .train import check_model, initial_model, steps_per_epoch, train
+
+if TYPE_CHECKING:
+    from ..config import Settings
+    from ..data import Dataset
 
 MATMUL_SIDE = 2048
 
@@ -39,31 +48,48 @@ RATIOS = {
 
 @dataclass(frozen=True)
 class Bench:
-    """What is measured: resolved settings on a data set."""
+    """What is measured.
 
-    settings: object
-    dataset: object
+    Attributes:
+        settings: resolved `Settings`.
+        dataset: their `Dataset`.
+        steps: training steps per measurement.
+    """
+
+    settings: Settings
+    dataset: Dataset
     steps: int
 
     @property
-    def batch_size(self):
+    def batch_size(self) -> int:
         """Images in a batch."""
         return self.settings.data.batch_size
 
     @property
-    def classes(self):
+    def classes(self) -> int:
         """Number of classes."""
         return len(self.dataset.class_names)
 
-    def model(self, jit):
-        """Build and compile the settings' model afresh."""
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches in an epoch."""
+        return steps_per_epoch(self.settings, self.dataset)
+
+    def compiled_model(self, jit: bool) -> keras.Model:
+        """Build and compile a new model of the settings."""
         settings = self.settings.changed(training={"jit": jit})
-        model = check_model(settings, self.dataset)
-        compile_model(model, settings, steps_per_epoch(settings, self.dataset))
+        model = initial_model(settings, self.dataset)
+        compile_model(model, settings, self.steps_per_epoch)
         return model
 
 
-def benchmark(settings, *, steps=60, rounds=1, only=(), progress=None):
+Measures = Mapping[str, Callable[[Bench], float]]
+
+
+def benchmark(
+    settings: Settings, *, steps: int = 60, rounds: int = 1, only: Sequence[str] = (),
+    progress: Callable[[int, int], object] | None = None,
+) -> dict[str, Any]:  # fmt: skip
     """Measure training speed.
 
     Args:
@@ -84,8 +110,8 @@ def benchmark(settings, *, steps=60, rounds=1, only=(), progress=None):
     measures = _measures(only)
     dataset = load_splits(settings.data)
     bench = Bench(resolve(settings, dataset), dataset, steps)
-    model = bench.model(bench.settings.training.jit)
-    samples = {name: [] for name in measures}
+    model, _ = check_model(bench.settings, dataset)
+    samples: dict[str, list[float]] = {name: [] for name in measures}
     for done in range(rounds * len(measures)):
         name = list(measures)[done % len(measures)]
         samples[name].append(measures[name](bench))
@@ -94,9 +120,9 @@ def benchmark(settings, *, steps=60, rounds=1, only=(), progress=None):
     return _report(bench, model, {name: median(values) for name, values in samples.items()})
 
 
-def _measures(only):
+def _measures(only: Sequence[str]) -> Measures:
     """Return what can be measured with what is installed, by name: `Bench` → rate."""
-    measures = dict(_MEASURES)
+    measures: dict[str, Callable[[Bench], float]] = dict(_MEASURES)
     if keras.backend.backend() == "tensorflow":
         measures["step_other_jit"] = _other_jit
     if find_spec("tensorflow"):
@@ -109,14 +135,14 @@ def _measures(only):
     return {name: measures[name] for name in only or measures}
 
 
-def _report(bench, model, rates):
+def _report(bench: Bench, model: keras.Model, rates: Mapping[str, float]) -> dict[str, Any]:
     flops = _training_flops(model)
-    derived = {}
+    derived: dict[str, float] = {}
     if "step" in rates:
         derived["step_gflops"] = round(rates["step"] * flops / 1e9, 1)
     if rate := rates.get("train", rates.get("step")):
         derived["epoch_seconds"] = round(len(bench.dataset.train) / rate, 1)
-    figures = rates | derived
+    numbers = {**rates, **derived}
     return derived | {
         "dataset": bench.dataset.name,
         "parameters": model.count_params(),
@@ -130,118 +156,106 @@ def _report(bench, model, rates):
         "training_flops_per_example": flops,
         "rates": {name: round(rate, 1) for name, rate in rates.items()},
         "ratios": {
-            name: round(figures[above] / figures[below], 3)
+            name: round(numbers[above] / numbers[below], 3)
             for name, (above, below) in RATIOS.items()
-            if above in figures and below in figures
+            if above in numbers and below in numbers
         },
     }
 
 
-def _training_flops(model):
-    """Forward, gradient of the weights, gradient of the inputs; the first layer's need none."""
+def _training_flops(model: keras.Model) -> int:
+    """Return FLOPs per image: forward, gradients of weights and of inputs, but for the images."""
     first = next(layer for layer in model.layers if hasattr(layer, "kernel"))
     positions = np.prod(first.output.shape[1:-1])
     return int(3 * count_flops(model) - 2 * positions * np.prod(first.kernel.shape))
 
 
-def _matmul(bench):
-    """GFLOP/s of large float32 matrix products, by NumPy's BLAS on the processor."""
+def _matmul(bench: Bench) -> float:
+    """Return the GFLOP/s of large float32 matrix products, by NumPy's BLAS on the processor."""
     a = np.random.default_rng(0).random((MATMUL_SIDE, MATMUL_SIDE), dtype=np.float32)
     return _matmul_rate(lambda: a @ a)
 
 
-def _backend_matmul(bench):
-    """The same on the backend, by the fastest kernel it has for one large product."""
+def _backend_matmul(bench: Bench) -> float:
+    """Return the same of the backend, by the fastest kernel it has for one large product."""
     a = keras.random.normal((MATMUL_SIDE, MATMUL_SIDE), dtype="float32", seed=0)
     return _matmul_rate(lambda: keras.ops.convert_to_numpy(keras.ops.matmul(a, a)[0, 0]))
 
 
-def _matmul_rate(multiply):
+def _matmul_rate(multiply: Callable[[], Any]) -> float:
     multiply()
-    taken = timeit.repeat(multiply, number=1, repeat=15)
-    return 2 * MATMUL_SIDE**3 / median(taken) / 1e9
+    seconds = timeit.repeat(multiply, number=1, repeat=15)
+    return 2 * MATMUL_SIDE**3 / median(seconds) / 1e9
 
 
-def _step(bench):
-    return _step_rate(bench, bench.settings.training.jit)
+def _step(bench: Bench) -> float:
+    return _step_rate(bench, bool(bench.settings.training.jit))
 
 
-def _other_jit(bench):
+def _other_jit(bench: Bench) -> float:
     return _step_rate(bench, not bench.settings.training.jit)
 
 
-def _step_rate(bench, jit):
-    """Examples/s of the bare train step: one batch again and again, no callbacks."""
+def _step_rate(bench: Bench, jit: bool) -> float:
+    """Return the examples/s of the bare train step: one batch again and again, no callbacks."""
     split = bench.dataset.train
     images = split.images[: bench.batch_size]
     labels = np.eye(bench.classes, dtype=np.float32)[split.labels[: bench.batch_size]]
-    return fit_rate(bench.model(jit), repeated((images, labels)), bench.steps, bench.batch_size)
+    return fit_rate(
+        bench.compiled_model(jit), repeated((images, labels)), bench.steps, bench.batch_size
+    )
 
 
-class _EpochClock(keras.callbacks.Callback):
-    """The time at each epoch's beginning and at the end."""
-
-    def __init__(self):
-        super().__init__()
-        self.times = []
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self.times.append(time.perf_counter())
-
-    def on_train_end(self, logs=None):
-        self.times.append(time.perf_counter())
-
-
-def _train(bench):
-    """The whole of `kmixer train`: two epochs, the second timed with validation and files."""
+def _train(bench: Bench) -> float:
+    """Return the examples/s of `kmixer train`: the second epoch, with validation and files."""
     values = bench.settings.model_dump()
     values["training"] |= {"epochs": 2, "early_stopping": None}
     values["schedule"] |= {"warmup_epochs": 0.0} if "warmup_epochs" in values["schedule"] else {}
     settings = type(bench.settings).model_validate(values)
-    clock = _EpochClock()
+    clock = EpochClock()
     with tempfile.TemporaryDirectory() as folder:
-        train(settings, root=folder, watchers=[clock])
-    examples = steps_per_epoch(settings, bench.dataset) * bench.batch_size
-    return examples / (clock.times[2] - clock.times[1])
+        train(settings, root=folder, callbacks=[clock])
+    return bench.steps_per_epoch * bench.batch_size / (clock.times[2] - clock.times[1])
 
 
-def _reading(bench):
-    """Images/s of reading the data set: decoded and resized, which happens once, into memory."""
-    data, read = bench.settings.data, []
-    taken = timeit.timeit(lambda: read.append(load(data.name, data.dir, data.image_size)), number=1)
-    return sum(map(len, read[0].splits.values())) / taken
+def _reading(bench: Bench) -> float:
+    """Return the images/s of reading the data set into memory, decoded and resized."""
+    data = bench.settings.data
+    loaded: list[Dataset] = []
+    seconds = timeit.timeit(
+        lambda: loaded.append(load(data.name, data.dir, data.image_size)), number=1
+    )
+    return sum(map(len, loaded[0].splits.values())) / seconds
 
 
-def _pipeline(bench):
-    """Images/s of the input pipeline alone."""
+def _pipeline(bench: Bench) -> float:
+    """Return the images/s of the input pipeline alone."""
     return _host_rate(bench, augmentation(bench.settings.augment))
 
 
-def _rand_augment(bench):
-    """Images/s of the input pipeline with nothing but RandAugment, draws for each image."""
+def _rand_augment(bench: Bench) -> float:
+    """Return the images/s of the input pipeline with nothing but RandAugment, per image."""
     layer = RandAugment(num_ops=2, magnitude=RAND_AUGMENT_MAGNITUDE)
     return _host_rate(bench, AugmentationPipeline([layer]))
 
 
-def _host_rate(bench, augment):
+def _host_rate(bench: Bench, augment: AugmentationPipeline) -> float:
     train = bench.dataset.train
     steps = len(train) // bench.batch_size
     plan = TrainingPlan(train, bench.classes, bench.batch_size, 0, steps, augment=augment)
     return stream_rate(training_batches(plan), 10 * bench.steps, bench.batch_size)
 
 
-def _feed_rate(on, bench):
-    """Examples/s with the images on the host, or on the accelerator (see `inputs.py`)."""
+def _inputs_rate(on: str, bench: Bench) -> float:
+    """Return the examples/s with the images on the host or the accelerator (see `inputs.py`)."""
     settings = bench.settings.changed(augment={"on": on})
-    model = check_model(settings, bench.dataset)
-    steps = steps_per_epoch(settings, bench.dataset)
-    model = with_images(settings, bench.dataset, model)
-    compile_model(model, settings, steps)
-    batches, _ = streams(settings, bench.dataset, steps)
-    return fit_rate(model, batches, bench.steps, bench.batch_size)
+    inputs = Inputs(settings, bench.dataset, bench.steps_per_epoch)
+    model = inputs.model_to_train(initial_model(settings, bench.dataset))
+    compile_model(model, settings, bench.steps_per_epoch)
+    return fit_rate(model, inputs.training_batches(), bench.steps, bench.batch_size)
 
 
-_MEASURES = {
+_MEASURES: Measures = {
     "matmul_gflops": _matmul,
     "backend_matmul_gflops": _backend_matmul,
     "reading": _reading,
@@ -249,6 +263,6 @@ _MEASURES = {
     "rand_augment": _rand_augment,
     "step": _step,
     "train": _train,
-    "on_host": partial(_feed_rate, "host"),
-    "on_accelerator": partial(_feed_rate, "accelerator"),
+    "on_host": partial(_inputs_rate, "host"),
+    "on_accelerator": partial(_inputs_rate, "accelerator"),
 }

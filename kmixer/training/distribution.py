@@ -4,16 +4,25 @@ JAX: `keras.distribution.DataParallel`, over the devices of one process or of se
 TensorFlow: `MirroredStrategy`, over the devices of one process. Keras has neither on torch.
 """
 
+from __future__ import annotations
+
 import os
 import shutil
 import tempfile
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import keras
+import numpy as np
 
-from ..errors import SettingsError
+from ..errors import SettingsError, one_line
+
+if TYPE_CHECKING:
+    from ..config import Settings
+    from ..runs.run import Run
 
 ADDRESSES, PROCESSES, PROCESS = (
     f"KERAS_DISTRIBUTION_{name}" for name in ("JOB_ADDRESSES", "NUM_PROCESSES", "PROCESS_ID")
@@ -37,30 +46,30 @@ class Devices:
     processes: int = 1
 
     @property
-    def writes(self):
+    def is_primary(self) -> bool:
         """Whether this process writes the run folder."""
         return self.process == 0
 
-    def even(self, size):
+    def round_down(self, size: int) -> int:
         """Return the largest number of images up to `size` that the devices share evenly."""
         return size - size % self.count
 
-    def own(self, batch):
+    def local_rows(self, batch: Any) -> Any:
         """Return this process's rows of a batch, a nested tuple of arrays."""
         if self.processes == 1:
             return batch
 
-        def rows(array):
+        def rows(array: np.ndarray) -> np.ndarray:
             part = len(array) // self.processes
             return array[self.process * part : (self.process + 1) * part]
 
         return keras.tree.map_structure(rows, batch)
 
 
-ALONE = Devices()
+SINGLE_DEVICE = Devices()
 
 
-def find_devices(settings):
+def find_devices(settings: Settings) -> Devices:
     """Return the `Devices` that the settings ask for; with JAX, wait for the other processes.
 
     It has to come before anything is computed.
@@ -71,11 +80,11 @@ def find_devices(settings):
     """
     check_backend(settings)
     if settings.training.distribute == "none":
-        return ALONE
+        return SINGLE_DEVICE
     return _FINDERS[keras.backend.backend()]()
 
 
-def check_backend(settings):
+def check_backend(settings: Settings) -> None:
     """Refuse to distribute on a backend for which Keras cannot.
 
     Raises:
@@ -89,26 +98,26 @@ def check_backend(settings):
         )
 
 
-def _find_jax():
+def _find_jax() -> Devices:
     import jax
 
-    _join()
+    _join_processes()
     return Devices(jax.device_count(), jax.process_index(), jax.process_count())
 
 
-def _join():
-    """Meet the other processes, if Keras' or SLURM's variables name any; once a process."""
+def _join_processes() -> None:
+    """Meet the other processes, if Keras' or SLURM's variables name any; once per process."""
     import jax
 
     named = ADDRESSES in os.environ
     if jax.distributed.is_initialized() or not (named or _slurm_tasks() > 1):
         return
-    options = {}
+    options: dict[str, Any] = {}
     if named:
         options = {
             "coordinator_address": os.environ[ADDRESSES].split(",")[0],
-            "num_processes": _number(PROCESSES),
-            "process_id": _number(PROCESS),
+            "num_processes": _read_number(PROCESSES),
+            "process_id": _read_number(PROCESS),
         }
     try:
         jax.distributed.initialize(
@@ -116,35 +125,42 @@ def _join():
             initialization_timeout=START_SECONDS, shutdown_timeout_seconds=HEARTBEAT_SECONDS,
         )  # fmt: skip
     except (RuntimeError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise SettingsError(f"training.distribute: the processes did not meet: {reason}") from None
-
-
-def _slurm_tasks():
-    return int(os.environ.get("SLURM_NTASKS", "1")) if "SLURM_JOB_ID" in os.environ else 1
-
-
-def _number(name):
-    try:
-        return int(os.environ[name])
-    except (KeyError, ValueError):
         raise SettingsError(
-            f"{name}: received {os.environ.get(name)!r}, expected a number beside {ADDRESSES}"
+            f"training.distribute: the processes did not meet: {one_line(error)}"
         ) from None
 
 
-def _find_tensorflow():
+def _slurm_tasks() -> int:
+    return int(os.environ.get("SLURM_NTASKS", "1")) if "SLURM_JOB_ID" in os.environ else 1
+
+
+def _read_number(variable: str) -> int:
+    try:
+        return int(os.environ[variable])
+    except (KeyError, ValueError):
+        raise SettingsError(
+            f"{variable}: received {os.environ.get(variable)!r}, expected a number beside"
+            f" {ADDRESSES}"
+        ) from None
+
+
+def _find_tensorflow() -> Devices:
+    return Devices(len(_tensorflow_devices()))
+
+
+def _tensorflow_devices() -> list[Any]:
+    """Return TensorFlow's logical GPUs, or its CPUs where there is no GPU."""
     from ..backend import import_tensorflow
 
     config = import_tensorflow().config
-    return Devices(len(config.list_logical_devices("GPU") or config.list_logical_devices("CPU")))
+    return list(config.list_logical_devices("GPU") or config.list_logical_devices("CPU"))
 
 
-_FINDERS = {"jax": _find_jax, "tensorflow": _find_tensorflow}
+_FINDERS: dict[str, Callable[[], Devices]] = {"jax": _find_jax, "tensorflow": _find_tensorflow}
 
 
 @contextmanager
-def distributed(devices):
+def distributed(devices: Devices) -> Iterator[None]:
     """Let a model that is built, compiled and fitted inside compute on the devices."""
     if devices.count == 1:
         yield
@@ -160,42 +176,45 @@ def distributed(devices):
     else:
         from ..backend import import_tensorflow
 
-        tf = import_tensorflow()
-        kind = "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
-        names = [device.name for device in tf.config.list_logical_devices(kind)]
-        with tf.distribute.MirroredStrategy(names).scope():
+        names = [device.name for device in _tensorflow_devices()]
+        with import_tensorflow().distribute.MirroredStrategy(names).scope():
             yield
 
 
 @contextmanager
-def kept_or_thrown_away(devices, places):
-    """Yield where a new run folder goes: for every process but the first, where it is thrown away.
+def run_location(devices: Devices, location: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield where to create a run folder: a temporary folder in all processes but the first.
 
     Every process saves, as Keras wants it, but only the first one's folder is kept.
 
     Args:
         devices: the `Devices`.
-        places: root, stem, name and out, as `create_run` takes them.
+        location: root, stem, name and out, as `create_run` takes them.
     """
-    if devices.writes:
-        yield places
+    if devices.is_primary:
+        yield location
         return
     with tempfile.TemporaryDirectory(prefix="kmixer-") as folder:
-        yield places | {"out": Path(folder) / "run"}
+        yield location | {"out": Path(folder) / "run"}
 
 
 @contextmanager
-def writing(run, devices):
-    """Yield the run to go on with: the run itself, or a copy that is thrown away."""
-    if devices.writes:
+def writable_run(run: Run, devices: Devices) -> Iterator[Run]:
+    """Yield the run to resume: the run itself, or a temporary copy in all processes but the first.
+
+    Args:
+        run: the `Run`.
+        devices: the `Devices`.
+    """
+    if devices.is_primary:
         yield run
         return
     with tempfile.TemporaryDirectory(prefix="kmixer-") as folder:
         yield replace(run, folder=Path(shutil.copytree(run.folder, Path(folder) / "run")))
 
 
-def local_model(run, model, devices):
-    """Return the model on this process's own device, with its weights of now."""
+def local_model(run: Run, model: keras.Model, devices: Devices) -> keras.Model:
+    """Return the model on this process's own device, with the same weights."""
     if devices.count == 1:
         return model
     local = run.build_model()

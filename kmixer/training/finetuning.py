@@ -1,7 +1,10 @@
 """Start from a trained run: its weights on another grid of patches, frozen or slower layers."""
 
+from __future__ import annotations
+
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -11,9 +14,16 @@ from ..layers import Block, resize_weights
 from ..models.grids import token_grid
 from ..runs.run import load_run
 
+if TYPE_CHECKING:
+    from ..config import Settings
+    from ..config.settings import FinetuneSettings
 
-def load_weights(settings, model):
-    """Put the weights of the run that `settings.finetune` names into a fresh model.
+Grid = tuple[int, int]
+Resizing = tuple[np.ndarray, np.ndarray]
+
+
+def initial_weights(finetune: FinetuneSettings, model: keras.Model) -> dict[str, np.ndarray]:
+    """Return the weights that a fine-tuning of a model starts from, by their paths.
 
     Every layer but the head starts from the run's. The head starts at zero, as in the paper's
     code: a random one would send gradients that are mostly noise through what was learnt. Where the
@@ -21,67 +31,85 @@ def load_weights(settings, model):
     then starts as one that resizes its tokens to the run's grid, mixes them there, and resizes them
     back.
 
+    Args:
+        finetune: the settings; they name the run to start from.
+        model: the model to fine-tune; its weights need no values.
+
     Raises:
         RunError: the run cannot be read.
         SettingsError: its layers are not those of this model.
     """
-    run = load_run(Path(settings.finetune.run))
+    run = load_run(finetune.run)
     source = run.load_model()
-    there = {weight.path: weight for weight in source.weights}
+    source_weights = {weight.path: weight for weight in source.weights}
     resize = resizing(token_grid(source), token_grid(model))
+    return {
+        weight.path: np.zeros(weight.shape, np.float32)
+        if weight.path.startswith("head/")
+        else _initial_value(run.folder, source_weights.get(weight.path), weight, resize)
+        for weight in model.weights
+    }
+
+
+def assign_weights(model: keras.Model, weights: dict[str, np.ndarray]) -> None:
+    """Move weights into a model; `weights` is empty afterwards, which frees its memory."""
     for weight in model.weights:
-        if weight.path.startswith("head/"):
-            weight.assign(np.zeros(weight.shape))
-        else:
-            _copy(run, there.get(weight.path), weight, resize)
+        weight.assign(weights.pop(weight.path))
 
 
-def check_channels(settings, channels):
+def check_channels(settings: Settings, channels: int) -> None:
     """Refuse images whose channels are not those of the run to start from.
+
+    Args:
+        settings: `Settings` with a section `finetune`, and with `data.mean`.
+        channels: of the images.
 
     Raises:
         SettingsError: see above.
     """
-    known = len(settings.data.mean)
-    if known != channels:
+    assert settings.finetune and settings.data.mean
+    expected = len(settings.data.mean)
+    if expected != channels:
         raise SettingsError(
             f"{settings.data.name}: received images of {channels} channels (1: grey, 3: colour),"
-            f" expected {known}, as {settings.finetune.run} knows them"
+            f" expected {expected}, as {settings.finetune.run} knows them"
         )
 
 
-def freeze(settings, model):
+def freeze(finetune: FinetuneSettings, model: keras.Model) -> None:
     """Freeze the layers that `finetune.freeze` names: `stem`, `blocks.0-5`, or a layer's name.
 
     Raises:
         SettingsError: there is no such layer, or it is the head.
     """
-    for name in settings.finetune.freeze:
-        for layer in _named(model, name):
+    for name in finetune.freeze:
+        for layer in _layers_named(model, name):
             layer.trainable = False
 
 
-def learning_rate_shares(model, decay):
-    """Return by weight's path the share of the learning rate it trains with.
+def learning_rate_multipliers(model: keras.Model, layer_decay: float) -> dict[str, float]:
+    """Return what the learning rate of each weight is multiplied by, by the weight's path.
 
-    What comes after the blocks has all of it, each block `decay` times that of the block after it,
-    and a stem that of the block it leads to (layer-wise decay, as in arXiv 2106.08254, appendix).
+    What comes after the blocks trains at the full rate, each block at `layer_decay` times that of
+    the block after it, and a stem at that of the block it leads to (layer-wise decay, as in
+    arXiv 2106.08254, appendix).
 
     Raises:
-        SettingsError: the model has no blocks, and `decay` is not 1.
+        SettingsError: the model has no blocks, and `layer_decay` is not 1.
     """
-    if decay != 1 and not any(isinstance(layer, Block) for layer in model.layers):
+    if layer_decay != 1 and not any(isinstance(layer, Block) for layer in model.layers):
         raise SettingsError(
-            f"finetune.layer_decay: received {decay}, expected 1: this model has no blocks"
+            f"finetune.layer_decay: received {layer_decay}, expected 1: this model has no blocks"
         )
-    shares, share = {}, 1.0
+    multipliers: dict[str, float] = {}
+    multiplier = 1.0
     for layer in reversed(model.layers):
-        share *= decay if isinstance(layer, Block) else 1.0
-        shares |= {weight.path: share for weight in layer.weights}
-    return shares
+        multiplier *= layer_decay if isinstance(layer, Block) else 1.0
+        multipliers |= {weight.path: multiplier for weight in layer.weights}
+    return multipliers
 
 
-def resizing(old, new):
+def resizing(old: Grid | None, new: Grid | None) -> Resizing | None:
     """Return the matrices that resize tokens, bilinearly, between two grids.
 
     Args:
@@ -92,16 +120,17 @@ def resizing(old, new):
         (down, up): down `(old tokens, new tokens)`, up `(new tokens, old tokens)`; None where the
         grids agree, or a model has none.
     """
-    if old == new or None in (old, new):
+    if old is None or new is None or old == new:
         return None
-    down, up = (
-        np.kron(*(resize_weights(a, b, b) for a, b in zip(start, end, strict=True)))
-        for start, end in ((new, old), (old, new))
-    )
-    return down, up
+    return _resizing_matrix(new, old), _resizing_matrix(old, new)
 
 
-def on_new_grid(path, value, down, up):
+def _resizing_matrix(start: Grid, end: Grid) -> np.ndarray:
+    rows, columns = (resize_weights(a, b, b) for a, b in zip(start, end, strict=True))
+    return np.kron(rows, columns)
+
+
+def on_new_grid(path: str, value: np.ndarray, down: np.ndarray, up: np.ndarray) -> np.ndarray:
     """Return a weight of token mixing that mixes on the new grid as on the old.
 
     The tokens are, in effect, resized to the old grid, mixed there, and resized back.
@@ -119,7 +148,8 @@ def on_new_grid(path, value, down, up):
     return up @ value if path.endswith("output/bias") else value
 
 
-def _named(model, name):
+def _layers_named(model: keras.Model, name: str) -> list[keras.layers.Layer]:
+    """Return the layers that a name in `finetune.freeze` stands for."""
     blocks = [layer for layer in model.layers if isinstance(layer, Block)]
     layers = {layer.name: [layer] for layer in model.layers if layer.weights}
     del layers["head"]  # it starts at zero: frozen, it would let no gradient through
@@ -127,7 +157,7 @@ def _named(model, name):
     if span:
         first, last = int(span[1]), int(span[2] or span[1])
         if first <= last < len(blocks):
-            return blocks[first : last + 1]
+            return list(blocks[first : last + 1])
     if name not in layers:
         spans = [f"blocks.0-{len(blocks) - 1}"] if blocks else []
         raise SettingsError(
@@ -137,9 +167,10 @@ def _named(model, name):
     return layers[name]
 
 
-def _copy(run, source, weight, resize):
+def _initial_value(folder: Path, source: Any, weight: Any, resize: Resizing | None) -> np.ndarray:
+    """Return the value of a weight, taken from the source run's weight of the same path."""
     if source is None:
-        raise SettingsError(f"finetune.run: {run.folder} has no weights {weight.path}")
+        raise SettingsError(f"finetune.run: {folder} has no weights {weight.path}")
     value = keras.ops.convert_to_numpy(source)
     if resize and "/token_mixing/" in weight.path:
         value = on_new_grid(weight.path, value, *resize)
@@ -147,7 +178,7 @@ def _copy(run, source, weight, resize):
         value = resize[1] @ value
     if value.shape != tuple(weight.shape):
         raise SettingsError(
-            f"finetune.run: {run.folder}: {weight.path} has the shape {value.shape}, expected"
+            f"finetune.run: {folder}: {weight.path} has the shape {value.shape}, expected"
             f" {tuple(weight.shape)}"
         )
-    weight.assign(value)
+    return np.asarray(value)

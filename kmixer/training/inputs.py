@@ -2,70 +2,84 @@
 
 On the host, the pipeline gathers and augments, and pixels travel with every batch. Resident, the
 images lie on the accelerator once, are looked up and augmented inside the compiled step, and only
-their indices and the augmentation's draws travel. Both give the same images for the same seed.
+their indices and the augmentation's random numbers travel. Both give the same images for the same
+seed.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import keras
 import numpy as np
 
 from ..augment import augmentation
 from ..data.batches import EvaluationPlan, TrainingPlan, evaluation_batches, training_batches
 from ..models.factory import with_resident_images
-from ..runs import provenance
-from .distribution import ALONE
+from .distribution import SINGLE_DEVICE, Devices
 
-RESIDENT_BYTES = 4e9  # small beside any accelerator that trains
-
-
-def place(settings, dataset):
-    """Return where the images are to lie, `"host"` or `"accelerator"`, as `augment.on` has it."""
-    if settings.augment.on:
-        return settings.augment.on
-    fits = sum(split.images.nbytes for split in dataset.splits.values()) <= RESIDENT_BYTES
-    return "accelerator" if fits and provenance.accelerators() else "host"
+if TYPE_CHECKING:
+    from ..config import Settings
+    from ..data import Dataset
 
 
-def with_images(settings, dataset, model):
-    """Return the model that the feed trains: `model`, or one with the images in front of it."""
-    if settings.augment.on == "host":
-        return model
-    images = np.concatenate([dataset.train.images, dataset.validation.images])
-    return with_resident_images(
-        images, augmentation(settings.augment), model, settings.training.precision
-    )
-
-
-def streams(settings, dataset, steps, first_epoch=0, first_step=0, devices=ALONE):
-    """Return the training and the validation batches for the model of `with_images`.
+class Inputs:
+    """The images of a training, as `augment.on` places them.
 
     Args:
         settings: resolved `Settings`.
         dataset: a `Dataset` with a validation split.
         steps: batches in an epoch.
-        first_epoch: to begin with, counted from 0.
-        first_step: of that epoch, counted from 0.
         devices: the `Devices` that share each batch.
     """
-    resident, classes = settings.augment.on == "accelerator", len(dataset.class_names)
-    augment = augmentation(settings.augment)
-    training = TrainingPlan(
-        dataset.train,
-        classes,
-        settings.data.batch_size,
-        settings.training.seed,
-        steps,
-        augment=augment,
-        resident=resident,
-        label_smoothing=settings.training.label_smoothing,
-        first_epoch=first_epoch,
-        first_step=first_step,
-        local_rows=devices.own,
-    )
-    validation = EvaluationPlan(
-        dataset.validation,
-        classes,
-        resident_from=len(dataset.train) if resident else None,
-        draws=augment.draws if resident else 0,
-        devices=devices.count,
-        local_rows=devices.own,
-    )
-    return training_batches(training), evaluation_batches(validation)
+
+    def __init__(
+        self, settings: Settings, dataset: Dataset, steps: int, devices: Devices = SINGLE_DEVICE
+    ) -> None:
+        self.settings, self.dataset = settings, dataset
+        self.steps, self.devices = steps, devices
+        self.augmentation = augmentation(settings.augment)
+        self.resident = settings.augment.on == "accelerator"
+
+    def model_to_train(self, model: keras.Model) -> keras.Model:
+        """Return `model`, or a model that looks the images up and augments them before it."""
+        if not self.resident:
+            return model
+        splits = self.dataset.splits
+        images = np.concatenate([splits["train"].images, splits["validation"].images])
+        precision = self.settings.training.precision
+        return with_resident_images(images, self.augmentation, model, precision)
+
+    def training_batches(self, first_epoch: int = 0, first_step: int = 0) -> Any:
+        """Return the endless stream of training batches for `model_to_train`.
+
+        Args:
+            first_epoch: to begin with, counted from 0.
+            first_step: of that epoch, counted from 0.
+        """
+        plan = TrainingPlan(
+            self.dataset.train,
+            len(self.dataset.class_names),
+            self.settings.data.batch_size,
+            self.settings.training.seed,
+            self.steps,
+            augment=self.augmentation,
+            resident=self.resident,
+            label_smoothing=self.settings.training.label_smoothing,
+            first_epoch=first_epoch,
+            first_step=first_step,
+            local_rows=self.devices.local_rows,
+        )
+        return training_batches(plan)
+
+    def validation_batches(self) -> Any:
+        """Return one pass over the validation images, for `model_to_train`."""
+        plan = EvaluationPlan(
+            self.dataset.splits["validation"],
+            len(self.dataset.class_names),
+            resident_from=len(self.dataset.train) if self.resident else None,
+            draws=self.augmentation.draws if self.resident else 0,
+            devices=self.devices.count,
+            local_rows=self.devices.local_rows,
+        )
+        return evaluation_batches(plan)

@@ -1,101 +1,122 @@
 """The epochs of a training, from where its newest checkpoint was to the last one."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import keras
+
 from ..data.batches import close
 from ..evaluation import figures
-from . import checkpoint, distribution
+from . import checkpoint
 from .callbacks import build_callbacks
-from .callbacks.resuming import FromStep
-from .inputs import streams, with_images
+from .callbacks.resuming import CallbacksFromStep
+from .distribution import SINGLE_DEVICE, Devices
+from .inputs import Inputs
 from .optimizer import compile_model
 
+if TYPE_CHECKING:
+    from ..data import Dataset
+    from ..runs.run import Run
+    from ..runs.signals import StopRequest
 
-class Fitting:
-    """A training that goes on from its newest checkpoint.
+
+class TrainingLoop:
+    """A training that continues from its newest checkpoint.
 
     Args:
         run: the `Run`.
         dataset: its `Dataset`.
         model: the classifier.
         steps: batches in an epoch.
-        shares: of the learning rate, by a weight's path, or None.
+        multipliers: of the learning rate, by a weight's path, or None.
         request: the `StopRequest`.
         started: `time.perf_counter()` when the command began.
         devices: the `Devices`.
 
+    Attributes:
+        position: the `Position` that it continues from.
+        first_step: seconds from the command's beginning to the first step's end, or None.
+
     Raises:
-        RunError: all the checkpoints that there are, are damaged.
+        RunError: all checkpoints are damaged.
     """
 
-    def __init__(self, run, dataset, model, steps, shares, request, started,
-                 devices=distribution.ALONE):  # fmt: skip
-        self.run, self.dataset, self.model, self.steps = run, dataset, model, steps
-        self.request, self.started, self.devices = request, started, devices
-        self.trained = with_images(run.settings, dataset, model)
-        compile_model(self.trained, run.settings, steps, shares)
-        self.place, self._arrays = checkpoint.load(run, self.trained)
-        self.first_step = None
+    def __init__(
+        self, run: Run, dataset: Dataset, model: keras.Model, steps: int,
+        multipliers: Mapping[str, float] | None, request: StopRequest, started: float,
+        devices: Devices = SINGLE_DEVICE,
+    ) -> None:  # fmt: skip
+        self.run, self.model, self.steps = run, model, steps
+        self.request, self.started = request, started
+        self.inputs = Inputs(run.settings, dataset, steps, devices)
+        self.trained_model = self.inputs.model_to_train(model)
+        compile_model(self.trained_model, run.settings, steps, multipliers)
+        self.position, self._arrays = checkpoint.load(run, self.trained_model)
+        self.first_step: float | None = None
 
     @property
-    def rows(self):
+    def rows(self) -> list[dict[str, Any]]:
         """The history so far."""
-        return self.place.rows
+        return self.position.rows
 
-    def run_to_the_end(self, watchers):
+    def run_to_end(self, callbacks: Sequence[keras.callbacks.Callback]) -> None:
         """Train the epochs that are left.
 
         Args:
-            watchers: more Keras callbacks.
+            callbacks: more Keras callbacks.
 
         Raises:
             InterruptedRunError: a signal ended it; what was trained is saved.
-            DivergedError: the loss or a weight is no finite number.
+            DivergedError: the loss or a weight is not finite.
         """
-        if self.place.step:  # the rest of an epoch, which Keras' `fit` takes for a whole one
-            self._fit(watchers, self.place.epoch + 1)
-            self.place, self._arrays = checkpoint.load(self.run, self.trained)
-        stopped = self.place.counters.get("EarlyStopping", {}).get("stopped_epoch")
-        self._fit(watchers, self.place.epoch if stopped else self.run.settings.training.epochs)
+        if self.position.step:  # the rest of an epoch, which Keras' `fit` takes for a whole one
+            self._fit(callbacks, self.position.epoch + 1)
+            self.position, self._arrays = checkpoint.load(self.run, self.trained_model)
+        stopped = self.position.counters.get("EarlyStopping", {}).get("stopped_epoch")
+        self._fit(callbacks, self.position.epoch if stopped else self.run.settings.training.epochs)
 
-    def _fit(self, watchers, epochs):
-        """Train up to an epoch, the number of those before it."""
-        place, settings = self.place, self.run.settings
-        chosen, write = build_callbacks(
-            self.run, self.model, place, self._arrays, self.steps, self.request, self.started
+    def _fit(self, callbacks: Sequence[keras.callbacks.Callback], epochs: int) -> None:
+        """Train up to `epochs` whole epochs."""
+        position = self.position
+        own_callbacks, write = build_callbacks(
+            self.run, self.model, position, self._arrays, self.steps, self.request, self.started
         )
-        listening = FromStep(
-            [*chosen, *watchers], place.step, model=self.trained,
-            epochs=settings.training.epochs, steps=self.steps,
+        all_callbacks = CallbacksFromStep(
+            [*own_callbacks, *callbacks], position.step, model=self.trained_model,
+            epochs=self.run.settings.training.epochs, steps=self.steps,
         )  # fmt: skip
-        batches, held_out = streams(
-            settings, self.dataset, self.steps, place.epoch, place.step, self.devices
-        )
+        batches = self.inputs.training_batches(position.epoch, position.step)
+        validation = self.inputs.validation_batches()
         try:
-            if place.step == self.steps:
-                self._validate(held_out, listening)
+            if position.step == self.steps:
+                self._validate(validation, all_callbacks)
                 return
-            self.trained.fit(
-                batches, validation_data=held_out, epochs=epochs, initial_epoch=place.epoch,
-                steps_per_epoch=self.steps - place.step,
+            self.trained_model.fit(
+                batches, validation_data=validation, epochs=epochs, initial_epoch=position.epoch,
+                steps_per_epoch=self.steps - position.step,
                 shuffle=False,  # the stream is in its planned order already
-                callbacks=listening, verbose=0,
+                callbacks=all_callbacks, verbose=0,
             )  # fmt: skip
-        finally:  # an interrupted or diverged run has its picture too
+        finally:  # an interrupted or diverged run has its curves too
             close(batches)
-            self.place = checkpoint.Place(write.rows)
+            self.position = checkpoint.Position(write.rows)
             self.first_step = self.first_step or write.first_step
             if write.rows:
-                self._draw()
+                self._draw_curves()
 
-    def _validate(self, held_out, listening):
+    def _validate(self, batches: Any, callbacks: CallbacksFromStep) -> None:
         """End an epoch whose steps are all done, as `fit` does."""
-        epoch = self.place.epoch
-        listening.on_train_begin()
-        listening.on_epoch_begin(epoch)
-        measured = self.trained.evaluate(held_out, callbacks=listening, return_dict=True, verbose=0)
-        measured = {f"val_{name}": value for name, value in measured.items()}
-        listening.on_epoch_end(epoch, self.place.logs | measured)
-        listening.on_train_end()
+        epoch, logs = self.position.epoch, self.position.logs
+        callbacks.on_train_begin()
+        callbacks.on_epoch_begin(epoch)
+        metrics = self.trained_model.evaluate(
+            batches, callbacks=callbacks, return_dict=True, verbose=0
+        )
+        callbacks.on_epoch_end(epoch, logs | {f"val_{key}": v for key, v in metrics.items()})
+        callbacks.on_train_end()
 
-    def _draw(self):
+    def _draw_curves(self) -> None:
         figure = figures.curves(self.rows, self.run.info["command"], self.run.settings.soft_labels)
         figures.save(figure, self.run.folder / "curves.png")

@@ -1,10 +1,16 @@
 """Settings → a trained run."""
 
+from __future__ import annotations
+
 import math
 import time
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import keras
+import numpy as np
 
 from .. import backend
 from ..data import load_splits
@@ -18,16 +24,42 @@ from ..models.factory import build_model
 from ..runs import provenance
 from ..runs.card import run_card
 from ..runs.resumable import check_unfinished, find_resumable_run
-from ..runs.run import create_run
+from ..runs.run import CARD_FILE, create_run
 from ..runs.signals import stop_requests
 from . import checkpoint, distribution, finetuning
-from .loop import Fitting
-from .resolve import check_fit, resolve
+from .distribution import Devices
+from .loop import TrainingLoop
+from .resolve import check_devices, resolve
+
+if TYPE_CHECKING:
+    from ..config import Settings
+    from ..data import Dataset
+    from ..runs.run import Run
+    from ..runs.signals import StopRequest
+
+    Callbacks = Sequence[keras.callbacks.Callback]
+    OnStart = Callable[[Run, Dataset, keras.Model, checkpoint.Position], None]
+    Weights = dict[str, np.ndarray]
 
 
-def train(settings, *, dataset=None, preset=None, command="kmixer.train(...)", root="saved_models",
-          name=None, out=None, go_on=False, watchers=(), announce=None,
-          read_test=True, started=None):  # fmt: skip
+@dataclass(frozen=True)
+class _Options:
+    """What a training is given beside its run; see `train`."""
+
+    dataset: Dataset
+    devices: Devices
+    callbacks: Callbacks
+    on_start: OnStart | None
+    read_test: bool
+    started: float
+
+
+def train(
+    settings: Settings, *, dataset: Dataset | None = None, preset: str | None = None,
+    command: str = "kmixer.train(...)", root: str | Path = "saved_models", name: str | None = None,
+    out: str | Path | None = None, go_on: bool = False, callbacks: Callbacks = (),
+    on_start: OnStart | None = None, read_test: bool = True, started: float | None = None,
+) -> Run | None:  # fmt: skip
     """Train a classifier and write its run folder.
 
     Args:
@@ -39,11 +71,11 @@ def train(settings, *, dataset=None, preset=None, command="kmixer.train(...)", r
         root: where run folders go.
         name: of the run folder, instead of `<dataset>-<preset>-<n>`.
         out: the run folder itself, instead of root and name.
-        go_on: with a run of the same settings that was begun there, if there is one; a finished one
-            is returned as it is.
-        watchers: more Keras callbacks, such as a progress display.
-        announce: called with (run, dataset, model, place) before training begins, `place` being the
-            `checkpoint.Place` that it goes on from.
+        go_on: resume a run of the same settings that was begun there, if there is one; a finished
+            one is returned as it is.
+        callbacks: more Keras callbacks, such as a progress display.
+        on_start: called with (run, dataset, model, position) before training begins, `position`
+            being the `checkpoint.Position` that it continues from.
         read_test: whether the test set is read at the end; a search judges by validation alone.
         started: `time.perf_counter()` when the command began; default: now.
 
@@ -59,57 +91,90 @@ def train(settings, *, dataset=None, preset=None, command="kmixer.train(...)", r
     devices = distribution.find_devices(settings)
     dataset = dataset or load_splits(settings.data)
     settings = resolve(settings, dataset, devices)
-    info = {
-        "command": command,
-        "preset": preset,
-        "git_commit": provenance.git_commit(),
-        "versions": provenance.versions(),
-        "device": provenance.device(),
-        "dataset": dataset.name,
-        "input_shape": list(dataset.image_shape),
-        "data_sha256": dataset.fingerprint(),
+    _, weights = check_model(settings, dataset)
+    options = _Options(dataset, devices, callbacks, on_start, read_test, started)
+    fingerprint = dataset.fingerprint()
+    location: dict[str, Any] = {
+        "root": root,
+        "stem": _stem(dataset.name, preset),
+        "name": name,
+        "out": out,
     }
-    check_model(settings, dataset)
-    places = {"root": root, "stem": _stem(dataset.name, preset), "name": name, "out": out}
-    run = find_resumable_run(settings, **places) if go_on else None
+    run = find_resumable_run(settings, **location) if go_on else None
     if run:
-        options = {"watchers": watchers, "announce": announce, "read_test": read_test}
-        return run if run.finished else resume(run, dataset=dataset, started=started, **options)
-    with distribution.kept_or_thrown_away(devices, places) as places:
-        run = create_run(settings, info, dataset.class_names, **places)
-        return _fit(run, dataset, watchers, announce, read_test, started, devices)
+        return run if run.finished else _resume(run, options, fingerprint, weights)
+    info = _info(dataset, fingerprint, command, preset)
+    with distribution.run_location(devices, location) as location:
+        run = create_run(settings, info, dataset.class_names, **location)
+        return _fit(run, options, weights)
 
 
-def resume(run, *, dataset=None, watchers=(), announce=None, read_test=True, started=None):
-    """Go on with an interrupted run from its newest checkpoint; the rest as `train`.
+def resume(
+    run: Run, *, dataset: Dataset | None = None, callbacks: Callbacks = (),
+    on_start: OnStart | None = None, read_test: bool = True, started: float | None = None,
+) -> Run | None:  # fmt: skip
+    """Continue an interrupted run from its newest checkpoint; the rest as `train`.
 
     Raises:
         RunError: the run is finished or was not trained, another process trains it, its checkpoints
-            are damaged, or its data are no longer what they were.
+            are damaged, or its data have changed.
     """
     started = started or time.perf_counter()
     check_unfinished(run)
     backend.select(run.settings.training.backend)
     devices = distribution.find_devices(run.settings)
     dataset = dataset or load_splits(run.settings.data)
-    if dataset.fingerprint() != run.info["data_sha256"]:
-        raise RunError(
-            f"{run.folder}: trained on other images than {run.settings.data.name} holds now"
-        )
-    check_fit(run.settings, devices)
-    with distribution.writing(run, devices) as written:
-        return _fit(written, dataset, watchers, announce, read_test, started, devices)
+    options = _Options(dataset, devices, callbacks, on_start, read_test, started)
+    return _resume(run, options, dataset.fingerprint())
 
 
-def check_model(settings, dataset):
-    """Fail before anything is written if the model cannot be built on these images."""
+def check_model(settings: Settings, dataset: Dataset) -> tuple[keras.Model, Weights | None]:
+    """Check that the model can be trained on these images, before anything is written.
+
+    Args:
+        settings: resolved `Settings`.
+        dataset: their `Dataset`.
+
+    Returns:
+        (the model, whose weights have shapes but no values; the weights that a fine-tuning starts
+        from, by their paths, or None).
+
+    Raises:
+        SettingsError: it cannot.
+        RunError: the run to start from cannot be read.
+    """
     steps_per_epoch(settings, dataset)
+    with keras.StatelessScope(initialize_variables=False):
+        model = build_model(settings, dataset.image_shape, len(dataset.class_names))
+    if not settings.finetune:
+        return model, None
+    weights = finetuning.initial_weights(settings.finetune, model)
+    finetuning.freeze(settings.finetune, model)
+    finetuning.learning_rate_multipliers(model, settings.finetune.layer_decay)
+    return model, weights
+
+
+def initial_model(
+    settings: Settings, dataset: Dataset, weights: Weights | None = None, resumes: bool = False
+) -> keras.Model:
+    """Build the model with the weights from which it is trained, and freeze its frozen layers.
+
+    Args:
+        settings: resolved `Settings`.
+        dataset: their `Dataset`.
+        weights: what `check_model` returned, which is emptied; by default they are read.
+        resumes: whether a checkpoint will overwrite the weights anyway.
+    """
     model = build_model(settings, dataset.image_shape, len(dataset.class_names))
-    _start_from(settings, model)
+    if settings.finetune:
+        if not resumes:
+            weights = weights or finetuning.initial_weights(settings.finetune, model)
+            finetuning.assign_weights(model, weights)
+        finetuning.freeze(settings.finetune, model)
     return model
 
 
-def steps_per_epoch(settings, dataset):
+def steps_per_epoch(settings: Settings, dataset: Dataset) -> int:
     """Return the batches in an epoch: whole ones, a multiple of `steps_per_execution`."""
     batch, at_once = settings.data.batch_size, settings.training.steps_per_execution
     steps = len(dataset.train) // batch // at_once * at_once
@@ -127,69 +192,87 @@ def steps_per_epoch(settings, dataset):
     return steps
 
 
-def _stem(dataset_name, preset):
+def _stem(dataset_name: str, preset: str | None) -> str:
     if preset is None:
         return dataset_name
     return preset if preset.startswith(dataset_name) else f"{dataset_name}-{preset}"
 
 
-def _fit(run, dataset, watchers, announce, read_test, started, devices):
+def _info(dataset: Dataset, fingerprint: str, command: str, preset: str | None) -> dict[str, Any]:
+    """Return the section `run` of config.yaml."""
+    return {
+        "command": command,
+        "preset": preset,
+        "git_commit": provenance.git_commit(),
+        "versions": provenance.versions(),
+        "device": provenance.device(),
+        "dataset": dataset.name,
+        "input_shape": list(dataset.image_shape),
+        "data_sha256": fingerprint,
+    }
+
+
+def _resume(
+    run: Run, options: _Options, fingerprint: str, weights: Weights | None = None
+) -> Run | None:
+    check_unfinished(run)
+    if fingerprint != run.info["data_sha256"]:
+        raise RunError(
+            f"{run.folder}: trained on other images than {run.settings.data.name} holds now"
+        )
+    check_devices(run.settings, options.devices)
+    with distribution.writable_run(run, options.devices) as run_to_write:
+        return _fit(run_to_write, options, weights)
+
+
+def _fit(run: Run, options: _Options, weights: Weights | None) -> Run | None:
+    devices = options.devices
     with folder_lock(run.folder), stop_requests() as request:
         atomic.remove_leftovers(run.folder)
         with distribution.distributed(devices):
-            watchers, announce = (watchers, announce) if devices.writes else ((), None)
-            fitting = _train_model(run, dataset, watchers, announce, request, started, devices)
+            loop = _train_model(run, options, weights, request)
         request.raise_if_requested(f"all epochs are saved; go on with: kmixer resume {run.folder}")
-        model = distribution.local_model(run, fitting.model, devices)
-        _finish(run, model, dataset, fitting, read_test, watchers)
-    return run if devices.writes else None
+        model = distribution.local_model(run, loop.model, devices)
+        _finish(run, model, loop, options)
+    return run if devices.is_primary else None
 
 
-def _train_model(run, dataset, watchers, announce, request, started, devices):
-    """Train the epochs that are left and return the `Fitting`."""
-    settings = run.settings
+def _train_model(
+    run: Run, options: _Options, weights: Weights | None, request: StopRequest
+) -> TrainingLoop:
+    """Train the epochs that are left."""
+    settings, dataset, devices = run.settings, options.dataset, options.devices
     keras.utils.set_random_seed(settings.training.seed)
-    model = run.build_model()
-    shares = _start_from(settings, model, run)
+    model = initial_model(settings, dataset, weights, resumes=checkpoint.exists(run.folder))
+    multipliers = None
+    if settings.finetune and settings.finetune.layer_decay != 1:
+        decay = settings.finetune.layer_decay
+        multipliers = finetuning.learning_rate_multipliers(model, decay)
     steps = steps_per_epoch(settings, dataset)
-    fitting = Fitting(run, dataset, model, steps, shares, request, started, devices)
-    if announce:
-        announce(run, dataset, model, fitting.place)
-    fitting.run_to_the_end(watchers)
-    return fitting
+    loop = TrainingLoop(run, dataset, model, steps, multipliers, request, options.started, devices)
+    if options.on_start and devices.is_primary:
+        options.on_start(run, dataset, model, loop.position)
+    loop.run_to_end(options.callbacks if devices.is_primary else ())
+    return loop
 
 
-def _start_from(settings, model, run=None):
-    """Put the weights to start from into the model; return the shares of the learning rate."""
-    if not settings.finetune:
-        return None
-    if run is None or not checkpoint.exists(run.folder):
-        finetuning.load_weights(settings, model)
-    finetuning.freeze(settings, model)
-    return finetuning.learning_rate_shares(model, settings.finetune.layer_decay)
-
-
-def _finish(run, model, dataset, fitting, read_test, watchers):
-    """Read the test set, for the first and only time, if at all, and write the figures."""
-    splits = ("validation", "test") if read_test else ("validation",)
-    measure = partial(measure_splits, dataset=dataset, splits=splits, callbacks=watchers)
-    rows, first_step = fitting.rows, fitting.first_step
-    seen = run.settings.data.train_on_validation  # which then cannot choose the epoch
-    best_row = rows[-1] if seen else max(rows, key=lambda row: row["val_accuracy"])
-    best = measure(run.load_model())
-    last = best if best_row is rows[-1] else measure(model)
-    rates = sorted(row["examples_per_second"] for row in rows[1:] or rows)
+def _finish(run: Run, model: keras.Model, loop: TrainingLoop, options: _Options) -> None:
+    """Read the test set, for the first and only time, if at all, and write metrics and card."""
+    dataset, rows = options.dataset, loop.rows
+    callbacks = options.callbacks if options.devices.is_primary else ()
+    splits = ("validation", "test") if options.read_test else ("validation",)
+    best_row = _best_row(run.settings, rows)
+    best = measure_splits(run.load_model(), dataset, splits, callbacks)
+    last = best if best_row is rows[-1] else measure_splits(model, dataset, splits, callbacks)
     metrics = {
         "dataset": dataset.name,
         "backend": run.settings.training.backend,
         "device": run.info["device"],
         "epochs": len(rows),
         "best_epoch": best_row["epoch"],
-        "best": {"train": _train(best_row)} | best.metrics,
-        "last": {"train": _train(rows[-1])} | last.metrics,
-        "seconds": round(sum(row["seconds"] for row in rows), 2),
-        "seconds_to_first_step": first_step and round(first_step, 2),
-        "examples_per_second": rates[len(rates) // 2],
+        "best": {"train": _train_metrics(best_row)} | best.metrics,
+        "last": {"train": _train_metrics(rows[-1])} | last.metrics,
+        **_speed(rows, loop.first_step),
         "parameters": model.count_params(),
         "trainable_parameters": sum(math.prod(w.shape) for w in model.trainable_weights),
         "flops": count_flops(model),
@@ -197,9 +280,25 @@ def _finish(run, model, dataset, fitting, read_test, watchers):
     }
     matrix = figures.confusion_matrix(best.confusion_matrix, dataset.class_names)
     figures.save(matrix, run.folder / "confusion_matrix.png")
-    atomic.write_text(run.folder / "README.md", run_card(run, metrics))
+    atomic.write_text(run.folder / CARD_FILE, run_card(run, metrics))
     run.write_metrics(metrics)  # last: with it, the run is finished
 
 
-def _train(row):
+def _best_row(settings: Settings, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the epoch that model.keras holds: the last, if validation images are trained on."""
+    if settings.data.train_on_validation:
+        return rows[-1]
+    return max(rows, key=lambda row: float(row["val_accuracy"]))
+
+
+def _speed(rows: Sequence[Mapping[str, Any]], first_step: float | None) -> dict[str, Any]:
+    rates = sorted(row["examples_per_second"] for row in rows[1:] or rows)
+    return {
+        "seconds": round(sum(row["seconds"] for row in rows), 2),
+        "seconds_to_first_step": None if first_step is None else round(first_step, 2),
+        "examples_per_second": rates[len(rates) // 2],
+    }
+
+
+def _train_metrics(row: Mapping[str, Any]) -> dict[str, float]:
     return {"loss": row["loss"], "accuracy": row["accuracy"]}

@@ -11,10 +11,10 @@ import keras_tuner
 from ..config import Settings
 from ..data.batches import close
 from ..training.callbacks import keras_callbacks
-from ..training.inputs import streams, with_images
+from ..training.inputs import Inputs
 from ..training.optimizer import compile_model
 from ..training.resolve import resolve
-from ..training.train import check_model, steps_per_epoch
+from ..training.train import check_model, initial_model, steps_per_epoch
 from .datasets import SearchDatasets
 from .engines.keras_tuner_space import hyperparameters
 from .space.space import Space, with_default
@@ -54,9 +54,10 @@ class MixerHyperModel(keras_tuner.HyperModel):
         hp.merge(hyperparameters(self.space))
         settings = self._settings(hp)
         keras.utils.set_random_seed(settings.training.seed)
-        model = check_model(settings, self.dataset)
+        _, weights = check_model(settings, self.dataset)
+        model = initial_model(settings, self.dataset, weights)
         steps = steps_per_epoch(settings, self.dataset)
-        trained_model = with_images(settings, self.dataset, model)
+        trained_model = Inputs(settings, self.dataset, steps).model_to_train(model)
         compile_model(trained_model, settings, steps)
         return trained_model
 
@@ -72,7 +73,8 @@ class MixerHyperModel(keras_tuner.HyperModel):
         """Train it as `kmixer train` does, on the train split; the rest goes to `model.fit`."""
         settings = self._settings(hp)
         steps = steps_per_epoch(settings, self.dataset)
-        batches, validation = streams(settings, self.dataset, steps)
+        inputs = Inputs(settings, self.dataset, steps)
+        batches, validation = inputs.training_batches(), inputs.validation_batches()
         try:
             return model.fit(
                 batches, *args, validation_data=validation, steps_per_epoch=steps, shuffle=False,

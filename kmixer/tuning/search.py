@@ -182,9 +182,8 @@ def count_parameters(settings: Settings, dataset: Dataset) -> int:
         SettingsError: the model cannot be built on these images.
     """
     try:
-        with keras.StatelessScope(initialize_variables=False):
-            model = check_model(settings, dataset)
-            return sum(math.prod(weight.shape) for weight in model.trainable_weights)
+        model, _ = check_model(settings, dataset)
+        return sum(math.prod(weight.shape) for weight in model.trainable_weights)
     finally:
         keras.backend.clear_session()
         if keras.backend.backend() == "jax":  # it keeps what it traced, of every shape

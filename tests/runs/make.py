@@ -70,7 +70,7 @@ def main():
     metrics = {"history": finished.history, "metrics": finished.metrics}
     keep(finished.folder, metrics | {"probabilities": probabilities})
     try:
-        train(f"{name}-unfinished", watchers=[StopInTheSecondEpoch()])
+        train(f"{name}-unfinished", callbacks=[StopInTheSecondEpoch()])
     except InterruptedRunError:
         keep(Path(f"{name}-unfinished"), {"history": whole.history})
 

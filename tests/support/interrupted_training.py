@@ -50,6 +50,6 @@ class Signal(keras.callbacks.Callback):
 def cut(settings, folder, watcher):
     """Train until the watcher's signal ends it, and return the run."""
     with pytest.raises(InterruptedRunError, match=r"kmixer resume .*run") as caught:
-        kmixer.train(settings, out=folder / "run", watchers=[watcher], command="kmixer")
+        kmixer.train(settings, out=folder / "run", callbacks=[watcher], command="kmixer")
     assert caught.value.exit_code == 130
     return load_run(folder / "run")

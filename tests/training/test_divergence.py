@@ -28,7 +28,7 @@ def diverge(tiny, folder, optimizer):
         tiny, {"optimizer": {"name": optimizer}, "schedule": {"name": "constant"}}
     )
     with pytest.raises(DivergedError, match="kept: the weights of epoch 1") as caught:
-        kmixer.train(settings, out=folder / optimizer, watchers=[faster])
+        kmixer.train(settings, out=folder / optimizer, callbacks=[faster])
     assert caught.value.exit_code == 3
     run = load_run(folder / optimizer)
     assert len(run.history) == 1 and (run.folder / "curves.png").is_file()

@@ -246,7 +246,7 @@ def test_a_fine_tuning_is_resumed_without_the_run_it_started_from(source, tmp_pa
     settings = start(copied, "finetune.freeze=[stem]", "training.epochs=2", "optimizer.name=sgd")
     whole = kmixer.train(settings, root=tmp_path, name="whole")
     with pytest.raises(InterruptedRunError):
-        kmixer.train(settings, root=tmp_path, name="cut", watchers=[StopInTheSecondEpoch()])
+        kmixer.train(settings, root=tmp_path, name="cut", callbacks=[StopInTheSecondEpoch()])
     shutil.rmtree(copied.folder)
     resumed = kmixer.resume(load_run(tmp_path / "cut"))
     ours, theirs = values(resumed.load_model()), values(whole.load_model())

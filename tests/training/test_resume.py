@@ -59,7 +59,7 @@ def test_an_epoch_cut_twice_is_the_same(tiny, tmp_path, whole):
     settings = build(tiny, *HARD)
     run = cut(settings, tmp_path, Signal(1, 1))
     with pytest.raises(InterruptedRunError):
-        kmixer.resume(run, watchers=[Signal(1, 4)])
+        kmixer.resume(run, callbacks=[Signal(1, 4)])
     kmixer.resume(run)
     assert different(whole(settings), run.folder) == []
 
@@ -79,7 +79,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(tiny, tmp_path, whole
         newest.write_bytes(content)
     else:
         newest.unlink()
-    kmixer.resume(run, announce=lambda run, dataset, model, place: notes.append(place.note))
+    kmixer.resume(run, on_start=lambda run, dataset, model, position: notes.append(position.note))
     if damage != "gone":
         assert "damaged" in notes[0] and "going on from checkpoint.previous.npz" in notes[0]
     assert different(whole(settings), run.folder) == []
@@ -101,10 +101,10 @@ def test_sigusr1_saves_and_goes_on(tiny, tmp_path, whole):
         def on_train_batch_begin(self, batch, logs=None):
             if batch == 4:
                 path = tmp_path / "run" / checkpoint.NAME
-                saved.append(path.is_file() and checkpoint.read_place(path).step)
+                saved.append(path.is_file() and checkpoint.read_position(path).step)
 
     watchers = [Signal(1, 3, "SIGUSR1"), Look()]
-    run = kmixer.train(settings, out=tmp_path / "run", watchers=watchers, command="kmixer")
+    run = kmixer.train(settings, out=tmp_path / "run", callbacks=watchers, command="kmixer")
     # In the first and third epoch the newest is that of the last epoch's end, if there was one.
     assert saved == [False, 4, 0] and run.finished
     assert different(whole(settings), run.folder) == []
@@ -113,7 +113,7 @@ def test_sigusr1_saves_and_goes_on(tiny, tmp_path, whole):
 def test_a_second_ctrl_c_ends_at_once(tiny, tmp_path, whole):
     settings = build(tiny, *HARD)
     with pytest.raises(InterruptedRunError, match="at once") as caught:
-        kmixer.train(settings, out=tmp_path / "run", watchers=[Signal(1, 1, times=2)])
+        kmixer.train(settings, out=tmp_path / "run", callbacks=[Signal(1, 1, times=2)])
     assert caught.value.exit_code == 130
     run = load_run(tmp_path / "run")
     assert not list(run.folder.glob(".*.tmp*"))
@@ -173,6 +173,6 @@ def test_weights_that_are_no_numbers_are_never_a_checkpoint(tiny, tmp_path):
 
     settings = build(tiny, "training.checkpoint_every=1")
     with pytest.raises(DivergedError, match=r"is no finite number|the loss is nan"):
-        kmixer.train(settings, out=tmp_path / "run", watchers=[Spoil()])
-    place = checkpoint.read_place(tmp_path / "run" / checkpoint.NAME)
+        kmixer.train(settings, out=tmp_path / "run", callbacks=[Spoil()])
+    place = checkpoint.read_position(tmp_path / "run" / checkpoint.NAME)
     assert place.step == 2

@@ -70,7 +70,7 @@ def test_measuring_is_watched_and_not_done_twice(tiny, tmp_path, best_is_last):
     # Without a step that learns, the first epoch stays the best.
     rate = [] if best_is_last else ["optimizer.learning_rate=1e-12", "training.epochs=2"]
     watcher = Watcher()
-    run = kmixer.train(build(tiny, "training.epochs=1", *rate), root=tmp_path, watchers=[watcher])
+    run = kmixer.train(build(tiny, "training.epochs=1", *rate), root=tmp_path, callbacks=[watcher])
     assert run.metrics["best_epoch"] == 1
     assert (run.metrics["best"] == run.metrics["last"]) or not best_is_last
     assert watcher.splits == (2 if best_is_last else 4)  # validation and test, of each of the two
@@ -118,7 +118,7 @@ def test_divergence_stops_with_code_3_and_keeps_the_last_good_weights(tiny, tmp_
     with pytest.raises(
         DivergedError, match=r"epoch 2, step 1; kept: the weights of epoch 1"
     ) as caught:
-        kmixer.train(build(tiny), root=tmp_path, name="run", watchers=[Spoil()])
+        kmixer.train(build(tiny), root=tmp_path, name="run", callbacks=[Spoil()])
     assert caught.value.exit_code == 3
     run = load_run(tmp_path / "run")
     assert len(run.history) == 1 and (run.folder / "curves.png").is_file()
@@ -206,7 +206,7 @@ def test_a_signal_between_the_steps_is_heeded(tiny, tmp_path):
                 signal.raise_signal(signal.SIGTERM)
 
     with pytest.raises(InterruptedRunError, match="all epochs are saved") as caught:
-        kmixer.train(build(tiny), root=tmp_path, name="run", watchers=[StopAtTheEnd()])
+        kmixer.train(build(tiny), root=tmp_path, name="run", callbacks=[StopAtTheEnd()])
     assert caught.value.exit_code == 143
     assert kmixer.resume(load_run(tmp_path / "run")).metrics["epochs"] == 2
 

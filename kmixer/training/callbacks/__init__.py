@@ -1,21 +1,39 @@
 """The callbacks of a training, built from its settings."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import keras
 
-from .resuming import Restore
+from .resuming import RestorePosition
 from .saving import WriteRun
 from .stopping import SeedTorch, StopOnDivergence, StopOnSignal
 
+if TYPE_CHECKING:
+    from ...config import Settings
+    from ...config.optimizer import PlateauSettings, ScheduleSection
+    from ...config.settings import EarlyStoppingSettings, TrainingSettings
+    from ...runs.run import Run
+    from ...runs.signals import StopRequest
+    from ..checkpoint import Position, SavedArrays
+
+    Callbacks = list[keras.callbacks.Callback]
+
+# Their counters belong in a checkpoint.
 COUNTING = (keras.callbacks.ReduceLROnPlateau, keras.callbacks.EarlyStopping)
 
 
-def build_callbacks(run, classifier, place, arrays, steps, request, started):
+def build_callbacks(
+    run: Run, classifier: keras.Model, position: Position, arrays: SavedArrays, steps: int,
+    request: StopRequest, started: float,
+) -> tuple[Callbacks, WriteRun]:  # fmt: skip
     """Build the callbacks of a training in the order in which they must run.
 
     Args:
         run: the `Run`.
         classifier: the model that is saved, without the augmentation in front.
-        place: the `Place` that the training goes on from.
+        position: the `Position` that the training continues from.
         arrays: what `checkpoint.load` returned beside it.
         steps: batches in an epoch.
         request: the `StopRequest`.
@@ -24,56 +42,59 @@ def build_callbacks(run, classifier, place, arrays, steps, request, started):
     Returns:
         (callbacks, the `WriteRun` among them).
     """
-    training, chosen = run.settings.training, keras_callbacks(run.settings)
-    counting = [callback for callback in chosen if isinstance(callback, COUNTING)]
-    averaging = [c for c in chosen if isinstance(c, keras.callbacks.SwapEMAWeights)]
-    write = WriteRun(run, classifier, place, steps, request, counting, averaging, started)
-    seeding = [SeedTorch(training.seed)] if keras.backend.backend() == "torch" else []
+    settings, of_settings = run.settings, keras_callbacks(run.settings)
+    counting = [callback for callback in of_settings if isinstance(callback, COUNTING)]
+    averaging = [c for c in of_settings if isinstance(c, keras.callbacks.SwapEMAWeights)]
+    write = WriteRun(run, classifier, position, steps, request, counting, averaging, started)
+    seeding = [SeedTorch(settings.training.seed)] if keras.backend.backend() == "torch" else []
     return [
-        StopOnDivergence(run), *seeding, *chosen, write, StopOnSignal(run, request),
-        *_tensorboard(training, run), Restore(counting, place, arrays),
+        StopOnDivergence(run), *seeding, *of_settings, write, StopOnSignal(run, request),
+        *_tensorboard(settings.training, run), RestorePosition(counting, position, arrays),
     ], write  # fmt: skip
 
 
-def keras_callbacks(settings):
+def keras_callbacks(settings: Settings) -> Callbacks:
     """Return Keras' own callbacks that the settings ask for; they suit any `model.fit`."""
     averaging = [keras.callbacks.SwapEMAWeights()] if settings.optimizer.ema else []
     return [*_schedule(settings.schedule), *averaging, *_plateau(settings.plateau),
             *_early_stopping(settings.training.early_stopping)]  # fmt: skip
 
 
-def _schedule(schedule):
+def _schedule(schedule: ScheduleSection) -> Callbacks:
     if schedule.name != "exponential":
         return []
+    gamma = schedule.gamma
 
-    def decayed(epoch, rate):  # multiplies, so that ReduceLROnPlateau's cuts stay in effect
-        return rate * schedule.gamma if epoch else rate
+    def decayed(epoch: int, rate: float) -> float:
+        return rate * gamma if epoch else rate  # keeps ReduceLROnPlateau's cuts
 
     return [keras.callbacks.LearningRateScheduler(decayed)]
 
 
-def _plateau(plateau):
+def _plateau(plateau: PlateauSettings | None) -> Callbacks:
     if plateau is None:
         return []
-    mode = "max" if plateau.monitor == "val_accuracy" else "min"
     return [
         keras.callbacks.ReduceLROnPlateau(
-            plateau.monitor, plateau.factor, plateau.patience, mode=mode,
+            plateau.monitor, plateau.factor, plateau.patience, mode=_mode(plateau.monitor),
             min_lr=plateau.min_learning_rate,
         )
     ]  # fmt: skip
 
 
-def _early_stopping(stopping):
+def _early_stopping(stopping: EarlyStoppingSettings | None) -> Callbacks:
     if stopping is None:
         return []
-    mode = "max" if stopping.monitor == "val_accuracy" else "min"
     return [
         keras.callbacks.EarlyStopping(
-            stopping.monitor, stopping.min_delta, stopping.patience, mode=mode
+            stopping.monitor, stopping.min_delta, stopping.patience, mode=_mode(stopping.monitor)
         )
     ]
 
 
-def _tensorboard(training, run):
+def _mode(monitor: str) -> str:
+    return "max" if monitor == "val_accuracy" else "min"
+
+
+def _tensorboard(training: TrainingSettings, run: Run) -> Callbacks:
     return [keras.callbacks.TensorBoard(run.folder / "tensorboard")] if training.tensorboard else []

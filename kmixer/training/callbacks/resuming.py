@@ -1,63 +1,80 @@
-"""What ReduceLROnPlateau and EarlyStopping count from epoch to epoch."""
+"""Callbacks that resume a training where its checkpoint was written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import keras
 
 from .. import checkpoint
 
-# Their other attributes are settings, and Keras changes the sign of `min_delta` in place.
+if TYPE_CHECKING:
+    from ..checkpoint import Position, SavedArrays
+
+    Logs = dict[str, Any] | None
+
+# Of ReduceLROnPlateau and EarlyStopping. Their other attributes are settings, and Keras changes the
+# sign of `min_delta` in place.
 COUNTERS = ("best", "wait", "cooldown_counter", "stopped_epoch", "best_epoch")
 
 
-def counters_of(callback):
+def counters_of(callback: keras.callbacks.Callback) -> dict[str, int | float]:
     """Return a callback's counters, JSON-able."""
     values = vars(callback)
     return {key: values[key] for key in COUNTERS if isinstance(values.get(key), int | float)}
 
 
-def restore_counters(callback, counters):
+def restore_counters(
+    callback: keras.callbacks.Callback, counters: Mapping[str, int | float]
+) -> None:
     """Put counters back into a callback."""
     vars(callback).update({key: counters[key] for key in COUNTERS if key in counters})
 
 
-class FromStep(keras.callbacks.CallbackList):
+class CallbacksFromStep(keras.callbacks.CallbackList):
     """Callbacks that count an epoch's steps from its beginning, wherever in it `fit` begins.
 
     Args:
         callbacks: a list.
-        first: the first step, counted from 0.
+        first_step: counted from 0.
         options: as of Keras' `CallbackList`.
     """
 
-    def __init__(self, callbacks, first, **options):
+    def __init__(
+        self, callbacks: Sequence[keras.callbacks.Callback], first_step: int, **options: Any
+    ) -> None:
         super().__init__(callbacks, add_history=True, **options)
-        self._first = first
+        self._first_step = first_step
 
-    def on_train_batch_begin(self, batch, logs=None):
-        super().on_train_batch_begin(batch + self._first, logs)
+    def on_train_batch_begin(self, batch: int, logs: Logs = None) -> None:
+        super().on_train_batch_begin(batch + self._first_step, logs)
 
-    def on_train_batch_end(self, batch, logs=None):
-        super().on_train_batch_end(batch + self._first, logs)
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
+        super().on_train_batch_end(batch + self._first_step, logs)
 
 
-class Restore(keras.callbacks.Callback):
+class RestorePosition(keras.callbacks.Callback):
     """Put back what the other callbacks zero when a training and an epoch begin.
 
     Args:
         counting: the callbacks that count.
-        place: the `Place` that the training goes on from.
+        position: the `Position` that the training continues from.
         arrays: what `checkpoint.load` returned beside it.
     """
 
-    def __init__(self, counting, place, arrays):
+    def __init__(
+        self, counting: Sequence[keras.callbacks.Callback], position: Position, arrays: SavedArrays
+    ) -> None:
         super().__init__()
-        self.counting, self.counters = counting, place.counters
-        self.arrays = arrays if place.step else None
+        self.counting, self.counters = counting, position.counters
+        self.arrays = arrays if position.step else None
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: Logs = None) -> None:
         for callback in self.counting:
             restore_counters(callback, self.counters.get(type(callback).__name__, {}))
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         if self.arrays is not None:
-            checkpoint.restore_within(self.model, self.arrays)
+            checkpoint.restore_within_epoch(self.model, self.arrays)
         self.arrays = None

@@ -1,13 +1,23 @@
 """The callback that writes a run folder while it is trained."""
 
+from __future__ import annotations
+
 import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import keras
 
 from ...errors import DivergedError
 from .. import checkpoint
 from .resuming import counters_of
-from .stopping import diverged
+from .stopping import divergence
+
+if TYPE_CHECKING:
+    from ...runs.run import Run
+    from ...runs.signals import StopRequest
+
+    Logs = dict[str, Any] | None
 
 METRICS = ("loss", "accuracy", "val_loss", "val_accuracy")
 
@@ -21,79 +31,88 @@ class WriteRun(keras.callbacks.Callback):
     Args:
         run: the `Run`.
         model: the classifier itself, without the augmentation in front.
-        place: the `Place` that the training goes on from.
+        position: the `Position` that the training continues from.
         steps: in an epoch.
         request: the `StopRequest`.
         counting: the callbacks whose counters belong in the checkpoint.
         averaging: Keras' SwapEMAWeights, where the settings ask for it: a list of it or of nothing.
         started: `time.perf_counter()` when the command began.
+
+    Attributes:
+        rows: the history so far.
+        first_step: seconds from the command's beginning to the first step's end, or None.
     """
 
-    def __init__(self, run, model, place, steps, request, counting, averaging, started):
+    def __init__(
+        self, run: Run, model: keras.Model, position: checkpoint.Position, steps: int,
+        request: StopRequest, counting: Sequence[keras.callbacks.Callback],
+        averaging: Sequence[keras.callbacks.Callback], started: float,
+    ) -> None:  # fmt: skip
         super().__init__()
-        self.run, self.classifier, self.place = run, model, place
+        self.run, self.classifier, self.position = run, model, position
         self.steps, self.request = steps, request
         self.counting, self.averaging = counting, averaging
         self.examples = steps * run.settings.data.batch_size
-        self.every = run.settings.training.checkpoint_interval
-        self.rows, self.begun = list(place.rows), place.seconds
-        self.started, self.first_step = started, None
+        self.interval = run.settings.training.checkpoint_interval
+        self.rows = list(position.rows)
+        self.seconds_before = position.seconds  # of this epoch, before the training was resumed
+        self.started = started
+        self.first_step: float | None = None
+        self.epoch_began = self.steps_ended = self.saved_at = started
+        self.saved_step = 0
 
-    def on_epoch_begin(self, epoch, logs=None):
-        self.began = time.perf_counter() - self.begun
-        self.begun = 0.0
-        self._saved(self.place.step if epoch == self.place.epoch else 0)
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
+        self.epoch_began = time.perf_counter() - self.seconds_before
+        self.seconds_before = 0.0
+        self._note_saved(self.position.step if epoch == self.position.epoch else 0)
 
-    def _saved(self, step):
+    def _note_saved(self, step: int) -> None:
         self.saved_step, self.saved_at = step, time.perf_counter()
         self.request.save = False
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         now, step = time.perf_counter(), batch + 1
         if self.first_step is None:
             self.first_step = now - self.started
-        asked = self.request.save or self.request.signal is not None
-        if (
-            asked
-            or step == self.steps
-            or self.every.due(step - self.saved_step, now - self.saved_at)
-        ):
-            self._save(step, now - self.began, logs)
+        requested = self.request.save or self.request.signal is not None
+        due = self.interval.due(step - self.saved_step, now - self.saved_at)
+        if requested or due or step == self.steps:
+            self._save_checkpoint(step, now - self.epoch_began, logs)
 
-    def on_test_begin(self, logs=None):
-        self.trained = time.perf_counter()
+    def on_test_begin(self, logs: Logs = None) -> None:
+        self.steps_ended = time.perf_counter()
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         now = time.perf_counter()
         best_before = max((row["val_accuracy"] for row in self.rows), default=-1.0)
         self.rows.append(self._row(epoch, logs, now))
-        every = self.run.settings.data.train_on_validation  # it has no say in which is best
-        if every or self.rows[-1]["val_accuracy"] > best_before:
+        always = self.run.settings.data.train_on_validation  # then it cannot choose the best epoch
+        if always or self.rows[-1]["val_accuracy"] > best_before:
             self._save_model()
         self.run.write_history(self.rows)
-        self._save(0, 0.0, {})
+        self._save_checkpoint(0, 0.0, {})
 
-    def _save(self, step, seconds, logs):
+    def _save_checkpoint(self, step: int, seconds: float, logs: Mapping[str, Any]) -> None:
         counters = {type(c).__name__: counters_of(c) for c in self.counting}
-        logs = {key: float(value) for key, value in logs.items()}
-        place = checkpoint.Place(self.rows, counters, step, seconds, logs)
+        numbers = {key: float(value) for key, value in logs.items()}
+        position = checkpoint.Position(self.rows, counters, step, seconds, numbers)
         try:
-            checkpoint.save(self.run, self.model, place)
+            checkpoint.save(self.run, self.model, position)
         except DivergedError as error:
-            raise diverged(self.run, str(error), place.epoch, f"step {step}") from None
-        self._saved(step)
+            raise divergence(self.run, str(error), position.epoch, f"step {step}") from None
+        self._note_saved(step)
 
-    def _row(self, epoch, logs, now):
+    def _row(self, epoch: int, logs: Mapping[str, Any], now: float) -> dict[str, float]:
+        rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+        seconds_of_steps = self.steps_ended - self.epoch_began
         return {
             "epoch": epoch + 1,
-            "seconds": round(now - self.began, 3),
-            "examples_per_second": round(self.examples / (self.trained - self.began), 1),
-            "learning_rate": float(
-                f"{float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)):.6g}"
-            ),
+            "seconds": round(now - self.epoch_began, 3),
+            "examples_per_second": round(self.examples / seconds_of_steps, 1),
+            "learning_rate": float(f"{rate:.6g}"),
         } | {key: round(float(logs[key]), 6) for key in METRICS}
 
-    def _save_model(self):
+    def _save_model(self) -> None:
         for callback in self.averaging:  # the averaged weights are what is saved
             callback.on_test_begin()
         self.run.save_model(self.classifier)

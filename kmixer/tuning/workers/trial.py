@@ -53,7 +53,7 @@ def _train(job: dict[str, Any], folder: Path) -> None:
 
     watcher = TrialWatcher(_send, job["max_seconds_per_epoch"])
     options: dict[str, Any] = {
-        "watchers": [watcher], "announce": watcher.announce, "read_test": False,
+        "callbacks": [watcher], "on_start": watcher.note_run, "read_test": False,
     }  # fmt: skip
     if checkpoint.exists(folder):
         resume(load_run(folder), **options)

@@ -30,8 +30,8 @@ class TrialWatcher(keras.callbacks.Callback):
         self.step = 0
         self.timed_from = 0.0
 
-    def announce(self, run: Run, *details: Any) -> None:
-        """Note the run that begins; see `announce` of `kmixer.train`."""
+    def note_run(self, run: Run, *details: Any) -> None:
+        """Note the run that begins; see `on_start` of `kmixer.train`."""
         self.run = run
         self.step = 0
 
