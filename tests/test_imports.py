@@ -51,7 +51,8 @@ def home(path):
 
 
 def test_the_ranks_name_all_that_lies_in_the_library():
-    entries = {path.stem for path in (ROOT / "kmixer").iterdir() if not path.stem.startswith("__")}
+    paths = [path for path in (ROOT / "kmixer").iterdir() if path.name != "py.typed"]
+    entries = {path.stem for path in paths if not path.stem.startswith("__")}
     assert entries == LIBRARY_NAMES
 
 

@@ -7,8 +7,7 @@ from typing import Any
 
 import yaml
 
-from ..errors import SettingsError, one_line
-from ..files.text import read_text
+from ..errors import SettingsError, file_problem, one_line
 
 DEEPEST, MOST_VALUES = 30, 100_000  # levels of lists and sections; keys and values together
 
@@ -121,7 +120,11 @@ def read_file(path: str | Path, keep_run: bool = False) -> dict[str, Any]:
     Raises:
         SettingsError: it cannot be read, or is not YAML of settings.
     """
-    values = mapping(parse_yaml(read_text(path, SettingsError), str(path)), str(path))
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: cannot be read: {file_problem(error)}") from None
+    values = mapping(parse_yaml(text, str(path)), str(path))
     if not keep_run:
         values.pop("run", None)
     return values

@@ -29,7 +29,8 @@ import numpy as np
 from ..config import Settings, loading, yaml_files
 from ..data.image_files import as_pixels
 from ..errors import RunError, SettingsError
-from ..files import atomic, keras_archive
+from ..files import atomic
+from ..files.keras_archive import check_file, read_weights
 from ..files.text import csv_text, read_text
 from .inference import predict_probabilities
 from .metrics import read_metrics
@@ -154,7 +155,7 @@ class Run:
             RunError: model.keras is missing, damaged, or of another model.
         """
         model = self.build_model()
-        keras_archive.read_weights(self.folder / MODEL_FILE, model)
+        read_weights(self.folder / MODEL_FILE, model)
         return model
 
     def in_float32(self) -> Run:
@@ -191,7 +192,7 @@ class Run:
                 f"{self.folder}: labels.txt: received {classes} class names, expected two or more,"
                 " one a line"
             )
-        keras_archive.check_file(self.folder / MODEL_FILE)
+        check_file(self.folder / MODEL_FILE)
 
     def predict(self, images: np.ndarray | Sequence[str | Path] | str | Path) -> np.ndarray:
         """Return the probabilities that the best weights give; the model is loaded once.

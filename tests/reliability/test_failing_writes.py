@@ -1,4 +1,4 @@
-"""Disks that are full: nothing half-written keeps a name, and what was whole can be gone on with."""
+"""Full disks: nothing half-written gets a final name, and what was whole can be resumed."""
 
 import json
 import os
@@ -17,10 +17,11 @@ pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="ne
 
 
 def fail(tiny, folder, writes):
-    """Return what the harness saw."""
+    """Return the report of a harness whose writes of these numbers fail."""
     config = folder / "settings.yaml"
     training = tiny["training"] | {"early_stopping": {"patience": 9}}
-    config.write_text(yaml.safe_dump(tiny | {"training": training}))
+    model = tiny["model"] | {"blocks": 1}
+    config.write_text(yaml.safe_dump(tiny | {"training": training, "model": model}))
     job = {
         "data": tiny["data"]["name"],
         "config": str(config),

@@ -1,4 +1,4 @@
-"""Interruptions at random points of a training: what is gone on with ends as if nothing had been."""
+"""Interruptions at random points of a training: resumed, it ends as if it had run through."""
 
 import importlib.util
 import json
@@ -23,19 +23,23 @@ HERE = os.environ.get("KERAS_BACKEND", "tensorflow")
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and kill -9")
 
 
-def interrupt(tiny, folder, backend, interruption, times):
-    """Return what the harness saw in a process of that backend."""
+def interrupt(tiny, folder, backend, interruption, times, epochs=8, call=None):
+    """Return the report of the harness, run in a process of that backend.
+
+    With `call` a training is killed at the call of that number, from 0, that writes a checkpoint;
+    else at a random time.
+    """
     if importlib.util.find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed")
     training = tiny["training"] | {
-        "epochs": 8, "checkpoint_every": 2, "early_stopping": {"patience": 9}, "backend": backend,
+        "epochs": epochs, "checkpoint_every": 2, "early_stopping": {"patience": 9}, "backend": backend,
     }  # fmt: skip
     model = tiny["model"] | {"dropout": 0.2, "stochastic_depth": 0.1}
     config = folder / "settings.yaml"
     config.write_text(yaml.safe_dump(tiny | HARD | {"training": training, "model": model}))
     job = {
         "data": tiny["data"]["name"], "config": str(config), "root": str(folder), "seed": 0,
-        "times": times, "interruption": interruption,
+        "times": times, "interruption": interruption, "call": call,
     }  # fmt: skip
     (folder / "job.json").write_text(json.dumps(job))
     done = subprocess.run(
@@ -47,8 +51,9 @@ def interrupt(tiny, folder, backend, interruption, times):
 
 
 @pytest.mark.backends
-def test_two_kills_leave_no_trace(tiny, tmp_path):
-    assert interrupt(tiny, tmp_path, HERE, "SIGKILL", 2)["problems"] == []
+def test_a_kill_in_a_checkpoint_leaves_no_trace(tiny, tmp_path):
+    seen = interrupt(tiny, tmp_path, HERE, "SIGKILL", 1, epochs=4, call=4)
+    assert seen["problems"] == [] and seen["times"] == 1
 
 
 @pytest.mark.torture

@@ -6,6 +6,7 @@ import marshal
 import os
 import pickle
 import stat
+import warnings
 import zipfile
 
 import h5py
@@ -31,7 +32,8 @@ def members(path):
 
 def rewrite(path, content, *more):
     """Write a zip file anew, with more `(ZipInfo or name, bytes)` at its end."""
-    with zipfile.ZipFile(path, "w") as archive:
+    with zipfile.ZipFile(path, "w") as archive, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a name may come twice
         for name, data in [*content.items(), *more]:
             archive.writestr(name, data)
 

@@ -1,4 +1,4 @@
-"""Trainings that are interrupted and gone on with: `python tests/support/kill_and_resume.py JOB.json`.
+"""Trainings that are interrupted and resumed: `python tests/support/kill_and_resume.py JOB.json`.
 
 Everything is imported once; each training is a fork of this process, which calls the command line
 as a new process does. Prints what was seen, and every difference from a training left alone.
@@ -45,10 +45,12 @@ def main(job):
 def _interrupt_once(job, root, generator, seconds, number, seen):
     folder = root / f"cut-{number}"
     names, expected = INTERRUPTIONS[job["interruption"]]
-    at = generator.uniform(0.1, 0.9 * seconds)
+    at, call = generator.uniform(0.1, 0.9 * seconds), generator.randrange(CHECKPOINT_CALLS)
     writing = number % 3 == 0 and "SIGKILL" in names
+    if job["call"] is not None:  # at the same moment on every machine
+        at, call, writing = 0.0, job["call"], True
     if writing:
-        child = begin(job, folder, partial(_die_writing, at, generator.randrange(CHECKPOINT_CALLS)))
+        child = begin(job, folder, partial(_die_writing, at, call))
     else:
         child = begin(job, folder)
         time.sleep(at)
