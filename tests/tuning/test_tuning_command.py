@@ -186,7 +186,7 @@ def _wait_for(condition, seconds=300):
 def _child(parent, word):
     """Return the id of the child process of `parent` whose command contains `word`."""
     listing = subprocess.run(
-        ["ps", "-A", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True
+        ["ps", "-A", "-ww", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True
     ).stdout
     processes = [line.split(maxsplit=2) for line in listing.splitlines()]
     (pid,) = [int(pid) for pid, ppid, args in processes if int(ppid) == parent and word in args]
