@@ -1,13 +1,20 @@
 """The documentation is generated or held to the code, so that it cannot rot."""
 
+import doctest
 import re
 import runpy
+import shutil
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
+import kmixer
+import tiny_dataset
 from kmixer import __version__
+from mixer_reference import official
 
 ROOT = Path(__file__).parent.parent
 PAGES = runpy.run_path(str(ROOT / "docs" / "generate"))["PAGES"]
@@ -94,6 +101,37 @@ def test_the_readmes_python_example_runs(tmp_path, monkeypatch):
     assert small != code
     exec(small, {})
     assert (tmp_path / "saved_models" / "fmnist-1" / "metrics.json").is_file()
+
+
+@pytest.fixture(scope="module")
+def example_folder(tmp_path_factory):
+    """A folder with what the docstrings' examples name: an interrupted run, an image, weights."""
+    folder = tmp_path_factory.mktemp("examples")
+    tiny_dataset.write_images(folder / "halves")
+    old = ROOT / "tests" / "runs" / "format-2-unfinished"
+    shutil.copytree(old, folder / "saved_models" / "interrupted")
+    Image.new("L", (60, 60), 90).save(folder / "shirt.png")
+    np.savez(folder / "Mixer-S_32.npz", **official("s32", tokens=4))
+    return folder
+
+
+# In this order: what one trains, another one opens.
+EXAMPLES = ["build_settings", "Settings", "train", "load_run", "resume", "import_weights"]
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_the_example_of_a_public_name_runs(name, example_folder, monkeypatch):
+    monkeypatch.chdir(example_folder)
+    value = getattr(kmixer, name)
+    example = doctest.DocTestFinder(recurse=False).find(value, name, module=False, globs={})[0]
+    assert example.examples
+    result = doctest.DocTestRunner().run(example)
+    assert result.failed == 0
+
+
+def test_every_public_name_has_an_example():
+    packages = {"augment", "layers", "models", "tuning"}  # their classes have examples of their own
+    assert set(EXAMPLES) == set(kmixer.__all__) - packages
 
 
 def test_ci_and_readme_run_the_same_test_command():

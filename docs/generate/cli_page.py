@@ -9,7 +9,12 @@ ENVIRONMENT = {"COLUMNS": "100", "NO_COLOR": "1", "TERM": "dumb"}
 def cli_page():
     """Return the page: an index, then each command's help as a terminal shows it."""
     pages = {words: _help(words) for words in _commands()}
-    lines = ["# Commands", "", "What `kmixer COMMAND --help` prints. Written by `python docs/generate`.", ""]
+    lines = [
+        "# Commands",
+        "",
+        "What `kmixer COMMAND --help` prints. Written by `python docs/generate`.",
+        "",
+    ]
     for words, callback in _commands().items():
         summary = callback.__doc__.strip().splitlines()[0]
         lines.append(f"- [`kmixer {words}`](#kmixer-{words.replace(' ', '-')}): {summary}")
@@ -28,5 +33,7 @@ def _commands():
 
 
 def _help(words):
-    result = CliRunner().invoke(app, [*words.split(), "--help"], env=ENVIRONMENT, prog_name="kmixer")
+    result = CliRunner().invoke(
+        app, [*words.split(), "--help"], env=ENVIRONMENT, prog_name="kmixer"
+    )
     return "\n".join(line.rstrip() for line in result.stdout.strip().splitlines())

@@ -16,7 +16,9 @@ PACKAGES = {
     "kmixer.augment": "Keras layers that change batches of uint8 images.",
     "kmixer.tuning": "For searches of one's own with KerasTuner.",
 }
-SECTIONS = re.compile(r"^(Args|Attributes|Returns|Yields|Raises|Example):\n((?:(?:    .*)?\n)+)", re.M)
+SECTIONS = re.compile(
+    r"^(Args|Attributes|Returns|Yields|Raises|Example):\n((?:(?:    .*)?\n)+)", re.M
+)
 
 
 def python_page():
@@ -42,7 +44,15 @@ def _entry(package, name, value):
         return [f"### {package}.{name}", "", f"A `{type(value).__name__}`."]
     settings = inspect.isclass(value) and issubclass(value, BaseModel)
     signature = f"{package}.{name}{'(**sections)' if settings else inspect.signature(value)}"
-    return [f"### {package}.{name}", "", "```python", *_wrapped(signature), "```", "", *_body(value)]
+    return [
+        f"### {package}.{name}",
+        "",
+        "```python",
+        *_wrapped(signature),
+        "```",
+        "",
+        *_body(value),
+    ]
 
 
 def _wrapped(signature):

@@ -84,6 +84,12 @@ def build_settings(*layers: Mapping[str, Any]) -> Settings:
 
     Raises:
         SettingsError: one line with the key's path, what was received and what was expected.
+
+    Example:
+        >>> import kmixer
+        >>> settings = kmixer.build_settings({"model": {"blocks": 2}}, {"training": {"epochs": 5}})
+        >>> settings.model.blocks, settings.training.epochs, settings.optimizer.name
+        (2, 5, 'adam')
     """
     values: dict[str, Any] = {key: {"name": getattr(Settings(), key).name} for key in CHOICES}
     for layer in layers:

@@ -72,7 +72,16 @@ class TrainingSettings(Section):
 
 
 class Settings(Section):
-    """Everything a run depends on."""
+    """Everything a run depends on; each section and key with its meaning: docs/settings.md.
+
+    Example:
+        >>> import kmixer
+        >>> settings = kmixer.Settings(training={"epochs": 3})
+        >>> settings.training.epochs, settings.data.name
+        (3, 'fmnist')
+        >>> settings.changed(data={"batch_size": 64}).data.batch_size
+        64
+    """
 
     data: DataSettings = DataSettings()
     augment: AugmentSettings = AugmentSettings()

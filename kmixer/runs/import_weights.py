@@ -58,6 +58,12 @@ def import_weights(
         SettingsError: there is no such size, or `std` is not positive.
         DataError: the file or the labels cannot be read, or do not fit that Mixer.
         RunError: the folder is taken or cannot be written.
+
+    Example:
+        >>> import kmixer
+        >>> run = kmixer.import_weights("Mixer-S_32.npz", "S/32")
+        >>> run.imported, len(run.class_names)
+        (True, 5)
     """
     size = size_key(size)
     published = path if isinstance(path, PublishedWeights) else read_published(path)
