@@ -25,12 +25,12 @@ def build(tiny, *assignments):
 class Signal(keras.callbacks.Callback):
     """Send a signal in an epoch, counted from 0: before a step, in validation or at the end."""
 
-    def __init__(self, epoch, place, name="SIGINT", times=1):
+    def __init__(self, epoch, moment, name="SIGINT", times=1):
         super().__init__()
-        self.at, self.place, self.name, self.times = epoch, place, name, times
+        self.at, self.moment, self.name, self.times = epoch, moment, name, times
 
-    def _send(self, place):
-        if (self.epoch, place) == (self.at, self.place):
+    def _send(self, moment):
+        if (self.epoch, moment) == (self.at, self.moment):
             for _ in range(self.times):
                 signal.raise_signal(getattr(signal, self.name))
 

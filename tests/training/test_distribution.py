@@ -12,8 +12,8 @@ import pytest
 
 from kmixer.errors import SettingsError
 from kmixer.runs.run import load_run
-from kmixer.training.distribution import ALONE, Devices
-from kmixer.training.resolve import check_fit
+from kmixer.training.distribution import SINGLE_DEVICE, Devices
+from kmixer.training.resolve import check_devices
 
 pytestmark = pytest.mark.backends
 BACKEND = keras.backend.backend()
@@ -44,7 +44,7 @@ def _train(image_folder, out, distribute="auto", batch_size=16, validation=20, e
     return ["train", image_folder, *words, "--out", out, "--quiet"]
 
 
-def _begin(words, **environment):
+def _start(words, **environment):
     start = ["-c", TENSORFLOW] if BACKEND == "tensorflow" else ["-m", "kmixer_cli"]
     return subprocess.Popen(
         [sys.executable, *start, *map(str, words)], env=os.environ | environment,
@@ -65,7 +65,7 @@ def _same(folder, other, within=1e-6):
 @distributes
 def test_two_devices_give_the_losses_of_one(image_folder, tmp_path):
     for name in ("none", "auto"):
-        done = _begin(_train(image_folder, tmp_path / name, name), **TWO)
+        done = _start(_train(image_folder, tmp_path / name, name), **TWO)
         assert done.wait(300) == 0, done.stderr.read()
     _same(tmp_path / "none", tmp_path / "auto")
     assert load_run(tmp_path / "auto").metrics["best"]["test"]["accuracy"] > 0.5
@@ -73,7 +73,7 @@ def test_two_devices_give_the_losses_of_one(image_folder, tmp_path):
 
 @distributes
 def test_a_batch_that_two_devices_cannot_share_is_made_even(image_folder, tmp_path):
-    done = _begin(_train(image_folder, tmp_path / "run", batch_size=15, validation=21), **TWO)
+    done = _start(_train(image_folder, tmp_path / "run", batch_size=15, validation=21), **TWO)
     assert done.wait(300) == 0, done.stderr.read()
     run = load_run(tmp_path / "run")
     assert run.settings.data.batch_size == 14 and len(run.history) == 2
@@ -90,7 +90,7 @@ def test_images_are_mixed_with_their_labels_on_two_devices(image_folder, tmp_pat
             "on=accelerator",
         ]
         words += [word for value in mixed for word in ("--set", f"augment.{value}")]
-        done = _begin(words, **TWO)
+        done = _start(words, **TWO)
         assert done.wait(300) == 0, done.stderr.read()
     # A pixel half-way between two values may be rounded up in one place and down in another.
     _same(tmp_path / "none", tmp_path / "auto", 1e-4)
@@ -99,30 +99,30 @@ def test_images_are_mixed_with_their_labels_on_two_devices(image_folder, tmp_pat
     if BACKEND == "tensorflow":
         alone = load_run(tmp_path / "none").settings
         with pytest.raises(SettingsError, match=r"augment.on: received 'accelerator' with mixup"):
-            check_fit(alone, Devices(2))
-        check_fit(alone, ALONE)
+            check_devices(alone, Devices(2))
+        check_devices(alone, SINGLE_DEVICE)
 
 
 @distributes
 def test_two_devices_go_on_within_an_epoch(image_folder, tmp_path):
     words = [*_train(image_folder, tmp_path / "cut", epochs=6), "--checkpoint-every", "3"]
-    process = _begin(words, **TWO)
+    process = _start(words, **TWO)
     until = time.monotonic() + 120
     while not (tmp_path / "cut" / "history.csv").exists() and time.monotonic() < until:
         time.sleep(0.01)
     process.send_signal(signal.SIGTERM)
     assert process.wait(60) == 143, process.stderr.read()
     assert 0 < len(load_run(tmp_path / "cut").history) < 6
-    assert _begin(["resume", tmp_path / "cut", "--quiet"], **TWO).wait(300) == 0
+    assert _start(["resume", tmp_path / "cut", "--quiet"], **TWO).wait(300) == 0
     words[words.index(tmp_path / "cut")] = tmp_path / "whole"
-    assert _begin(words, **TWO).wait(300) == 0
+    assert _start(words, **TWO).wait(300) == 0
     assert _history(tmp_path / "cut") == _history(tmp_path / "whole")
 
 
 def test_torch_refuses_in_one_line(image_folder, tmp_path):
     if BACKEND != "torch":
         pytest.skip("torch alone refuses")
-    done = _begin(_train(image_folder, tmp_path / "run"))
+    done = _start(_train(image_folder, tmp_path / "run"))
     assert done.wait(100) == 2
     error = done.stderr.read()
     assert "training.distribute: received 'auto' on torch" in error and error.count("\n") == 1
@@ -148,13 +148,13 @@ def _by_slurm(number):
 
 
 def _processes(words, variables=_by_keras):
-    return [_begin(words, **variables(number)) for number in range(2)]
+    return [_start(words, **variables(number)) for number in range(2)]
 
 
 @needs_jax
 @pytest.mark.parametrize("variables", [_by_keras, _by_slurm])
 def test_two_processes_give_the_losses_of_one(image_folder, tmp_path, variables):
-    done = _begin(_train(image_folder, tmp_path / "one", "none"))
+    done = _start(_train(image_folder, tmp_path / "one", "none"))
     assert done.wait(300) == 0, done.stderr.read()
     for process in _processes(_train(image_folder, tmp_path / "two"), variables):
         assert process.wait(300) == 0, process.stderr.read()
@@ -189,7 +189,7 @@ def test_each_process_has_its_rows():
     import numpy as np
 
     arrays = tuple(map(np.array, batch))
-    second = Devices(count=3, process=1, processes=3).own(arrays)
+    second = Devices(count=3, process=1, processes=3).local_rows(arrays)
     assert [part.tolist() for part in second] == [[3, 4], ["c", "d"]]
-    assert ALONE.own(arrays) is arrays and ALONE.even(7) == 7
-    assert Devices(count=4).even(7) == 4 and Devices(count=8).even(7) == 0
+    assert SINGLE_DEVICE.local_rows(arrays) is arrays and SINGLE_DEVICE.round_down(7) == 7
+    assert Devices(count=4).round_down(7) == 4 and Devices(count=8).round_down(7) == 0

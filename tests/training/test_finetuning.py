@@ -1,20 +1,23 @@
 """Starting from a run: its weights, another grid of patches, frozen and slower layers."""
 
 import shutil
-import signal
 
 import keras
 import numpy as np
 import pytest
 
 import kmixer
+from interrupted_training import Signal, cut
 from kmixer.config import loading
 from kmixer.data import load_splits
-from kmixer.errors import InterruptedRunError, SettingsError
+from kmixer.errors import SettingsError
 from kmixer.models import MlpMixer
-from kmixer.runs.run import RunError, load_run
+from kmixer.runs.run import INFO, RunError, create_run, load_run
+from kmixer.training import finetuning
 from kmixer.training.optimizer import build_optimizer
-from kmixer.training.train import check_model, finetuning
+from kmixer.training.resolve import resolve
+from kmixer.training.train import initial_model
+from tiny_settings import tiny_settings
 
 pytestmark = pytest.mark.backends
 
@@ -29,12 +32,22 @@ def build(*layers):
 
 @pytest.fixture(scope="module")
 def source(image_folder, tmp_path_factory):
-    values = {
-        "data": {"name": str(image_folder), "batch_size": 16, "validation_size": 20},
-        "model": MIXER,
-        "training": {"epochs": 1, "jit": False},
-    }
-    return kmixer.train(build(values, []), root=tmp_path_factory.mktemp("runs"), name="source")
+    nested = tiny_settings(image_folder, model=MIXER, training={"epochs": 1})
+    return kmixer.train(build(nested, []), root=tmp_path_factory.mktemp("runs"), name="source")
+
+
+def untrained(folder, image_folder, *assignments, model=MIXER):
+    """Return a run whose weights are those that its model begins with."""
+    data = tiny_settings(image_folder)["data"]
+    settings = build({"data": data, "model": model}, assignments)
+    dataset = load_splits(settings.data)
+    info = dict.fromkeys(INFO) | {"input_shape": list(dataset.image_shape)}
+    del info["format"]
+    run = create_run(
+        resolve(settings, dataset), info, dataset.class_names, root=folder, stem="untrained"
+    )
+    run.save_model(run.build_model())
+    return run
 
 
 def start(source, *assignments, image_size=None):
@@ -50,7 +63,7 @@ def values(model):
 
 
 def test_everything_starts_from_the_run_but_the_head_at_zero(source):
-    model = check_model(start(source), load_splits(start(source).data))
+    model = initial_model(start(source), load_splits(start(source).data))
     old, new = values(source.load_model()), values(model)
     for path, value in new.items():
         assert np.array_equal(value, 0 * value if path.startswith("head/") else old[path]), path
@@ -108,7 +121,7 @@ def test_a_larger_image_of_one_colour_gives_the_same_answer(source):
     """Tokens that are all alike are mixed alike on every grid: nothing is lost in the resizing."""
     small = source.load_model()
     settings = start(source, "model.dropout=0", image_size=16)
-    large = check_model(settings, load_splits(settings.data))
+    large = initial_model(settings, load_splits(settings.data))
     assert large.get_layer("mixer_block_0").input.shape[1] == 64
     for layer in ("stem", "pre_head_layer_norm"):
         for ours, theirs in zip(
@@ -158,53 +171,54 @@ def test_a_decayed_layer_moves_less(source, tmp_path):
         tuned = kmixer.train(settings, root=tmp_path)
         old, new = values(source.load_model()), values(tuned.load_model())
         moved.append({path: np.abs(new[path] - old[path]).sum() for path in old})
-    shares = {"pre_head_layer_norm": 1, "mixer_block_2": 0.1, "mixer_block_1": 0.01, "stem": 0.001}
-    for layer, share in shares.items():
+    multipliers = {
+        "pre_head_layer_norm": 1,
+        "mixer_block_2": 0.1,
+        "mixer_block_1": 0.01,
+        "stem": 0.001,
+    }
+    for layer, multiplier in multipliers.items():
         whole, less = (sum(m[path] for path in m if path.startswith(layer)) for m in moved)
-        assert whole > 0 and less == pytest.approx(share * whole, rel=0.1)
+        assert whole > 0 and less == pytest.approx(multiplier * whole, rel=0.1)
 
 
 def test_a_stem_norm_goes_to_a_larger_grid(image_folder, tmp_path):
-    data = {"name": str(image_folder), "batch_size": 16, "validation_size": 20}
-    given = {"data": data, "model": MIXER | {"stem_norm": "batch"}, "training": {"epochs": 1}}
-    run = kmixer.train(build(given, []), root=tmp_path)
+    run = untrained(tmp_path, image_folder, model=MIXER | {"stem_norm": "batch"})
+    model = run.load_model()
+    few = np.arange(16, dtype=np.float32)
+    model.get_layer("stem_norm").moving_mean.assign(few)
+    run.save_model(model)
     settings = start(run, image_size=16)
-    large = check_model(settings, load_splits(settings.data))
-    few, many = (
-        keras.ops.convert_to_numpy(model.get_layer("stem_norm").moving_mean)
-        for model in (run.load_model(), large)
-    )
-    assert few.shape == (16,) and many.shape == (64,)
+    large = initial_model(settings, load_splits(settings.data))
+    many = keras.ops.convert_to_numpy(large.get_layer("stem_norm").moving_mean)
+    assert many.shape == (64,)
     assert np.allclose(many[[0, 7, 56, 63]], few[[0, 3, 12, 15]])  # the corners stay
 
 
 def test_a_cropped_run_sees_other_images_as_it_saw_its_own(image_folder, tmp_path):
-    data = {"name": str(image_folder), "batch_size": 16, "validation_size": 20, "crop_size": 6}
-    given = {"data": data, "model": MIXER, "training": {"epochs": 1}}
-    run = kmixer.train(build(given, []), root=tmp_path)
+    run = untrained(tmp_path, image_folder, "data.crop_size=6")
     for side, expected in ((None, (8, 6)), (12, (12, 12))):
-        taken = run.start_settings(side)["data"]
-        assert (taken["resize_size"], taken["crop_size"]) == expected
+        data = run.start_settings(side)["data"]
+        assert (data["resize_size"], data["crop_size"]) == expected
 
 
-def test_shares_of_the_learning_rate_by_hand():
-    shares = finetuning.learning_rate_shares(MlpMixer((8, 8, 1), 2, **MIXER), 0.5)
-    by_layer = {path.split("/")[0]: share for path, share in shares.items()}
+def test_multipliers_of_the_learning_rate_by_hand():
+    multipliers = finetuning.learning_rate_multipliers(MlpMixer((8, 8, 1), 2, **MIXER), 0.5)
+    by_layer = {path.split("/")[0]: value for path, value in multipliers.items()}
     assert by_layer == {
         "head": 1, "pre_head_layer_norm": 1, "mixer_block_2": 0.5, "mixer_block_1": 0.25,
         "mixer_block_0": 0.125, "stem": 0.125,
     }  # fmt: skip
 
 
-def test_a_decay_by_blocks_needs_blocks(source, tmp_path):
-    mlp = start(source, "model={name: mlp}", "finetune=null")
-    run = kmixer.train(mlp, root=tmp_path, name="mlp")
+def test_a_decay_by_blocks_needs_blocks(image_folder, tmp_path):
+    run = untrained(tmp_path / "mlp", image_folder, model={"name": "mlp"})
     with pytest.raises(SettingsError, match=r"layer_decay: received 0.5, expected 1: .* no blocks"):
-        kmixer.train(start(run, "finetune.layer_decay=0.5"), root=tmp_path)
-    assert [folder.name for folder in tmp_path.iterdir()] == ["mlp"]
+        kmixer.train(start(run, "finetune.layer_decay=0.5"), root=tmp_path / "tuned")
+    assert not (tmp_path / "tuned").exists()
 
 
-def test_a_share_that_only_a_norm_has_is_not_decayed():
+def test_a_multiplier_that_only_a_norm_has_does_not_decay_it():
     """Keras on torch cannot decay a list of no weights, which a frozen stem before a norm leaves."""
     chosen = {"name": "sgd", "weight_decay": 0.1, "learning_rate": 1.0, "momentum": 0.0}
     settings = loading.build_settings({"optimizer": chosen, "schedule": {"name": "constant"}})
@@ -218,16 +232,16 @@ def test_a_share_that_only_a_norm_has_is_not_decayed():
 
 @pytest.mark.parametrize("weight_decay", [0.0, 0.1])
 @pytest.mark.parametrize("name", ["sgd", "adam", "muon"])
-def test_each_weight_learns_and_decays_with_its_share(name, weight_decay):
+def test_each_weight_learns_and_decays_with_its_multiplier(name, weight_decay):
     chosen = {"name": name, "weight_decay": weight_decay}
     settings = loading.build_settings({"optimizer": chosen, "schedule": {"name": "constant"}})
     steps = []
-    for share in (1.0, 0.25):
+    for multiplier in (1.0, 0.25):
         variables = [
             keras.Variable(np.ones((4, 4)), dtype="float32", name=n) for n in ("first", "second")
         ]
-        shares = {variables[0].path: 1.0, variables[1].path: share}
-        optimizer = build_optimizer(settings, 10, shares)
+        multipliers = {variables[0].path: 1.0, variables[1].path: multiplier}
+        optimizer = build_optimizer(settings, 10, multipliers)
         gradient = np.random.default_rng(0).random((4, 4)).astype("float32")
         optimizer.build(variables)
         optimizer.apply([keras.ops.convert_to_tensor(gradient)] * 2, variables)
@@ -237,20 +251,21 @@ def test_each_weight_learns_and_decays_with_its_share(name, weight_decay):
 
 
 def test_a_fine_tuning_is_resumed_without_the_run_it_started_from(source, tmp_path):
-    class StopInTheSecondEpoch(keras.callbacks.Callback):
-        def on_epoch_begin(self, epoch, logs=None):
-            if epoch == 1:
-                signal.raise_signal(signal.SIGTERM)
-
     copied = load_run(shutil.copytree(source.folder, tmp_path / "copied"))
-    settings = start(copied, "finetune.freeze=[stem]", "training.epochs=2", "optimizer.name=sgd")
+    settings = start(copied, "finetune.freeze=[stem]", "optimizer.name=sgd")
     whole = kmixer.train(settings, root=tmp_path, name="whole")
-    with pytest.raises(InterruptedRunError):
-        kmixer.train(settings, root=tmp_path, name="cut", callbacks=[StopInTheSecondEpoch()])
+    run = cut(settings, tmp_path, Signal(0, 2))
     shutil.rmtree(copied.folder)
-    resumed = kmixer.resume(load_run(tmp_path / "cut"))
+    resumed = kmixer.resume(run)
     ours, theirs = values(resumed.load_model()), values(whole.load_model())
     assert all(np.array_equal(ours[path], theirs[path]) for path in theirs)
+
+
+def test_the_run_to_start_from_is_loaded_once(source, tmp_path, monkeypatch):
+    loaded = []
+    monkeypatch.setattr(finetuning, "load_run", lambda path: loaded.append(path) or load_run(path))
+    cut(start(source), tmp_path, Signal(0, 0))
+    assert len(loaded) == 1
 
 
 @pytest.mark.parametrize(

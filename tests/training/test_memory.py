@@ -19,7 +19,9 @@ root, count = sys.argv[1], int(sys.argv[2])
 from kmixer import backend
 backend.select()
 import keras
-from kmixer import evaluation, settings_io, training
+import kmixer
+from kmixer.config import presets
+from kmixer.evaluation.evaluate import evaluate, load_data
 
 def resident():
     status = Path("/proc/self/status").read_text()
@@ -31,17 +33,17 @@ class Watch(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         self.seen.append(resident())
 
-preset = settings_io.read_preset("fmnist")
+preset = presets.read_preset("fmnist")
 small = {
     "data": {"train_per_class": 500, "validation_size": 1000, "batch_size": 50},
     "model": {"blocks": 1, "hidden_dim": 32, "tokens_mlp_dim": 16, "channels_mlp_dim": 32},
     "training": {"epochs": count},
 }
-run = training.train(settings_io.build(preset, small), root=root, watchers=[Watch()])
-data = evaluation.load_data(run)
+run = kmixer.train(kmixer.build_settings(preset, small), root=root, callbacks=[Watch()])
+data = load_data(run)
 evaluations = []
 for _ in range(count):
-    evaluation.evaluate(run, data, "validation")
+    evaluate(run, data, "validation")
     evaluations.append(resident())
 print(json.dumps({"training": Watch.seen, "evaluate": evaluations}))
 """

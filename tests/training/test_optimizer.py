@@ -6,7 +6,7 @@ import pytest
 import kmixer
 from kmixer.config import loading
 from kmixer.models.factory import build_model
-from kmixer.training.optimizer import build_optimizer
+from kmixer.training.optimizer import Extensions, build_optimizer
 
 pytestmark = pytest.mark.backends
 
@@ -40,10 +40,14 @@ def test_cosine_schedule_warms_up_and_ends_at_its_share():
     assert values == pytest.approx([0, 5e-4, 1e-3, 5.5e-4, 1e-4], rel=1e-4)
 
 
-def test_muon_takes_the_blocks_matrices_and_adam_the_rest(tiny, tmp_path):
-    settings = loading.build_settings(tiny, {"optimizer": {"name": "muon", "weight_decay": 0.1}})
-    model = kmixer.train(settings, root=tmp_path).load_model()
+def test_muon_takes_the_blocks_matrices_and_adam_the_rest(tiny):
+    settings = loading.build_settings(
+        tiny,
+        {"optimizer": {"name": "muon", "weight_decay": 0.1}, "data": {"mean": [0.5], "std": [1]}},
+    )
+    model = build_model(settings, (8, 8, 1), 2)
     optimizer = build_optimizer(settings, 1)
+    optimizer.build(model.trainable_variables)
     muon = {v.path for v in model.trainable_variables if not optimizer._should_use_adamw(v)}
     assert len(muon) == 8 and all("mixing" in path and "kernel" in path for path in muon)
     decayed = {
@@ -133,3 +137,19 @@ def test_the_cosine_schedule_is_keras_own_with_its_warmup():
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(schedule))
     for step in range(55):
         assert float(schedule(step)) == float(again(step)) == pytest.approx(float(expected(step)))
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam", "adamw", "rmsprop", "lion", "muon"])
+def test_an_extended_optimizer_is_a_class_that_its_config_makes_again(name):
+    settings = _descent(name=name, l2=0.5) if name == "sgd" else loading.build_settings(
+        {"optimizer": {"name": name, "l2": 0.5}}
+    )  # fmt: skip
+    optimizer = build_optimizer(settings, 1, {"kernel": 0.25})
+    plain = build_optimizer(loading.build_settings({"optimizer": {"name": name}}), 1)
+    assert isinstance(optimizer, Extensions) and isinstance(optimizer, type(plain))
+    described = keras.saving.serialize_keras_object(optimizer)
+    assert described["registered_name"].startswith("kmixer>Extended")
+    again = keras.saving.deserialize_keras_object(described)
+    assert type(again) is type(optimizer) and again.get_config() == optimizer.get_config()
+    assert (again.l2, again.multipliers) == (0.5, {"kernel": 0.25})
+    assert not isinstance(plain, Extensions)  # what needs no extension is Keras' own

@@ -1,6 +1,7 @@
 """A training that is interrupted ends as one that is not, wherever in it that happens."""
 
 import os
+import shutil
 import signal
 
 import keras
@@ -10,8 +11,11 @@ import kmixer
 from interrupted_training import HARD, Signal, build, cut
 from kill_and_resume import different
 from kmixer.errors import DivergedError, InterruptedRunError, RunError
-from kmixer.runs.run import load_run
-from kmixer.training.train import checkpoint
+from kmixer.runs.run import CHECKPOINT_FILE, PREVIOUS_CHECKPOINT_FILE, Run, load_run
+from kmixer.runs.signals import StopRequest
+from kmixer.training import checkpoint
+from kmixer.training.callbacks.saving import WriteRun
+from tiny_settings import tiny_settings
 
 pytestmark = [
     pytest.mark.backends,
@@ -21,56 +25,74 @@ STEPS = 6  # 100 images, 16 at once
 
 
 @pytest.fixture(scope="module")
-def whole(image_folder, tmp_path_factory):
-    """Return a function: (settings) → the run that is left alone, trained once."""
-    trained = {}
+def hard(image_folder):
+    """Settings that use whatever a checkpoint has to hold."""
+    return build(tiny_settings(image_folder), *HARD)
 
-    def train(settings):
-        key = settings.model_dump_json()
-        if key not in trained:
-            root = tmp_path_factory.mktemp("whole")
-            trained[key] = kmixer.train(settings, root=root, name="run", command="kmixer")
-        return trained[key].folder
 
-    return kmixer.train
+@pytest.fixture(scope="module")
+def whole(hard, tmp_path_factory):
+    """The folder of the run that nothing interrupts."""
+    return kmixer.train(hard, out=tmp_path_factory.mktemp("whole") / "run", command="kmixer").folder
+
+
+@pytest.fixture(scope="module")
+def cut_once(hard, tmp_path_factory):
+    """The folder of a run that was interrupted in its second epoch, after two steps."""
+    return cut(hard, tmp_path_factory.mktemp("cut-once"), Signal(1, 1)).folder
+
+
+@pytest.fixture(scope="module")
+def cut_twice(cut_once, tmp_path_factory):
+    """The folder of that run, resumed and interrupted again after three more steps."""
+    run = _copy(cut_once, tmp_path_factory.mktemp("cut-twice"))
+    with pytest.raises(InterruptedRunError):
+        kmixer.resume(run, callbacks=[Signal(1, 4)])
+    return run.folder
+
+
+def _copy(folder, target):
+    return load_run(shutil.copytree(folder, target / "run"))
 
 
 @pytest.mark.parametrize(
-    ("epoch", "place", "feed"),
+    ("epoch", "moment"),
     [
-        (0, 0, "host"),
-        pytest.param(1, STEPS - 1, "host", marks=pytest.mark.slow),
-        (1, "validation", "host"),
-        (1, "end", "host"),
-        pytest.param(2, 3, "host", marks=pytest.mark.slow),
-        pytest.param(2, "end", "host", marks=pytest.mark.slow),
-        (1, 2, "accelerator"),
+        (0, 0),
+        pytest.param(1, STEPS - 1, marks=pytest.mark.slow),
+        (1, "validation"),
+        pytest.param(1, "end", marks=pytest.mark.slow),
+        pytest.param(2, 3, marks=pytest.mark.slow),
+        pytest.param(2, "end", marks=pytest.mark.slow),
     ],
 )
-def test_what_is_gone_on_with_is_the_same(tiny, tmp_path, whole, epoch, place, feed):
-    settings = build(tiny, *HARD, f"augment.on={feed}")
-    run = cut(settings, tmp_path, Signal(epoch, place))
+def test_a_resumed_run_is_the_same(hard, tmp_path, whole, epoch, moment):
+    run = cut(hard, tmp_path, Signal(epoch, moment))
     assert not run.finished
     kmixer.resume(run)
-    assert different(whole(settings), run.folder) == []
+    assert different(whole, run.folder) == []
 
 
-def test_an_epoch_cut_twice_is_the_same(tiny, tmp_path, whole):
-    settings = build(tiny, *HARD)
-    run = cut(settings, tmp_path, Signal(1, 1))
-    with pytest.raises(InterruptedRunError):
-        kmixer.resume(run, callbacks=[Signal(1, 4)])
+def test_a_run_whose_images_lie_on_the_accelerator_is_the_same(hard, tmp_path):
+    settings = hard.changed(augment={"on": "accelerator"}, training={"epochs": 1})
+    run = cut(settings, tmp_path, Signal(0, 2))
     kmixer.resume(run)
-    assert different(whole(settings), run.folder) == []
+    whole = kmixer.train(settings, out=tmp_path / "whole", command="kmixer")
+    assert different(whole.folder, run.folder) == []
+
+
+def test_an_epoch_cut_twice_is_the_same(cut_twice, tmp_path, whole):
+    run = _copy(cut_twice, tmp_path)
+    kmixer.resume(run)
+    assert different(whole, run.folder) == []
 
 
 @pytest.mark.parametrize(
     "damage", ["flipped", *(pytest.param(d, marks=pytest.mark.slow) for d in ("cut", "gone"))]
 )
-def test_a_damaged_checkpoint_falls_back_to_the_one_before(tiny, tmp_path, whole, damage):
-    settings = build(tiny, *HARD)
-    run = cut(settings, tmp_path, Signal(1, 4))
-    newest, notes = run.folder / checkpoint.NAME, []
+def test_a_damaged_checkpoint_falls_back_to_the_one_before(cut_twice, tmp_path, whole, damage):
+    run = _copy(cut_twice, tmp_path)
+    newest, notes = run.folder / CHECKPOINT_FILE, []
     if damage == "cut":
         os.truncate(newest, newest.stat().st_size // 2)
     elif damage == "flipped":
@@ -82,84 +104,102 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(tiny, tmp_path, whole
     kmixer.resume(run, on_start=lambda run, dataset, model, position: notes.append(position.note))
     if damage != "gone":
         assert "damaged" in notes[0] and "going on from checkpoint.previous.npz" in notes[0]
-    assert different(whole(settings), run.folder) == []
+    assert different(whole, run.folder) == []
 
 
-def test_two_damaged_checkpoints_are_refused(tiny, tmp_path):
-    run = cut(build(tiny, *HARD), tmp_path, Signal(1, 4))
-    for name in (checkpoint.NAME, checkpoint.PREVIOUS):
+def test_two_damaged_checkpoints_are_refused(cut_twice, tmp_path):
+    run = _copy(cut_twice, tmp_path)
+    for name in (CHECKPOINT_FILE, PREVIOUS_CHECKPOINT_FILE):
         os.truncate(run.folder / name, 500)
     with pytest.raises(RunError, match=r"checkpoint\.npz: damaged.*previous\.npz: damaged"):
         kmixer.resume(run)
 
 
-def test_sigusr1_saves_and_goes_on(tiny, tmp_path, whole):
-    settings = build(tiny, *HARD, "training.checkpoint_every=null")
+def test_sigusr1_saves_and_the_training_continues(hard, tmp_path, whole):
+    settings = hard.changed(training={"checkpoint_every": None})
     saved = []
 
     class Look(keras.callbacks.Callback):
         def on_train_batch_begin(self, batch, logs=None):
             if batch == 4:
-                path = tmp_path / "run" / checkpoint.NAME
+                path = tmp_path / "run" / CHECKPOINT_FILE
                 saved.append(path.is_file() and checkpoint.read_position(path).step)
 
-    watchers = [Signal(1, 3, "SIGUSR1"), Look()]
-    run = kmixer.train(settings, out=tmp_path / "run", callbacks=watchers, command="kmixer")
+    callbacks = [Signal(1, 3, "SIGUSR1"), Look()]
+    run = kmixer.train(settings, out=tmp_path / "run", callbacks=callbacks, command="kmixer")
     # In the first and third epoch the newest is that of the last epoch's end, if there was one.
     assert saved == [False, 4, 0] and run.finished
-    assert different(whole(settings), run.folder) == []
+    assert different(whole, run.folder) == []  # how often it saves changes nothing
 
 
-def test_a_second_ctrl_c_ends_at_once(tiny, tmp_path, whole):
-    settings = build(tiny, *HARD)
+def test_a_second_ctrl_c_ends_at_once(hard, tmp_path):
     with pytest.raises(InterruptedRunError, match="at once") as caught:
-        kmixer.train(settings, out=tmp_path / "run", callbacks=[Signal(1, 1, times=2)])
+        kmixer.train(hard, out=tmp_path / "run", callbacks=[Signal(0, 1, times=2)])
     assert caught.value.exit_code == 130
     run = load_run(tmp_path / "run")
     assert not list(run.folder.glob(".*.tmp*"))
-    kmixer.resume(run)
+    with pytest.raises(InterruptedRunError):  # it can be resumed
+        kmixer.resume(run, callbacks=[Signal(0, 1)])
 
 
-@pytest.mark.parametrize(("every", "places"), [(2, [2, 4, 6]), (4, [4, 6]), ("1s", [6])])
-def test_checkpoints_come_as_often_as_asked(tiny, tmp_path, monkeypatch, every, places):
-    seen = []
-    save = checkpoint.save
-
-    def noted(run, model, place):
-        seen.append(place.step)
-        save(run, model, place)
-
-    monkeypatch.setattr(checkpoint, "save", noted)
-    settings = build(tiny, "training.epochs=1", f"training.checkpoint_every={every}")
-    kmixer.train(settings, root=tmp_path)
-    assert seen == [*places, 0] or (every == "1s" and set(places) <= set(seen))  # a slow machine
-
-
-def test_the_same_command_goes_on_or_is_done(tiny, tmp_path, whole):
-    settings = build(tiny, *HARD)
-    cut(settings, tmp_path, Signal(1, 1))
-    run = kmixer.train(settings, out=tmp_path / "run", go_on=True, command="kmixer")
-    assert different(whole(settings), run.folder) == []
-    written = (run.folder / "metrics.json").stat().st_mtime_ns
-    kmixer.train(settings, out=tmp_path / "run", go_on=True)
-    assert (run.folder / "metrics.json").stat().st_mtime_ns == written
-    with pytest.raises(RunError, match=r"begun with training\.epochs 3, received 5; expected the"):
-        other = build(tiny, *HARD, "training.epochs=5")
-        kmixer.train(other, out=tmp_path / "run", go_on=True)
-
-
-def test_the_newest_run_of_the_same_settings_is_found(tiny, tmp_path):
-    settings, other = (
-        build(tiny, "training.epochs=1"),
-        build(tiny, "training.epochs=1", "training.seed=1"),
+@pytest.mark.parametrize(("every", "expected"), [(2, [2, 4, 6]), (4, [4, 6]), ("1s", [3, 6])])
+def test_checkpoints_come_as_often_as_asked(hard, tmp_path, monkeypatch, every, expected):
+    """Steps take 0.4 s here: the third is the first whose end is a second after the beginning."""
+    steps = []
+    monkeypatch.setattr(
+        checkpoint, "save", lambda run, model, position: steps.append(position.step)
     )
-    first = kmixer.train(settings, root=tmp_path, go_on=True)
-    second = kmixer.train(other, root=tmp_path, go_on=True)
-    assert (first.folder.name, second.folder.name) == ("halves-1", "halves-2")
-    assert kmixer.train(settings, root=tmp_path, go_on=True).folder == first.folder
+    run = Run(tmp_path, hard.changed(training={"checkpoint_every": every}), {})
+    write = WriteRun(run, None, checkpoint.Position(), STEPS, StopRequest(), [], [], 0.0)
+    write.on_epoch_begin(0)
+    for step in range(STEPS):
+        now = write.epoch_began + 0.4 * (step + 1)
+        monkeypatch.setattr("time.perf_counter", lambda now=now: now)
+        write.on_train_batch_end(step, {"loss": 1.0})
+    assert steps == expected
 
 
-def test_weights_that_are_no_numbers_are_never_a_checkpoint(tiny, tmp_path):
+def test_the_same_command_resumes_or_is_done(hard, cut_once, tmp_path, whole):
+    run = _copy(cut_once, tmp_path)
+    out = run.folder
+    assert different(whole, kmixer.train(hard, out=out, go_on=True, command="kmixer").folder) == []
+    written = (out / "metrics.json").stat().st_mtime_ns
+    kmixer.train(hard, out=out, go_on=True)
+    assert (out / "metrics.json").stat().st_mtime_ns == written
+    with pytest.raises(RunError, match=r"begun with training\.epochs 3, received 5; expected the"):
+        kmixer.train(hard.changed(training={"epochs": 5}), out=out, go_on=True)
+
+
+def test_the_same_command_reads_each_image_once(hard, cut_once, tmp_path, monkeypatch):
+    """Devices are looked for and images are hashed once, whether a run is found or not."""
+    from kmixer.data import Dataset
+    from kmixer.training import distribution
+
+    calls = []
+    for owner, name in ((Dataset, "fingerprint"), (distribution, "find_devices")):
+        original = getattr(owner, name)
+
+        def counted(*arguments, original=original, name=name):
+            calls.append(name)
+            return original(*arguments)
+
+        monkeypatch.setattr(owner, name, counted)
+    run = _copy(cut_once, tmp_path)
+    with pytest.raises(InterruptedRunError):
+        kmixer.train(hard, out=run.folder, go_on=True, callbacks=[Signal(1, 2)])
+    assert sorted(calls) == ["find_devices", "fingerprint"]
+
+
+def test_the_newest_run_of_the_same_settings_is_found(hard, whole, tmp_path):
+    for name, seed in (("halves-1", 0), ("halves-2", 0), ("halves-3", 1)):
+        config = shutil.copytree(whole, tmp_path / name) / "config.yaml"
+        config.write_text(config.read_text().replace("  seed: 0", f"  seed: {seed}"))
+    for name, seed in (("halves-2", 0), ("halves-3", 1)):
+        settings = hard.changed(training={"seed": seed})
+        assert kmixer.train(settings, root=tmp_path, go_on=True).folder.name == name
+
+
+def test_weights_that_are_not_finite_are_never_a_checkpoint(tiny, tmp_path):
     class Spoil(keras.callbacks.Callback):
         """Spoil the last step's weights, which no loss shows any more."""
 
@@ -172,7 +212,7 @@ def test_weights_that_are_no_numbers_are_never_a_checkpoint(tiny, tmp_path):
             assert batch < 2
 
     settings = build(tiny, "training.checkpoint_every=1")
-    with pytest.raises(DivergedError, match=r"is no finite number|the loss is nan"):
+    with pytest.raises(DivergedError, match=r"a weight is not finite|the loss is nan"):
         kmixer.train(settings, out=tmp_path / "run", callbacks=[Spoil()])
-    place = checkpoint.read_position(tmp_path / "run" / checkpoint.NAME)
-    assert place.step == 2
+    position = checkpoint.read_position(tmp_path / "run" / CHECKPOINT_FILE)
+    assert position.step == 2

@@ -1,8 +1,10 @@
 """A training from settings to run folder, under every backend."""
 
 import json
+import shutil
 import signal
 import threading
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -12,11 +14,14 @@ import kmixer
 from kmixer.config import Settings, loading, yaml_files
 from kmixer.data.batches import threads
 from kmixer.errors import DivergedError, InterruptedRunError, RunError, SettingsError
+from kmixer.models.factory import build_model
 from kmixer.runs import provenance
 from kmixer.runs.run import Run, load_run
+from kmixer.runs.signals import StopRequest
+from kmixer.training import checkpoint, train
 from kmixer.training.callbacks import build_callbacks
 from kmixer.training.optimizer import compile_model
-from kmixer.training.train import checkpoint
+from tiny_settings import tiny_settings
 
 pytestmark = pytest.mark.backends
 
@@ -34,9 +39,19 @@ def history(run):
     return [{k: v for k, v in row.items() if k not in timed} for row in run.history]
 
 
+@pytest.fixture(scope="module")
+def trained(image_folder, tmp_path_factory):
+    """A finished run of three epochs, its images on the host; copy it before changing it."""
+    settings = build(tiny_settings(image_folder), "training.epochs=3")
+    return kmixer.train(settings, root=tmp_path_factory.mktemp("trained"), preset="tiny")
+
+
 @pytest.fixture
-def trained(tiny, tmp_path):
-    return kmixer.train(build(tiny, "training.epochs=3"), root=tmp_path, preset="tiny")
+def unfinished(trained, tmp_path):
+    """A copy of it that lacks its metrics."""
+    folder = shutil.copytree(trained.folder, tmp_path / "unfinished")
+    (folder / "metrics.json").unlink()
+    return load_run(folder)
 
 
 def test_the_run_folder_holds_what_it_says(trained):
@@ -59,13 +74,13 @@ def test_the_run_folder_holds_what_it_says(trained):
 @pytest.mark.parametrize("best_is_last", [True, False])
 def test_measuring_is_watched_and_not_done_twice(tiny, tmp_path, best_is_last):
     class Watcher(keras.callbacks.Callback):
-        splits, told = 0, []
+        splits, batches = 0, []
 
         def on_predict_begin(self, logs=None):
             self.splits += 1
 
         def on_predict_batch_end(self, batch, logs=None):
-            self.told.append((batch + 1, self.params["steps"]))
+            self.batches.append((batch + 1, self.params["steps"]))
 
     # Without a step that learns, the first epoch stays the best.
     rate = [] if best_is_last else ["optimizer.learning_rate=1e-12", "training.epochs=2"]
@@ -74,7 +89,7 @@ def test_measuring_is_watched_and_not_done_twice(tiny, tmp_path, best_is_last):
     assert run.metrics["best_epoch"] == 1
     assert (run.metrics["best"] == run.metrics["last"]) or not best_is_last
     assert watcher.splits == (2 if best_is_last else 4)  # validation and test, of each of the two
-    assert set(watcher.told) == {(1, 1)}
+    assert set(watcher.batches) == {(1, 1)}
 
 
 def test_config_is_resolved_and_says_where_it_came_from(trained):
@@ -99,8 +114,8 @@ def test_training_again_from_config_gives_the_same_run(trained, tmp_path):
 
 
 def test_another_seed_gives_another_run(trained, tiny, tmp_path):
-    other = kmixer.train(build(tiny, "training.epochs=3", "training.seed=1"), root=tmp_path)
-    assert history(other) != history(trained)
+    other = kmixer.train(build(tiny, "training.epochs=1", "training.seed=1"), root=tmp_path)
+    assert history(other)[0] != history(trained)[0]
 
 
 def test_a_finished_run_is_not_resumed(trained):
@@ -129,22 +144,21 @@ def test_divergence_stops_with_code_3_and_keeps_the_last_good_weights(tiny, tmp_
 @pytest.mark.parametrize(
     "assignments",
     [
-        *([f"optimizer.name={name}"] for name in ("adamw", "sgd", "rmsprop", "muon", "lion")),
+        ["optimizer.name=adamw", "optimizer.clip_norm=1.0", "training.label_smoothing=0.1"],
+        ["optimizer.name=sgd", "optimizer.gradient_accumulation_steps=3", "optimizer.ema=0.9"],
+        ["optimizer.name=rmsprop", "training.precision=mixed_bfloat16"],
         ["optimizer.name=muon", "optimizer.weight_decay=0.1", "optimizer.ema=0.9"],
-        ["optimizer.gradient_accumulation_steps=3", "optimizer.ema=0.9"],
-        ["optimizer.l2=0.01", "training.precision=mixed_float16"],
-        ["optimizer.clip_norm=1.0", "optimizer.weight_decay=0.01", "training.label_smoothing=0.1"],
-        ["schedule.name=constant", "plateau.patience=1", "plateau.factor=0.5"],
-        ["augment.random_resized_crop.scale=[0.8,1]", "augment.horizontal_flip=0.5",
-         "augment.random_erasing.probability=0.2", "augment.mixup.alpha=1", "augment.cutmix.alpha=1",
-         "augment.rand_augment.magnitude=9", "augment.on=accelerator"],
-        ["training.precision=mixed_bfloat16"],
-        ["training.precision=mixed_float16"],
-        ["training.jit=true"],
-        ["model.stem=dense", "model.stem_norm=batch", "model.skip_connections=false",
-         "model.block_dims=[8,4]", "model.norm_position=post", "model.head_dropout=0.1"],
+        ["optimizer.l2=0.01", "training.precision=mixed_float16", "schedule.name=constant",
+         "plateau.patience=1", "plateau.factor=0.5"],
+        ["optimizer.name=lion", "augment.random_resized_crop.scale=[0.8,1]",
+         "augment.horizontal_flip=0.5", "augment.random_erasing.probability=0.2",
+         "augment.mixup.alpha=1", "augment.cutmix.alpha=1", "augment.rand_augment.magnitude=9",
+         "augment.on=accelerator"],
+        ["training.jit=true", "model.stem=dense", "model.stem_norm=batch",
+         "model.skip_connections=false", "model.block_dims=[8,4]", "model.norm_position=post",
+         "model.head_dropout=0.1"],
     ],
-    ids=lambda assignments: " ".join(a.rpartition(".")[2] for a in assignments),
+    ids=lambda assignments: assignments[0],
 )  # fmt: skip
 def test_every_option_trains(tiny, tmp_path, assignments):
     run = kmixer.train(build(tiny, "training.epochs=1", *assignments), root=tmp_path)
@@ -160,46 +174,43 @@ def test_several_steps_at_once_train_or_are_refused(tiny, tmp_path):
         assert kmixer.train(settings, root=tmp_path).metrics["epochs"] == 2
 
 
-def test_augmentation_on_the_accelerator_and_on_the_host_train_alike(tiny, tmp_path):
+def test_the_accelerator_and_the_host_train_alike(tiny, tmp_path):
+    """Augmented there or here, the history is the same; no checkpoint holds the images."""
     crop = "augment.random_resized_crop.scale=[0.5,1]"
-    host = kmixer.train(build(tiny, crop, "augment.on=host"), root=tmp_path)
-    device = kmixer.train(build(tiny, crop, "augment.on=accelerator"), root=tmp_path)
+    host, device = (
+        kmixer.train(build(tiny, crop, f"augment.on={location}"), root=tmp_path)
+        for location in ("host", "accelerator")
+    )
     for ours, theirs in zip(history(device), history(host), strict=True):
         assert ours == pytest.approx(theirs, abs=0.02)
-
-
-def test_a_checkpoint_holds_no_images(tiny, tmp_path):
-    host, device = (
-        kmixer.train(build(tiny, "training.epochs=1", f"augment.on={place}"), root=tmp_path)
-        for place in ("host", "accelerator")
-    )
     sizes = [(run.folder / "checkpoint.npz").stat().st_size for run in (host, device)]
     assert abs(sizes[0] - sizes[1]) < 1000  # the images are 7,680 bytes
 
 
-def test_images_lie_on_the_host_where_there_is_no_accelerator(tiny, tmp_path):
-    run = kmixer.train(build(tiny, "training.epochs=1"), root=tmp_path)
-    there = "accelerator" if provenance.accelerators() else "host"
-    assert load_run(run.folder).settings.augment.on == there
+def test_images_lie_on_the_host_where_there_is_no_accelerator(trained):
+    location = "accelerator" if provenance.accelerators() else "host"
+    assert load_run(trained.folder).settings.augment.on == location
 
 
-def test_resume_after_early_stopping_does_not_train_on(tiny, tmp_path):
+def test_early_stopping_stops_and_a_resumed_run_does_not_train_on(tiny, tmp_path):
     stop = ("training.early_stopping.patience=1", "training.early_stopping.min_delta=0.9")
-    run = kmixer.train(build(tiny, "training.epochs=9", *stop), root=tmp_path)
+    settings = build(tiny, "training.epochs=9", "training.tensorboard=true", *stop)
+    run = kmixer.train(settings, root=tmp_path)
+    assert run.metrics["epochs"] == 2
+    assert list((run.folder / "tensorboard").rglob("events.*"))
     before = history(run)
     (run.folder / "metrics.json").unlink()
     assert history(kmixer.resume(run)) == before
     assert run.metrics["epochs"] == 2
 
 
-def test_resume_refuses_other_data(trained, tmp_path):
-    (trained.folder / "metrics.json").unlink()
-    other = Run(trained.folder, trained.settings, trained.info | {"data_sha256": "0"})
+def test_resume_refuses_other_data(unfinished):
+    other = replace(unfinished, info=unfinished.info | {"data_sha256": "0"})
     with pytest.raises(RunError, match="other images"):
         kmixer.resume(other)
 
 
-def test_a_signal_between_the_steps_is_heeded(tiny, tmp_path):
+def test_a_signal_between_the_steps_ends_the_training(tiny, tmp_path):
     class StopAtTheEnd(keras.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):
             if epoch == 1:
@@ -222,7 +233,7 @@ def test_a_signal_while_weights_are_read_is_no_damage(trained_run, monkeypatch):
 
 def test_mixed_float16_scales_the_loss_on_host_and_accelerator(tiny):
     from kmixer.augment import RandomHorizontalFlip
-    from kmixer.models.factory import build_model, with_resident_images
+    from kmixer.models.factory import with_resident_images
 
     resolved = build(tiny, "training.precision=mixed_float16", "data.mean=[0.5]", "data.std=[0.5]")
     model = build_model(resolved, (8, 8, 1), 2)
@@ -233,24 +244,15 @@ def test_mixed_float16_scales_the_loss_on_host_and_accelerator(tiny):
         assert isinstance(trained.optimizer, keras.optimizers.LossScaleOptimizer)
 
 
-def test_tensorboard_logs_are_written_on_request(tiny, tmp_path):
-    run = kmixer.train(build(tiny, "training.tensorboard=true"), root=tmp_path)
-    assert list((run.folder / "tensorboard").rglob("events.*"))
-
-
-def test_early_stopping_stops(tiny, tmp_path):
-    stop = ("training.early_stopping.patience=1", "training.early_stopping.min_delta=0.9")
-    run = kmixer.train(build(tiny, "training.epochs=9", *stop), root=tmp_path)
-    assert run.metrics["epochs"] == 2
-
-
 def test_callbacks_stand_in_the_order_they_need(tiny, tmp_path):
     settings = build(tiny, "optimizer.ema=0.9", "schedule.name=constant", "plateau.patience=1")
-    run = Run(tmp_path, settings, {})
-    chosen, write = build_callbacks(run, None, checkpoint.Place(), None, lambda **given: given)
-    names = [type(c).__name__ for c in chosen]
-    assert names.index("SwapEMAWeights") < names.index("ReduceLROnPlateau") < chosen.index(write)
-    assert names.index("StopOnDivergence") < chosen.index(write) < names.index("StopOnSignal")
+    run, position = Run(tmp_path, settings, {}), checkpoint.Position()
+    callbacks, write = build_callbacks(
+        run, None, position, checkpoint.SavedArrays(), 6, StopRequest(), 0.0
+    )
+    names = [type(c).__name__ for c in callbacks]
+    assert names.index("SwapEMAWeights") < names.index("ReduceLROnPlateau") < callbacks.index(write)
+    assert names.index("StopOnDivergence") < callbacks.index(write) < names.index("StopOnSignal")
 
 
 def test_soft_labels_are_named(tiny):
@@ -278,3 +280,23 @@ def test_settings_that_do_not_fit_the_data_write_nothing(tiny, tmp_path, assignm
 def test_every_setting_has_a_json_form():
     values = Settings().model_dump(mode="json")
     assert loading.build_settings(json.loads(json.dumps(values))) == Settings()
+
+
+def test_the_model_is_built_once(tiny, tmp_path, monkeypatch):
+    """What is built before, to check the settings, has weights without values."""
+    valued = []
+
+    def built(*arguments):
+        model = build_model(*arguments)
+        valued.append(model.weights[0]._value is not None)
+        return model
+
+    monkeypatch.setattr(train, "build_model", built)
+
+    class Stop(keras.callbacks.Callback):
+        def on_train_begin(self, logs=None):
+            signal.raise_signal(signal.SIGTERM)
+
+    with pytest.raises(InterruptedRunError):
+        kmixer.train(build(tiny), root=tmp_path, callbacks=[Stop()])
+    assert valued == [False, True]
