@@ -19,6 +19,7 @@ from ...files import atomic
 from ...runs.run import load_run, run_state
 from ...training import checkpoint
 from ..trials import FAILED, INFEASIBLE, PRUNED, Outcome, Trial, measure
+from . import trial as trial_module
 from .resources import Resources
 
 GRACE_SECONDS = 120  # a step of a large model takes a while
@@ -35,7 +36,7 @@ class TrialProcess:
 
     Args:
         trial: the `Trial`.
-        job: the input of `kmixer.tuning.workers.trial`, without the folder.
+        job: the input of `trial.py`, without the folder.
         root: the search's folder.
         resources: the `Resources` that it gets.
         messages: a `queue.Queue`.
@@ -65,7 +66,7 @@ class TrialProcess:
         atomic.write_text(path, json.dumps(job))
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "kmixer.tuning.workers.trial", str(path)],
+                [sys.executable, "-P", "-m", trial_module.__name__, str(path)],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
                 env=resources.environ(), start_new_session=True,
                 pass_fds=() if lock is None else (lock,),

@@ -1,4 +1,4 @@
-"""One trial in a process of its own: `python -m kmixer.tuning.workers.trial JOB.json`.
+"""One trial in a process of its own, which `process.py` starts with the path of a job as JSON.
 
 It prints a JSON line for each epoch, and one for an error, on stdout. When the process that started
 it ends, whichever way, its stdin closes, and the trial ends too.
