@@ -75,7 +75,7 @@ class MuonSettings(OptimizerSettings):
     momentum: Share = 0.95
 
 
-OptimizerSection = Annotated[
+AnyOptimizer = Annotated[
     AdamSettings | AdamWSettings | SgdSettings | RmspropSettings | LionSettings | MuonSettings,
     Field(discriminator="name"),
 ]
@@ -102,7 +102,7 @@ class CosineSchedule(Section):
     final_share: Share = 0.0
 
 
-ScheduleSection = Annotated[
+AnySchedule = Annotated[
     ConstantSchedule | ExponentialSchedule | CosineSchedule, Field(discriminator="name")
 ]
 

@@ -15,10 +15,10 @@ from .fields import Count, NonNegative, Section, Seed, Share
 from .model import MixerSettings, ModelSettings
 from .optimizer import (
     AdamSettings,
+    AnyOptimizer,
+    AnySchedule,
     CosineSchedule,
-    OptimizerSection,
     PlateauSettings,
-    ScheduleSection,
 )
 
 
@@ -86,8 +86,8 @@ class Settings(Section):
     data: DataSettings = DataSettings()
     augment: AugmentSettings = AugmentSettings()
     model: ModelSettings = MixerSettings()
-    optimizer: OptimizerSection = AdamSettings()
-    schedule: ScheduleSection = CosineSchedule()
+    optimizer: AnyOptimizer = AdamSettings()
+    schedule: AnySchedule = CosineSchedule()
     plateau: PlateauSettings | None = None
     finetune: FinetuneSettings | None = None
     training: TrainingSettings = TrainingSettings()

@@ -12,7 +12,7 @@ from .stopping import SeedTorch, StopOnDivergence, StopOnSignal
 
 if TYPE_CHECKING:
     from ...config import Settings
-    from ...config.optimizer import PlateauSettings, ScheduleSection
+    from ...config.optimizer import AnySchedule, PlateauSettings
     from ...config.settings import EarlyStoppingSettings, TrainingSettings
     from ...runs.run import Run
     from ...runs.signals import StopRequest
@@ -60,7 +60,7 @@ def keras_callbacks(settings: Settings) -> Callbacks:
             *_early_stopping(settings.training.early_stopping)]  # fmt: skip
 
 
-def _schedule(schedule: ScheduleSection) -> Callbacks:
+def _schedule(schedule: AnySchedule) -> Callbacks:
     if schedule.name != "exponential":
         return []
     gamma = schedule.gamma
