@@ -84,10 +84,14 @@ class AugmentSettings(Section):
     mixup: MixUpSettings | None = None
     cutmix: CutMixSettings | None = None
 
+    @property
+    def mixing(self) -> list[MixUpSettings | CutMixSettings]:
+        """The settings of the augmentations that mix two images and their labels."""
+        return [section for section in (self.mixup, self.cutmix) if section]
+
     @model_validator(mode="after")
     def _check_mixing_probabilities(self) -> Self:
-        sections = [section for section in (self.mixup, self.cutmix) if section]
-        probabilities = [section.probability for section in sections]
+        probabilities = [section.probability for section in self.mixing]
         if sum(probabilities) > 1:
             raise ValueError(
                 f"mixup and cutmix: received probabilities {probabilities}, expected at most 1"

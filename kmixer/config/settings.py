@@ -102,7 +102,7 @@ class Settings(Section):
         Their loss and accuracy are then not comparable.
         """
         changes = {
-            "mixed": self.augment.mixup or self.augment.cutmix,
+            "mixed": self.augment.mixing,
             "smoothed": self.training.label_smoothing,
         }
         words = [word for word, setting in changes.items() if setting]

@@ -74,7 +74,7 @@ class TrainingLoop:
         if self.position.step:  # the rest of an epoch, which Keras' `fit` takes for a whole one
             self._fit(callbacks, self.position.epoch + 1)
             self.position, self._arrays = checkpoint.load(self.run, self.trained_model)
-        stopped = self.position.counters.get("EarlyStopping", {}).get("stopped_epoch")
+        stopped = any(c.get("stopped_epoch") for c in self.position.counters.values())
         self._fit(callbacks, self.position.epoch if stopped else self.run.settings.training.epochs)
 
     def _fit(self, callbacks: Sequence[keras.callbacks.Callback], epochs: int) -> None:

@@ -145,7 +145,7 @@ def _for_devices(settings: Settings, devices: Devices) -> Settings:
 def _mixes_within_devices(settings: Settings) -> bool:
     """Whether each of TensorFlow's devices would mix only the images of its part of a batch."""
     augment, tensorflow = settings.augment, keras.backend.backend() == "tensorflow"
-    return tensorflow and augment.on == "accelerator" and bool(augment.mixup or augment.cutmix)
+    return tensorflow and augment.on == "accelerator" and bool(augment.mixing)
 
 
 def check_devices(settings: Settings, devices: Devices) -> None:

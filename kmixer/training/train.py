@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,21 +14,18 @@ import numpy as np
 from .. import backend
 from ..data import load_splits
 from ..errors import RunError, SettingsError
-from ..evaluation import figures
-from ..evaluation.evaluate import measure_splits
 from ..files import atomic
 from ..files.lock import folder_lock
-from ..models import count_flops
 from ..models.factory import build_model
 from ..runs import provenance
-from ..runs.card import run_card
 from ..runs.resumable import check_unfinished, find_resumable_run
-from ..runs.run import CARD_FILE, create_run
+from ..runs.run import create_run
 from ..runs.signals import stop_requests
 from . import checkpoint, distribution, finetuning
 from .distribution import Devices
 from .loop import TrainingLoop
 from .resolve import check_devices, resolve
+from .results import write_results
 
 if TYPE_CHECKING:
     from ..config import Settings
@@ -250,7 +246,9 @@ def _fit(run: Run, options: _Options, weights: Weights | None) -> Run | None:
             loop = _train_model(run, options, weights, request)
         request.raise_if_requested(f"all epochs are saved; go on with: kmixer resume {run.folder}")
         model = distribution.local_model(run, loop.model, devices)
-        _finish(run, model, loop, options)
+        callbacks = options.callbacks if devices.is_primary else ()
+        splits = ("validation", "test") if options.read_test else ("validation",)
+        write_results(run, model, loop, options.dataset, splits, callbacks)
     return run if devices.is_primary else None
 
 
@@ -271,51 +269,3 @@ def _train_model(
         options.on_start(run, dataset, model, loop.position)
     loop.run_to_end(options.callbacks if devices.is_primary else ())
     return loop
-
-
-def _finish(run: Run, model: keras.Model, loop: TrainingLoop, options: _Options) -> None:
-    """Read the test set, for the first and only time, if at all, and write metrics and card."""
-    dataset, rows = options.dataset, loop.rows
-    callbacks = options.callbacks if options.devices.is_primary else ()
-    splits = ("validation", "test") if options.read_test else ("validation",)
-    best_row = _best_row(run.settings, rows)
-    best = measure_splits(run.load_model(), dataset, splits, callbacks)
-    last = best if best_row is rows[-1] else measure_splits(model, dataset, splits, callbacks)
-    metrics = {
-        "dataset": dataset.name,
-        "backend": run.settings.training.backend,
-        "device": run.info["device"],
-        "epochs": len(rows),
-        "best_epoch": best_row["epoch"],
-        "best": {"train": _train_metrics(best_row)} | best.metrics,
-        "last": {"train": _train_metrics(rows[-1])} | last.metrics,
-        **_speed(rows, loop.first_step),
-        "parameters": model.count_params(),
-        "trainable_parameters": sum(math.prod(w.shape) for w in model.trainable_weights),
-        "flops": count_flops(model),
-        "peak_memory_bytes": provenance.peak_memory(),
-    }
-    matrix = figures.confusion_matrix(best.confusion_matrix, dataset.class_names)
-    figures.save(matrix, run.folder / "confusion_matrix.png")
-    atomic.write_text(run.folder / CARD_FILE, run_card(run, metrics))
-    run.write_metrics(metrics)  # last: with it, the run is finished
-
-
-def _best_row(settings: Settings, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return the epoch that model.keras holds: the last, if validation images are trained on."""
-    if settings.data.train_on_validation:
-        return rows[-1]
-    return max(rows, key=lambda row: float(row["val_accuracy"]))
-
-
-def _speed(rows: Sequence[Mapping[str, Any]], first_step: float | None) -> dict[str, Any]:
-    rates = sorted(row["examples_per_second"] for row in rows[1:] or rows)
-    return {
-        "seconds": round(sum(row["seconds"] for row in rows), 2),
-        "seconds_to_first_step": None if first_step is None else round(first_step, 2),
-        "examples_per_second": rates[len(rates) // 2],
-    }
-
-
-def _train_metrics(row: Mapping[str, Any]) -> dict[str, float]:
-    return {"loss": row["loss"], "accuracy": row["accuracy"]}

@@ -1,0 +1,83 @@
+"""Measure a finished training and write its metrics, confusion matrix and model card."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import keras
+
+from ..evaluation import figures
+from ..evaluation.evaluate import measure_splits
+from ..files import atomic
+from ..models import count_flops
+from ..runs import provenance
+from ..runs.card import run_card
+from ..runs.run import CARD_FILE
+
+if TYPE_CHECKING:
+    from ..config import Settings
+    from ..data import Dataset
+    from ..runs.run import Run
+    from .loop import TrainingLoop
+
+
+def write_results(
+    run: Run, model: keras.Model, loop: TrainingLoop, dataset: Dataset, splits: Sequence[str],
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> None:  # fmt: skip
+    """Measure the best and the last epoch's weights; with metrics.json the run is finished.
+
+    It is the first and only time that the test set is read, if at all.
+
+    Args:
+        run: the `Run`.
+        model: the classifier after the last epoch.
+        loop: the `TrainingLoop` that trained it.
+        dataset: the `Dataset`.
+        splits: to measure on; the confusion matrix is of the last one.
+        callbacks: more Keras callbacks, such as a progress display.
+    """
+    rows = loop.rows
+    best_row = _best_row(run.settings, rows)
+    best = measure_splits(run.load_model(), dataset, splits, callbacks)
+    last = best if best_row is rows[-1] else measure_splits(model, dataset, splits, callbacks)
+    metrics = {
+        "dataset": dataset.name,
+        "backend": run.settings.training.backend,
+        "device": run.info["device"],
+        "epochs": len(rows),
+        "best_epoch": best_row["epoch"],
+        "best": {"train": _train_metrics(best_row)} | best.metrics,
+        "last": {"train": _train_metrics(rows[-1])} | last.metrics,
+        **_speed(rows, loop.first_step),
+        "parameters": model.count_params(),
+        "trainable_parameters": sum(math.prod(w.shape) for w in model.trainable_weights),
+        "flops": count_flops(model),
+        "peak_memory_bytes": provenance.peak_memory(),
+    }
+    matrix = figures.confusion_matrix(best.confusion_matrix, dataset.class_names)
+    figures.save(matrix, run.folder / "confusion_matrix.png")
+    atomic.write_text(run.folder / CARD_FILE, run_card(run, metrics))
+    run.write_metrics(metrics)
+
+
+def _best_row(settings: Settings, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the epoch that model.keras holds: the last, if validation images are trained on."""
+    if settings.data.train_on_validation:
+        return rows[-1]
+    return max(rows, key=lambda row: float(row["val_accuracy"]))
+
+
+def _speed(rows: Sequence[Mapping[str, Any]], first_step: float | None) -> dict[str, Any]:
+    rates = sorted(row["examples_per_second"] for row in rows[1:] or rows)
+    return {
+        "seconds": round(sum(row["seconds"] for row in rows), 2),
+        "seconds_to_first_step": None if first_step is None else round(first_step, 2),
+        "examples_per_second": rates[len(rates) // 2],
+    }
+
+
+def _train_metrics(row: Mapping[str, Any]) -> dict[str, float]:
+    return {"loss": row["loss"], "accuracy": row["accuracy"]}
