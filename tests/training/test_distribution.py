@@ -1,5 +1,6 @@
 """One training on two devices, and in two processes: the same losses as on one."""
 
+import json
 import os
 import signal
 import socket
@@ -8,6 +9,7 @@ import sys
 import time
 
 import keras
+import numpy as np
 import pytest
 
 from kmixer.errors import SettingsError
@@ -18,12 +20,20 @@ from kmixer.training.resolve import check_devices
 pytestmark = pytest.mark.backends
 BACKEND = keras.backend.backend()
 TWO = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
-TENSORFLOW = """
-import sys, tensorflow as tf
-cpu = tf.config.list_physical_devices("CPU")[0]
-tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+# Runs several commands in one process, on two of TensorFlow's CPUs where it is the backend.
+PROGRAM = """
+import json, os, sys
+if os.environ["KERAS_BACKEND"] == "tensorflow":
+    import tensorflow as tf
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 from kmixer_cli.main import main
-main(sys.argv[1:])
+for words in json.loads(sys.argv[1]):
+    try:
+        main(words)
+    except SystemExit as end:
+        if end.code:
+            raise
 """
 with socket.socket() as free:
     free.bind(("127.0.0.1", 0))
@@ -44,12 +54,17 @@ def _train(image_folder, out, distribute="auto", batch_size=16, validation=20, e
     return ["train", image_folder, *words, "--out", out, "--quiet"]
 
 
-def _start(words, **environment):
-    start = ["-c", TENSORFLOW] if BACKEND == "tensorflow" else ["-m", "kmixer_cli"]
+def _start(*commands, **environment):
+    """Start a process that runs the commands, one after the other, and return it."""
+    text = json.dumps([[str(word) for word in words] for words in commands])
     return subprocess.Popen(
-        [sys.executable, *start, *map(str, words)], env=os.environ | environment,
+        [sys.executable, "-c", PROGRAM, text], env=os.environ | environment,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
+
+
+def _check(process):
+    assert process.wait(300) == 0, process.stderr.read()
 
 
 def _history(folder):
@@ -64,59 +79,52 @@ def _same(folder, other, within=1e-6):
 
 @distributes
 def test_two_devices_give_the_losses_of_one(image_folder, tmp_path):
-    for name in ("none", "auto"):
-        done = _start(_train(image_folder, tmp_path / name, name), **TWO)
-        assert done.wait(300) == 0, done.stderr.read()
+    trainings = [_train(image_folder, tmp_path / name, name) for name in ("none", "auto")]
+    _check(_start(*trainings, **TWO))
     _same(tmp_path / "none", tmp_path / "auto")
     assert load_run(tmp_path / "auto").metrics["best"]["test"]["accuracy"] > 0.5
 
 
 @distributes
-def test_a_batch_that_two_devices_cannot_share_is_made_even(image_folder, tmp_path):
-    done = _start(_train(image_folder, tmp_path / "run", batch_size=15, validation=21), **TWO)
-    assert done.wait(300) == 0, done.stderr.read()
-    run = load_run(tmp_path / "run")
-    assert run.settings.data.batch_size == 14 and len(run.history) == 2
-
-
-@distributes
 def test_images_are_mixed_with_their_labels_on_two_devices(image_folder, tmp_path):
     """Where the images lie on the accelerator, too."""
-    for name in ("none", "auto"):
-        words = _train(image_folder, tmp_path / name, name, epochs=1)
-        mixed = [
-            "mixup={probability: 0.5, alpha: 1}",
-            "cutmix={probability: 0.5}",
-            "on=accelerator",
-        ]
-        words += [word for value in mixed for word in ("--set", f"augment.{value}")]
-        done = _start(words, **TWO)
-        assert done.wait(300) == 0, done.stderr.read()
+    mixed = ["mixup={probability: 0.5, alpha: 1}", "cutmix={probability: 0.5}", "on=accelerator"]
+    words = [word for value in mixed for word in ("--set", f"augment.{value}")]
+    trainings = [
+        [*_train(image_folder, tmp_path / name, name, epochs=1), *words]
+        for name in ("none", "auto")
+    ]
+    _check(_start(*trainings, **TWO))
     # A pixel half-way between two values may be rounded up in one place and down in another.
     _same(tmp_path / "none", tmp_path / "auto", 1e-4)
-    placed = load_run(tmp_path / "auto").settings.augment.on
-    assert placed == ("host" if BACKEND == "tensorflow" else "accelerator")
+    location = load_run(tmp_path / "auto").settings.augment.on
+    assert location == ("host" if BACKEND == "tensorflow" else "accelerator")
     if BACKEND == "tensorflow":
-        alone = load_run(tmp_path / "none").settings
+        single = load_run(tmp_path / "none").settings
         with pytest.raises(SettingsError, match=r"augment.on: received 'accelerator' with mixup"):
-            check_devices(alone, Devices(2))
-        check_devices(alone, SINGLE_DEVICE)
+            check_devices(single, Devices(2))
+        check_devices(single, SINGLE_DEVICE)
 
 
 @distributes
-def test_two_devices_go_on_within_an_epoch(image_folder, tmp_path):
-    words = [*_train(image_folder, tmp_path / "cut", epochs=6), "--checkpoint-every", "3"]
-    process = _start(words, **TWO)
+def test_two_devices_resume_within_an_epoch(image_folder, tmp_path):
+    """Of batches that they cannot share evenly one image is left out."""
+    cut, whole = (
+        [*_train(image_folder, tmp_path / name, batch_size=15, validation=21, epochs=6),
+         "--checkpoint-every", "3"]
+        for name in ("cut", "whole")
+    )  # fmt: skip
+    process = _start(cut, **TWO)
     until = time.monotonic() + 120
     while not (tmp_path / "cut" / "history.csv").exists() and time.monotonic() < until:
         time.sleep(0.01)
     process.send_signal(signal.SIGTERM)
     assert process.wait(60) == 143, process.stderr.read()
     assert 0 < len(load_run(tmp_path / "cut").history) < 6
-    assert _start(["resume", tmp_path / "cut", "--quiet"], **TWO).wait(300) == 0
-    words[words.index(tmp_path / "cut")] = tmp_path / "whole"
-    assert _start(words, **TWO).wait(300) == 0
+    _check(_start(["resume", tmp_path / "cut", "--quiet"], whole, **TWO))
     assert _history(tmp_path / "cut") == _history(tmp_path / "whole")
+    run = load_run(tmp_path / "cut")
+    assert run.settings.data.batch_size == 14 and len(run.history) == 6
 
 
 def test_torch_refuses_in_one_line(image_folder, tmp_path):
@@ -154,10 +162,9 @@ def _processes(words, variables=_by_keras):
 @needs_jax
 @pytest.mark.parametrize("variables", [_by_keras, _by_slurm])
 def test_two_processes_give_the_losses_of_one(image_folder, tmp_path, variables):
-    done = _start(_train(image_folder, tmp_path / "one", "none"))
-    assert done.wait(300) == 0, done.stderr.read()
+    _check(_start(_train(image_folder, tmp_path / "one", "none")))
     for process in _processes(_train(image_folder, tmp_path / "two"), variables):
-        assert process.wait(300) == 0, process.stderr.read()
+        _check(process)
     _same(tmp_path / "one", tmp_path / "two")
 
 
@@ -180,15 +187,12 @@ def test_one_of_two_processes_is_killed_both_end_and_the_run_resumes(
     config = (run / "config.yaml").read_text()
     (run / "config.yaml").write_text(config.replace("epochs: 3000", f"epochs: {trained + 2}"))
     for process in _processes(["resume", run, "--quiet"]):
-        assert process.wait(300) == 0, process.stderr.read()
+        _check(process)
     assert len(load_run(run).history) == trained + 2
 
 
 def test_each_process_has_its_rows():
-    batch = ([1, 2, 3, 4, 5, 6], ["a", "b", "c", "d", "e", "f"])
-    import numpy as np
-
-    arrays = tuple(map(np.array, batch))
+    arrays = np.array([1, 2, 3, 4, 5, 6]), np.array(["a", "b", "c", "d", "e", "f"])
     second = Devices(count=3, process=1, processes=3).local_rows(arrays)
     assert [part.tolist() for part in second] == [[3, 4], ["c", "d"]]
     assert SINGLE_DEVICE.local_rows(arrays) is arrays and SINGLE_DEVICE.round_down(7) == 7
