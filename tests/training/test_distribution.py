@@ -63,8 +63,11 @@ def _start(*commands, **environment):
     )  # fmt: skip
 
 
-def _check(process):
-    assert process.wait(300) == 0, process.stderr.read()
+def _check(process, code=0, timeout=300):
+    """Wait until the process ends, close its pipes, and return its stderr."""
+    _, stderr = process.communicate(timeout=timeout)
+    assert process.returncode == code, stderr
+    return stderr
 
 
 def _history(folder):
@@ -119,7 +122,7 @@ def test_two_devices_resume_within_an_epoch(image_folder, tmp_path):
     while not (tmp_path / "cut" / "history.csv").exists() and time.monotonic() < until:
         time.sleep(0.01)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(60) == 143, process.stderr.read()
+    _check(process, 143, 60)
     assert 0 < len(load_run(tmp_path / "cut").history) < 6
     _check(_start(["resume", tmp_path / "cut", "--quiet"], whole, **TWO))
     assert _history(tmp_path / "cut") == _history(tmp_path / "whole")
@@ -130,9 +133,7 @@ def test_two_devices_resume_within_an_epoch(image_folder, tmp_path):
 def test_torch_refuses_in_one_line(image_folder, tmp_path):
     if BACKEND != "torch":
         pytest.skip("torch alone refuses")
-    done = _start(_train(image_folder, tmp_path / "run"))
-    assert done.wait(100) == 2
-    error = done.stderr.read()
+    error = _check(_start(_train(image_folder, tmp_path / "run")), 2, 100)
     assert "training.distribute: received 'auto' on torch" in error and error.count("\n") == 1
     assert not (tmp_path / "run").exists()
 
@@ -181,8 +182,9 @@ def test_one_of_two_processes_is_killed_both_end_and_the_run_resumes(
         time.sleep(0.1)
     processes[killed].send_signal(signal.SIGKILL)
     began = time.monotonic()
-    codes = [process.wait(60) for process in processes]
-    assert all(codes) and time.monotonic() - began < 60
+    for process in processes:
+        process.communicate(timeout=60)
+    assert all(process.returncode for process in processes) and time.monotonic() - began < 60
     trained = len(load_run(run).history)
     config = (run / "config.yaml").read_text()
     (run / "config.yaml").write_text(config.replace("epochs: 3000", f"epochs: {trained + 2}"))
