@@ -1,5 +1,6 @@
 """Small data sets, small settings, and the command line as a user meets it."""
 
+import ctypes
 import io
 import json
 import os
@@ -7,7 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,13 +28,18 @@ ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _nothing_compiled_is_kept():
-    """JAX keeps what it has compiled, gigabytes of it over all test files."""
+def _free_memory():
+    """Free what a file's models and compiled functions hold: gigabytes of it over all files."""
     yield
+    import keras
+
+    keras.utils.clear_session(free_memory=True)
     if os.environ["KERAS_BACKEND"] == "jax":
         import jax
 
         jax.clear_caches()
+    with suppress(OSError, AttributeError):  # the C library keeps freed memory; glibc alone has this
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 @pytest.fixture(scope="session")
