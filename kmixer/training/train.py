@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -157,14 +158,24 @@ def check_model(settings: Settings, dataset: Dataset) -> tuple[keras.Model, Weig
         RunError: the run to start from cannot be read.
     """
     steps_per_epoch(settings, dataset)
-    with keras.StatelessScope(initialize_variables=False):
-        model = build_model(settings, dataset.image_shape, len(dataset.class_names))
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        model = thread.submit(_build_without_values, settings, dataset).result()
     if not settings.finetune:
         return model, None
     weights = finetuning.initial_weights(settings.finetune, model)
     finetuning.freeze(settings.finetune, model)
     finetuning.learning_rate_multipliers(model, settings.finetune.layer_decay)
     return model, weights
+
+
+def _build_without_values(settings: Settings, dataset: Dataset) -> keras.Model:
+    """Build a model whose weights have shapes but no values, in a thread of its own.
+
+    Keras lists the variables that have no values yet, a list for each thread, and gives them values
+    when the same thread builds its next model.
+    """
+    with keras.StatelessScope(initialize_variables=False):
+        return build_model(settings, dataset.image_shape, len(dataset.class_names))
 
 
 def initial_model(
