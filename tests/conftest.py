@@ -19,6 +19,10 @@ import tiny_dataset
 from kmixer import backend
 from tiny_settings import tiny_settings
 
+# Read by the processes that run the tests side by side, which start after this. Without it the C library
+# keeps an arena of freed memory for each of the many threads of tf.data and XLA.
+os.environ.setdefault("MALLOC_ARENA_MAX", "2")
+
 # A job that a script starts in the background ignores Ctrl-C, and so would all that the tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -38,7 +42,9 @@ def _free_memory():
         import jax
 
         jax.clear_caches()
-    with suppress(OSError, AttributeError):  # the C library keeps freed memory; glibc alone has this
+    with suppress(
+        OSError, AttributeError
+    ):  # the C library keeps freed memory; glibc alone has this
         ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 

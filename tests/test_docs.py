@@ -77,7 +77,7 @@ def test_a_name_stands_in_its_own_files_only(name):
             assert not re.search(rf"['\"]{name}['\"]", path.read_text()), relative
 
 
-def test_the_readmes_commands_parse(kmixer_cli):
+def test_the_readmes_commands_parse(run_command):
     """Every flag used in a README example exists in that command's help."""
     readme = (ROOT / "README.md").read_text()
     helps = {}
@@ -87,7 +87,7 @@ def test_the_readmes_commands_parse(kmixer_cli):
             continue
         command = tuple(words[:2]) if words[0] == "data" else (words[0],)
         if command not in helps:
-            helps[command] = kmixer_cli(*command, "--help", env={"COLUMNS": "200"}).stdout
+            helps[command] = run_command(*command, "--help", env={"COLUMNS": "200"}).stdout
         for flag in (word for word in words if word.startswith("--")):
             assert flag in helps[command], f"{line}: {flag}"
 

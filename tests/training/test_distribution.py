@@ -89,6 +89,7 @@ def test_two_devices_give_the_losses_of_one(image_folder, tmp_path):
 
 
 @distributes
+@pytest.mark.slow
 def test_images_are_mixed_with_their_labels_on_two_devices(image_folder, tmp_path):
     """Where the images lie on the accelerator, too."""
     mixed = ["mixup={probability: 0.5, alpha: 1}", "cutmix={probability: 0.5}", "on=accelerator"]
@@ -110,6 +111,7 @@ def test_images_are_mixed_with_their_labels_on_two_devices(image_folder, tmp_pat
 
 
 @distributes
+@pytest.mark.slow
 def test_two_devices_resume_within_an_epoch(image_folder, tmp_path):
     """Of batches that they cannot share evenly one image is left out."""
     cut, whole = (

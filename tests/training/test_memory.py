@@ -53,7 +53,7 @@ print(json.dumps({"training": Watch.seen, "evaluate": evaluations}))
 @pytest.mark.parametrize(
     ("backend", "count"),
     [
-        ("tensorflow", 8),
+        pytest.param("tensorflow", 8, marks=pytest.mark.slow),
         *(
             pytest.param(backend, 30, marks=pytest.mark.slow)
             for backend in ("tensorflow", "jax", "torch")

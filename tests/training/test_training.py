@@ -146,7 +146,9 @@ def test_divergence_stops_with_code_3_and_keeps_the_last_good_weights(tiny, tmp_
     [
         ["optimizer.name=adamw", "optimizer.clip_norm=1.0", "training.label_smoothing=0.1"],
         ["optimizer.name=sgd", "optimizer.gradient_accumulation_steps=3", "optimizer.ema=0.9"],
-        ["optimizer.name=rmsprop", "training.precision=mixed_bfloat16"],
+        pytest.param(
+            ["optimizer.name=rmsprop", "training.precision=mixed_bfloat16"], marks=pytest.mark.slow
+        ),
         ["optimizer.name=muon", "optimizer.weight_decay=0.1", "optimizer.ema=0.9"],
         ["optimizer.l2=0.01", "training.precision=mixed_float16", "schedule.name=constant",
          "plateau.patience=1", "plateau.factor=0.5"],

@@ -69,7 +69,7 @@ def test_a_sweep_goes_on_after_ctrl_c_and_ends_with_the_comparison(
     kmixer_cli, run_command, image_folder, tmp_path
 ):
     """Interrupted in its first run, which then goes on from its last whole epoch."""
-    words = ["sweep", str(image_folder), *tiny_flags(training={"epochs": 150}), "--grid",
+    words = ["sweep", str(image_folder), *tiny_flags(training={"epochs": 60}), "--grid",
              "model.blocks=1,2", "--name", "s"]  # fmt: skip
     process = subprocess.Popen(
         [sys.executable, "-m", "kmixer_cli", *words], cwd=tmp_path, text=True,
@@ -89,7 +89,7 @@ def test_a_sweep_goes_on_after_ctrl_c_and_ends_with_the_comparison(
     assert done.returncode == 0, done.stderr
     assert "blocks=1  (unfinished)" in done.stderr and "blocks=2  (new)" in done.stderr
     after = (first / "history.csv").read_text()
-    assert after.startswith(before) and len(after.splitlines()) == 151
+    assert after.startswith(before) and len(after.splitlines()) == 61
     result = json.loads(done.stdout)
     assert [row["run"] for row in result["runs"]] == ["blocks=1", "blocks=2"]
     command = (first / "config.yaml").read_text().splitlines()[0]
@@ -99,7 +99,7 @@ def test_a_sweep_goes_on_after_ctrl_c_and_ends_with_the_comparison(
     assert again.returncode == 0 and again.stdout.count("(finished)") == 2
     changed = run_command(*words, "--set", "training.epochs=3", cwd=tmp_path)
     assert changed.returncode == 2
-    assert "begun with training.epochs 150, received 3" in changed.stderr
+    assert "begun with training.epochs 60, received 3" in changed.stderr
 
 
 def test_a_sweep_takes_up_values_added_to_its_grid(tmp_path):
