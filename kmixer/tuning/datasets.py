@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..data import Dataset, load_splits
-from ..errors import KmixerError
+from ..errors import DataError, KmixerError, describe
 from .space.geometry import check_geometry, check_steps
 
 if TYPE_CHECKING:
@@ -44,10 +44,16 @@ class SearchDatasets:
         self.base = load_splits(data)
         self._base_key = _loading_key(data)
         self._facts: dict[str, ImageFacts | KmixerError] = {self._base_key: _facts(self.base)}
+        self._latest = (self._base_key, self.base)  # of the sets that trials name
 
     def load(self, data: DataSettings) -> Dataset:
         """Return the `Dataset` of data settings: the base one unless they name other images."""
-        return self.base if _loading_key(data) == self._base_key else load_splits(data)
+        key = _loading_key(data)
+        if key == self._base_key:
+            return self.base
+        if key != self._latest[0]:
+            self._latest = (key, load_splits(data))
+        return self._latest[1]
 
     def check_fit(self, settings: Settings) -> None:
         """Refuse settings whose model or batches do not fit their images.
@@ -63,9 +69,11 @@ class SearchDatasets:
         key = _loading_key(data)
         if key not in self._facts:
             try:
-                self._facts[key] = _facts(load_splits(data))
+                self._facts[key] = _facts(self.load(data))
             except KmixerError as error:
                 self._facts[key] = error
+            except Exception as error:  # whatever it is, only these images cannot be had
+                self._facts[key] = DataError(describe(error))
         facts = self._facts[key]
         if isinstance(facts, KmixerError):
             raise facts

@@ -107,7 +107,7 @@ class Search:
         """Return why a trial cannot be trained, or None."""
         try:
             settings = self.trial_settings(trial)
-            self.datasets.check_fit(settings)  # takes no time, unlike building a model
+            self.datasets.check_fit(settings)  # arithmetic, before a model is built
             parameters = self._count_parameters(settings)
         except Exception as error:  # whatever it is, only this point fails
             return describe(error)

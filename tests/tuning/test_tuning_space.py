@@ -76,7 +76,7 @@ def test_steps_reach_the_end_of_a_range():
     floats = Space({"model.dropout": {"min": 0.1, "max": 0.3, "step": 0.1}}).searched[0].parameter
     assert floats.points == [0.1, 0.2, 0.3] and floats.holds(0.3) and not floats.holds(0.25)
     whole = Space({"model.blocks": {"min": 2, "max": 9, "step": 3}}).searched[0].parameter
-    assert whole.points == [2, 5, 8] and not whole.holds(9)
+    assert list(whole.points) == [2, 5, 8] and not whole.holds(9)
 
 
 def test_a_circle_of_conditions_is_refused():

@@ -76,7 +76,7 @@ def test_a_space_without_a_point_that_fits_is_refused(texts, reason):
         ["data.crop_size=24,64"],
         ["model.patch_size=3", "data.resize_size=27", "model.patch_stride=3"],
         ["model.name=mixer,mlp", "model.patch_size={choice: [9], when: {model.name: [mixer]}}"],
-        ["model.patch_size=3,5", "data.validation_size=0.1..0.2"],  # without end: left to the draws
+        ["model.patch_size=5,4", "data.split_seed=0..2147483646"],  # not listed, and not tried one by one
     ],
 )  # fmt: skip
 def test_a_space_with_a_point_that_fits_is_not_refused(texts):
@@ -89,6 +89,20 @@ def test_conditions_are_part_of_the_answer(dense_size, refused):
              {"choice": [dense_size], "when": {"model.stem": ["dense"]}}]  # fmt: skip
     section = {"model.patch_size": sizes, "model.stem": ["conv", "dense"]}
     assert bool(refusal(section)) == refused
+
+
+def test_another_optimizer_does_not_accumulate():
+    """A new name drops the optimizer's other settings, so that its points fit."""
+    known = SearchDatasets(loading.build_settings(BASE).data)
+    accumulating = {"optimizer": {"name": "adamw", "gradient_accumulation_steps": 5000}}
+    base = loading.build_settings(BASE, accumulating)
+    for names, fits in ((["adamw", "sgd"], True), (["adamw"], False)):
+        space = Space({"optimizer.name": names, "model.blocks": [1, 2]})
+        if fits:
+            check_some_point_fits(space, base, known.check_fit)
+        else:
+            with pytest.raises(SettingsError, match="gradient_accumulation_steps"):
+                check_some_point_fits(space, base, known.check_fit)
 
 
 def test_images_of_another_size_than_the_data_set_has_are_refused(run_command):
@@ -108,7 +122,8 @@ def test_a_data_set_is_loaded_once_for_all_points(monkeypatch):
     texts = ["model.patch_size=3,5", "data.train_per_class=10,20", "data.batch_size=4,8,16"]
     with pytest.raises(SettingsError, match="does not fit"):
         check_some_point_fits(Space(parse_search(texts)), base, known.check_fit)
-    assert [data.train_per_class for data in loaded] == [None, 10, 20]
+    assert loaded[0].train_per_class is None  # the base
+    assert sorted(data.train_per_class for data in loaded[1:]) == [10, 20]
 
 
 STAGE = {"filters": 2}

@@ -90,10 +90,10 @@ class Parameter(Section):
         return list(values) if plain else [json.dumps(value) for value in values]
 
     @property
-    def points(self) -> list[Any] | None:
+    def points(self) -> Sequence[Any] | None:
         """All values that can be drawn; None where they are infinitely many."""
         if self.listed is None and self.integer:
-            return list(range(int(self.low), int(self.high) + 1, int(self.step or 1)))
+            return range(int(self.low), int(self.high) + 1, int(self.step or 1))
         return self.listed
 
     def encode(self, value: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -16,10 +17,17 @@ if TYPE_CHECKING:
     from .space import Space
 
 TRIES = 30  # random points with a value before it is called impossible
-MOST_COMBINATIONS = 5_000  # of values that decide the fit; checked in about a second
+MOST_COMBINATIONS = 5_000  # of values that decide the fit
+MOST_SECONDS = 5.0  # for all of them: images of another size have to be read, for instance
 
-# What decides whether a model and its batches fit the images: `geometry` reads nothing else.
+# What most often decides whether a model and its batches fit the images; a new optimizer's name
+# drops the other settings of the optimizer.
 FIT_PATHS = {
+    "data",
+    "data.batch_size",
+    "data.crop_size",
+    "data.image_size",
+    "data.resize_size",
     "model",
     "model.name",
     "model.patch_size",
@@ -28,6 +36,7 @@ FIT_PATHS = {
     "training",
     "training.steps_per_execution",
     "optimizer",
+    "optimizer.name",
     "optimizer.gradient_accumulation_steps",
 }
 
@@ -57,8 +66,9 @@ def check_some_point_fits(
 ) -> None:
     """Refuse a space whose every point fails the settings' validation or `check_fit`.
 
-    All combinations of the values that decide the fit are tried, up to `MOST_COMBINATIONS`; of more
-    than that, or of a range without end, nothing is said.
+    All combinations of the values that decide the fit are tried, each with `TRIES` draws of the
+    others. Of a range without end, of more combinations than `MOST_COMBINATIONS`, or if they take
+    longer than `MOST_SECONDS`, nothing is said: the search meets the points that do not fit later.
 
     Args:
         space: the `Space`.
@@ -72,11 +82,11 @@ def check_some_point_fits(
     if any(searched.parameter.points is None for searched in deciding):
         return
     generator, reason = random.Random(0), None
-    points = combinations(deciding)
+    points, deadline = combinations(deciding), time.monotonic() + MOST_SECONDS
     for values in islice(points, MOST_COMBINATIONS):
         fixed = {s.name: values[s.path] for s in deciding if s.active(values)}
         reason = _why_impossible(space, base, generator, fixed, check_fit)
-        if reason is None:
+        if reason is None or time.monotonic() > deadline:
             return
     if next(points, None) is None:
         raise SettingsError(f"search: no point of the space can be trained: {reason}")
@@ -89,22 +99,14 @@ def _why_impossible(
     fixed: dict[str, Any],
     check_fit: Callable[[Settings], None] = lambda settings: None,
 ) -> KmixerError | None:
-    """Return why no point with the fixed values is possible, or None if one is.
-
-    What `check_fit` refuses it refuses whatever the other values are; validation may accept others.
-    """
+    """Return why no point with the fixed values is possible, or None if one is."""
     reason: KmixerError | None = None
-    for _ in range(TRIES):
+    for _ in range(TRIES if len(fixed) < len(space.searched) else 1):
         try:
-            settings = space.settings(base, space.random(generator, fixed))
-        except SettingsError as error:
-            reason = error
-            continue
-        try:
-            check_fit(settings)
+            check_fit(space.settings(base, space.random(generator, fixed)))
+            return None
         except KmixerError as error:
-            return error
-        return None
+            reason = error
     return reason
 
 
@@ -116,13 +118,8 @@ def _needed_values(space: Space, searched: Searched) -> dict[str, Any]:
 
 def _deciding(space: Space) -> list[Searched]:
     """Return the settings that decide the fit, and those that their conditions name, in order."""
-    paths = {searched.path for searched in space.searched if _decides(searched.path)}
+    paths = {searched.path for searched in space.searched} & FIT_PATHS
     for searched in reversed(space.searched):  # a condition's setting comes before what it decides
         if searched.path in paths:
             paths |= searched.parameter.when.keys()
     return [searched for searched in space.searched if searched.path in paths]
-
-
-def _decides(path: str) -> bool:
-    section, _, key = path.partition(".")
-    return path in FIT_PATHS or (section == "data" and key not in ("mean", "std"))

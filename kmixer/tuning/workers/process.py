@@ -110,9 +110,10 @@ class TrialProcess:
         except subprocess.TimeoutExpired:
             self.process.kill()
         self.reader.join(GRACE_SECONDS)
-        for pipe in (self.process.stdin, self.process.stdout):
-            if pipe:
-                pipe.close()
+        if self.process.stdin:
+            self.process.stdin.close()
+        if self.process.stdout and not self.reader.is_alive():  # else closing it waits for the read
+            self.process.stdout.close()
 
     def outcome(self, objective: str) -> Outcome | None:
         """Return the `Outcome`; None if it was stopped and its training can continue."""
