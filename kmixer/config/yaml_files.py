@@ -9,7 +9,8 @@ import yaml
 
 from ..errors import SettingsError, file_problem, one_line
 
-DEEPEST, MOST_VALUES = 30, 100_000  # levels of lists and sections; keys and values together
+# Levels of lists and sections; keys and values together, of which a run's settings have 150.
+DEEPEST, MOST_VALUES = 30, 200_000
 
 
 def _refusal(problem: str, mark: Any) -> yaml.MarkedYAMLError:
@@ -101,7 +102,8 @@ def parse_yaml(text: str, source: str) -> Any:
         return yaml.load(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
         raise SettingsError(f"{source}: expected YAML; {_describe(error)}") from None
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: such as the date 2026-99-99
+    except (yaml.YAMLError, ValueError, LookupError, AttributeError) as error:
+        # The last three: values that are not what their tag or form says, such as 2026-99-99.
         raise SettingsError(f"{source}: expected YAML; {one_line(error)}") from None
 
 

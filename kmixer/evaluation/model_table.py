@@ -11,11 +11,11 @@ from ..config import loading, presets
 from ..data import find_source
 from ..errors import SettingsError, nearest
 from ..models import SIZES, MlpMixer, count_flops, mixer_size
-from ..models.factory import build_model, with_patch_size
+from ..models.factory import build_model, with_patch_size, without_values
 from ..models.grids import patch_grids
 
 if TYPE_CHECKING:
-    from ..config import Settings
+    pass
 
 PAPER_IMAGES = (224, 3, 1000)  # side in pixels, channels, classes
 WITHOUT_MODEL = ("finetune",)  # presets that take the model from another run
@@ -67,11 +67,8 @@ def architecture(
     valid = architecture_names()
     if key not in valid:
         raise SettingsError(f"model: received {name!r}{nearest(key, valid)}")
-    with keras.StatelessScope(initialize_variables=False):
-        if key in SIZES:
-            return Architecture(key, _build_size(key, image_size, classes))
-        settings = loading.build_settings(presets.read_preset(key))
-        return Architecture(key, _build_preset(settings, image_size, classes))
+    build = _build_size if key in SIZES else _build_preset
+    return Architecture(key, without_values(lambda: build(key, image_size, classes)))
 
 
 def _build_size(name: str, image_size: int | None, classes: int | None) -> keras.Model:
@@ -80,7 +77,8 @@ def _build_size(name: str, image_size: int | None, classes: int | None) -> keras
     return MlpMixer((side, side, channels), classes or default_classes, **mixer_size(name))
 
 
-def _build_preset(settings: Settings, image_size: int | None, classes: int | None) -> keras.Model:
+def _build_preset(name: str, image_size: int | None, classes: int | None) -> keras.Model:
+    settings = loading.build_settings(presets.read_preset(name))
     side, channels, default_classes = _source_images(settings.data.name)
     side = image_size or settings.data.image_size or side
     settings = with_patch_size(settings, side)

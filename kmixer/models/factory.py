@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -39,6 +40,21 @@ def build_model(settings: Settings, input_shape: tuple[int, int, int], classes: 
         return builder(
             input_shape, classes, **pixels, **settings.model.model_dump(exclude={"name"})
         )
+
+
+def without_values(build: Callable[[], keras.Model]) -> keras.Model:
+    """Return the model that `build()` builds, its weights with shapes but without values.
+
+    It is built in a thread of its own: Keras keeps a list of the variables that have no values yet
+    for each thread, and gives them values when the same thread builds its next model.
+    """
+
+    def built() -> keras.Model:
+        with keras.StatelessScope(initialize_variables=False):
+            return build()
+
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        return thread.submit(built).result()
 
 
 def with_patch_size(settings: Settings, side: int) -> Settings:

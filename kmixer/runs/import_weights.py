@@ -1,4 +1,4 @@
-"""PublishedWeights weights of the paper's Mixers → a run folder."""
+"""Published weights of the paper's Mixers → a run folder."""
 
 import math
 from collections import Counter
@@ -13,7 +13,7 @@ from ..config import Settings, loading
 from ..errors import DataError
 from ..files import atomic
 from ..files.text import read_text
-from ..models.factory import build_model
+from ..models.factory import build_model, without_values
 from ..models.published_weights import PublishedWeights, abbreviate, read_published
 from ..models.variants import SIZES, mixer_size, size_key
 from . import provenance
@@ -145,8 +145,7 @@ def _matching_size(published: PublishedWeights) -> str | None:
 def _mismatches(published: PublishedWeights, size: str) -> dict[str, list[str]]:
     """Return the missing, extra and misshapen arrays, for a model of this size."""
     arrays, layout = published.arrays, published.layout
-    with keras.StatelessScope(initialize_variables=False):  # shapes without memory behind them
-        weights = build_model(*_settings(published, size)).weights
+    weights = without_values(lambda: build_model(*_settings(published, size))).weights
     expected = {layout.file_name(w.path): layout.file_shape(w.shape) for w in weights}
     return {
         "missing": [name for name in expected if name not in arrays],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-import timeit
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -20,7 +19,7 @@ from ..data.batches import TrainingPlan, repeated, training_batches
 from ..errors import SettingsError, nearest
 from ..models import count_flops
 from ..runs import provenance
-from .benchmark_rates import RAND_AUGMENT_MAGNITUDE, fit_rate, stream_rate
+from .benchmark_rates import RAND_AUGMENT_MAGNITUDE, fit_rate, run_seconds, stream_rate
 from .callbacks.timing import EpochClock
 from .inputs import Inputs
 from .optimizer import compile_model
@@ -184,8 +183,7 @@ def _backend_matmul(bench: Bench) -> float:
 
 def _matmul_rate(multiply: Callable[[], Any]) -> float:
     multiply()
-    seconds = timeit.repeat(multiply, number=1, repeat=15)
-    return 2 * MATMUL_SIDE**3 / median(seconds) / 1e9
+    return 2 * MATMUL_SIDE**3 / median(run_seconds(multiply) for _ in range(15)) / 1e9
 
 
 def _step(bench: Bench) -> float:
@@ -222,9 +220,7 @@ def _reading(bench: Bench) -> float:
     """Return the images/s of reading the data set into memory, decoded and resized."""
     data = bench.settings.data
     loaded: list[Dataset] = []
-    seconds = timeit.timeit(
-        lambda: loaded.append(load(data.name, data.dir, data.image_size)), number=1
-    )
+    seconds = run_seconds(lambda: loaded.append(load(data.name, data.dir, data.image_size)))
     return sum(map(len, loaded[0].splits.values())) / seconds
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,7 @@ from ..data import load_splits
 from ..errors import RunError, SettingsError
 from ..files import atomic
 from ..files.lock import folder_lock
-from ..models.factory import build_model
+from ..models.factory import build_model, without_values
 from ..runs import provenance
 from ..runs.resumable import check_unfinished, find_resumable_run
 from ..runs.run import create_run
@@ -158,24 +157,14 @@ def check_model(settings: Settings, dataset: Dataset) -> tuple[keras.Model, Weig
         RunError: the run to start from cannot be read.
     """
     steps_per_epoch(settings, dataset)
-    with ThreadPoolExecutor(max_workers=1) as thread:
-        model = thread.submit(_build_without_values, settings, dataset).result()
+    classes = len(dataset.class_names)
+    model = without_values(lambda: build_model(settings, dataset.image_shape, classes))
     if not settings.finetune:
         return model, None
     weights = finetuning.initial_weights(settings.finetune, model)
     finetuning.freeze(settings.finetune, model)
     finetuning.learning_rate_multipliers(model, settings.finetune.layer_decay)
     return model, weights
-
-
-def _build_without_values(settings: Settings, dataset: Dataset) -> keras.Model:
-    """Build a model whose weights have shapes but no values, in a thread of its own.
-
-    Keras lists the variables that have no values yet, a list for each thread, and gives them values
-    when the same thread builds its next model.
-    """
-    with keras.StatelessScope(initialize_variables=False):
-        return build_model(settings, dataset.image_shape, len(dataset.class_names))
 
 
 def initial_model(
@@ -194,6 +183,8 @@ def initial_model(
         if not resumes:
             weights = weights or finetuning.initial_weights(settings.finetune, model)
             finetuning.assign_weights(model, weights)
+        elif weights:
+            weights.clear()  # they are not needed, and stay in memory otherwise
         finetuning.freeze(settings.finetune, model)
     return model
 

@@ -11,8 +11,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ..config import Settings, loading, yaml_files
 from ..errors import SettingsError
 from ..files import atomic
@@ -95,7 +93,7 @@ def open_sweep(folder: Path, runs: Mapping[str, Settings]) -> None:
             _check_same(folder / name, before[name], runs[name])
     atomic.make_folder(folder)
     values = {name: run.model_dump(mode="json") for name, run in (before | dict(runs)).items()}
-    atomic.write_text(path, yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
+    atomic.write_text(path, yaml_files.to_yaml(values))
 
 
 def _read(path: Path) -> dict[str, Settings]:

@@ -93,9 +93,14 @@ def test_yaml_reads_words_as_words_and_numbers_as_numbers(text, value):
     assert yaml_files.parse_yaml(text, "here") == value
 
 
-def test_yaml_builds_no_objects():
-    with pytest.raises(SettingsError, match="expected YAML"):
-        yaml_files.parse_yaml("!!python/object/apply:os.getcwd []", "here")
+@pytest.mark.parametrize(
+    "text",
+    ["!!python/object/apply:os.getcwd []", "!!int ''", "!!float ''", "!!bool maybe",
+     "!!timestamp foo", "2026-99-99"],
+)  # fmt: skip
+def test_yaml_builds_no_objects_and_values_that_are_not_what_their_tag_says_are_refused(text):
+    with pytest.raises(SettingsError, match="here: expected YAML"):
+        yaml_files.parse_yaml(text, "here")
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import os
 import shutil
 import sys
 import threading
+import time
 import traceback
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from typing import Any
 from ... import backend
 from ...config import loading
 from ...errors import InterruptedRunError, SettingsError, describe
+
+STARTED = time.perf_counter()  # as near to the process's start as it can be known
 
 
 def main(path: str) -> None:
@@ -54,6 +57,7 @@ def _train(job: dict[str, Any], folder: Path) -> None:
     watcher = TrialWatcher(_send, job["max_seconds_per_epoch"])
     options: dict[str, Any] = {
         "callbacks": [watcher], "on_start": watcher.note_run, "read_test": False,
+        "started": STARTED,
     }  # fmt: skip
     if checkpoint.exists(folder):
         resume(load_run(folder), **options)
