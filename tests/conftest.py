@@ -1,6 +1,7 @@
 """Small data sets, small settings, and the command line as a user meets it."""
 
 import ctypes
+import gc
 import io
 import json
 import os
@@ -31,13 +32,19 @@ backend.select(os.environ.get("KERAS_BACKEND", "tensorflow"))
 ROOT = Path(__file__).parent.parent
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _free_memory():
-    """Free what a file's models and compiled functions hold: gigabytes of it over all files."""
-    yield
-    import keras
+GROWTH = (
+    100  # MB after which a test's garbage is collected: TensorFlow's functions are full of cycles
+)
+_collected_at = {"MB": 0}
 
-    keras.utils.clear_session(free_memory=True)
+
+@pytest.fixture(autouse=True)
+def _collect_garbage():
+    """Free what a test's models and compiled functions hold: gigabytes of it over all files."""
+    yield
+    if _resident_megabytes() < _collected_at["MB"] + GROWTH:
+        return
+    gc.collect()
     if os.environ["KERAS_BACKEND"] == "jax":
         import jax
 
@@ -46,6 +53,16 @@ def _free_memory():
         OSError, AttributeError
     ):  # the C library keeps freed memory; glibc alone has this
         ctypes.CDLL("libc.so.6").malloc_trim(0)
+    _collected_at["MB"] = _resident_megabytes()
+
+
+def _resident_megabytes():
+    """Return the memory of this process, 0 where the system does not say."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except OSError:
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE") // 2**20
 
 
 @pytest.fixture(scope="session")
