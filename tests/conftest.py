@@ -2,15 +2,13 @@
 
 import ctypes
 import gc
-import io
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
-from contextlib import redirect_stderr, redirect_stdout, suppress
-from dataclasses import dataclass
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -18,6 +16,7 @@ import pytest
 import kmixer
 import tiny_dataset
 from kmixer import backend
+from one_process import run_here
 from tiny_settings import tiny_settings
 
 # Read by the processes that run the tests side by side, which start after this. Without it the C library
@@ -165,15 +164,6 @@ def kmixer_cli():
     return run
 
 
-@dataclass
-class Finished:
-    """What a command left: the exit code and what it printed."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-
-
 @pytest.fixture
 def run_command(monkeypatch):
     """A function that runs `kmixer` inside this process, whose Keras is started already.
@@ -181,18 +171,14 @@ def run_command(monkeypatch):
     It is for what a command does and prints. What depends on a process of its own (the choice of a
     backend, signals, limits, start-up time) is tested with `kmixer_cli`.
     """
-    from kmixer_cli.main import main
 
     def run(*arguments, cwd=None, env=None):
         words = [str(argument) for argument in arguments]
-        out, err = io.StringIO(), io.StringIO()
         with monkeypatch.context() as patch:
             patch.chdir(cwd or os.getcwd())
             patch.setattr(sys, "argv", ["kmixer", *words])
             for name, value in (env or {}).items():
                 patch.setenv(name, value)
-            with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as ended:
-                main(words)
-        return Finished(ended.value.code or 0, out.getvalue(), err.getvalue())
+            return run_here(words)
 
     return run

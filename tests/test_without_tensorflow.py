@@ -44,7 +44,7 @@ def test_a_training_and_what_follows_it(hidden, image_folder, tmp_path, backend)
         ("predict", "tuned", next((image_folder / "test").rglob("*.png"))),
     ]
     for words, done in zip(commands, run_commands(commands, cwd=tmp_path, env=hidden), strict=True):
-        assert done.code == 0, (words, done.stderr)
+        assert done.returncode == 0, (words, done.stderr)
         assert "--json" not in words or json.loads(done.stdout)["examples"] == 40
 
 
@@ -57,7 +57,7 @@ def test_what_needs_it_says_so_in_one_line(hidden, tmp_path):
     }
     ended = run_commands(messages, cwd=tmp_path, env=hidden)
     for done, message in zip(ended, messages.values(), strict=True):
-        assert done.code in (1, 2)
+        assert done.returncode in (1, 2)
         assert message in done.stderr and len(done.stderr.strip().splitlines()) == 1
 
 
