@@ -43,7 +43,7 @@ def info(
 
     terminal = Terminal(quiet, as_json)
     with terminal.bar("reading") as progress:
-        dataset = load(name, data_dir, image_size, progress)
+        dataset = load(name, data_dir, image_size=image_size, progress=progress)
     facts = dataset.describe()
     if duplicates:
         with terminal.bar("comparing") as progress:
@@ -136,7 +136,10 @@ def show(
     terminal = Terminal(quiet, as_json)
     with terminal.bar("reading") as progress:
         data = settings.data
-        dataset = load(name, data_dir, data.image_size, progress, data.resize_size)
+        dataset = load(
+            name, data_dir, image_size=data.image_size, resize_size=data.resize_size,
+            progress=progress,
+        )  # fmt: skip
     start()
     from kmixer.config.augment import STRONG_EXAMPLE
     from kmixer.data import preview

@@ -58,7 +58,7 @@ def predict(
     predictions = []
     with terminal.bar("predicting") as progress:
         for prediction in predict_files(
-            _model(opened), files, opened.info["input_shape"], invert=invert, strict=strict
+            _model(opened), files, opened.decoding, invert=invert, strict=strict
         ):
             predictions.append(prediction)
             progress(len(predictions), len(files))

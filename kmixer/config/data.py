@@ -1,5 +1,7 @@
 """The settings of the images: which data set, in which size, split how."""
 
+from typing import Literal
+
 from pydantic import Field, FiniteFloat, StrictBool
 
 from .fields import Count, OpenShare, Positive, Section, Seed
@@ -12,10 +14,25 @@ class DataSettings(Section):
         "fmnist", description="data set name, tfds:NAME or an image folder; null: imported weights"
     )
     dir: str | None = Field(None, description="where prepared data sets lie")
-    image_size: Count | None = Field(
+    image_size: Count | tuple[Count, Count] | None = Field(
         None,
-        description="side in pixels that images are resized to when they are read; null: as stored,"
-        " but larger ones of folders and tfds:NAME are shrunk to resize_size",
+        description="side in pixels, or [height, width], that images are resized to when they are"
+        " read; null: as stored, but larger ones of folders and tfds:NAME are shrunk to"
+        " resize_size",
+    )
+    fit: Literal["crop", "pad", "stretch"] = Field(
+        "crop", description="what becomes of image files of another aspect ratio"
+    )
+    channels: Literal[1, 3] | None = Field(
+        None, description="of image files: 1 gray, 3 RGB; null: gray if all of them are"
+    )
+    white_level: Positive | None = Field(
+        None,
+        description="the level of 16-bit and float image files that is white; null: judged by the"
+        " images",
+    )
+    cache: StrictBool = Field(
+        True, description="keep the decoded images of a folder for the next time"
     )
     resize_size: Count | None = Field(
         None, description="smaller side that the model resizes images to; null: not resized"

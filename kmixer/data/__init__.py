@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import SettingsError, nearest
 from .dataset import Dataset, Split
@@ -27,22 +27,13 @@ __all__ = [
 ]
 
 
-def load(
-    name: str | None,
-    folder: str | Path | None = None,
-    image_size: int | None = None,
-    progress: Progress | None = None,
-    resize_size: int | None = None,
-) -> Dataset:
+def load(name: str | None, folder: str | Path | None = None, **options: Any) -> Dataset:
     """Load a data set.
 
     Args:
         name: a name of `kmixer data list`, `tfds:NAME`, or the path of an image folder.
         folder: where TFDS and `kmixer data import` keep prepared data sets.
-        image_size: side in pixels; None: as stored.
-        progress: called with (done, total) while an image folder is decoded.
-        resize_size: side that the model resizes images to. Where `image_size` is None, larger
-            images of a folder or of TFDS, and those that differ in size, are resized to it.
+        options: the other fields of `LoadOptions`, such as `image_size`.
 
     Returns:
         A `Dataset` with uint8 images; `validation` is not cut yet.
@@ -51,19 +42,28 @@ def load(
         SettingsError: there is no data set of this name, or not in this size.
         DataError: it is damaged or cannot be downloaded.
     """
-    source = find_source(name)
-    return source.load(str(name), LoadOptions(folder, image_size, resize_size, progress))
+    return find_source(name).load(str(name), LoadOptions(folder, **options))
 
 
-def load_splits(data: DataSettings) -> Dataset:
-    """Load the data set of these settings, select its classes, and cut the validation split."""
-    dataset = load(data.name, data.dir, data.image_size, resize_size=data.resize_size)
+def load_splits(data: DataSettings, progress: Progress | None = None) -> Dataset:
+    """Load the data set of these settings, select its classes, and cut the validation split.
+
+    Args:
+        data: the settings.
+        progress: called with (done, total) while images are read.
+    """
+    dataset = load(data.name, data.dir, **_load_options(data), progress=progress)
     if data.classes:
         dataset = dataset.with_classes(data.classes)
     dataset = dataset.with_validation(data.validation_size, data.split_seed)
     if data.train_per_class:
         dataset = dataset.with_train_per_class(data.train_per_class, data.split_seed)
     return dataset.with_validation_in_train() if data.train_on_validation else dataset
+
+
+def _load_options(data: DataSettings) -> dict[str, Any]:
+    keys = ("image_size", "resize_size", "channels", "fit", "white_level", "cache")
+    return {key: getattr(data, key) for key in keys}
 
 
 def check_name(name: str | None) -> None:

@@ -15,6 +15,8 @@ from ..errors import DataError, KmixerError, SettingsError, nearest
 
 DEFAULT_DIR = "~/tensorflow_datasets"
 
+ImageSize = int | tuple[int, int]  # a side in pixels, or (height, width)
+
 
 def data_folder(folder: str | Path | None = None) -> Path:
     """Return where prepared data sets lie: `folder`, TFDS_DATA_DIR or `~/tensorflow_datasets`."""
@@ -28,17 +30,30 @@ class Split:
     Attributes:
         images: uint8 `(n, height, width, channels)`; 1 channel is gray, 3 are RGB.
         labels: int32 `(n,)`, an index into the data set's class names.
+        files: of each image, str `(n,)`, relative to the data set's folder; None: there are none.
     """
 
     images: np.ndarray
     labels: np.ndarray
+    files: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def take(self, indices: np.ndarray) -> Split:
         """Return a split of the images at `indices`."""
-        return Split(self.images[indices], self.labels[indices])
+        files = None if self.files is None else self.files[indices]
+        return Split(self.images[indices], self.labels[indices], files)
+
+    @classmethod
+    def joined(cls, splits: Sequence[Split]) -> Split:
+        """Return one split of the images of several."""
+        files = [split.files for split in splits if split.files is not None]
+        return cls(
+            np.concatenate([split.images for split in splits]),
+            np.concatenate([split.labels for split in splits]),
+            np.concatenate(files) if len(files) == len(splits) else None,
+        )
 
     def relabeled(self, new_labels: np.ndarray) -> Split:
         """Return a split with `new_labels[old]` for each label, without images whose new one is -1.
@@ -46,8 +61,21 @@ class Split:
         Args:
             new_labels: int32 `(classes,)`.
         """
-        labels = new_labels[self.labels]
-        return Split(self.images[labels >= 0], labels[labels >= 0])
+        kept = self.take(np.flatnonzero(new_labels[self.labels] >= 0))
+        return replace(kept, labels=new_labels[kept.labels])
+
+
+@dataclass(frozen=True)
+class SkippedFile:
+    """A file or folder that was not read.
+
+    Attributes:
+        path: relative to the data set's folder.
+        reason: for people, such as "HEIC: install kmixer[heic]".
+    """
+
+    path: str
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -62,6 +90,7 @@ class Dataset:
         test: the test split.
         validation: the validation split.
         notes: what was skipped or decided while it was read, for people.
+        skipped: each `SkippedFile`.
     """
 
     name: str
@@ -71,6 +100,7 @@ class Dataset:
     test: Split
     validation: Split | None = None
     notes: tuple[str, ...] = ()
+    skipped: tuple[SkippedFile, ...] = ()
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -169,11 +199,7 @@ class Dataset:
     def with_validation_in_train(self) -> Dataset:
         """Add the validation images to the training images, too; the validation split stays."""
         splits = [split for split in (self.train, self.validation) if split is not None]
-        joined = Split(
-            np.concatenate([split.images for split in splits]),
-            np.concatenate([split.labels for split in splits]),
-        )
-        return replace(self, train=joined)
+        return replace(self, train=Split.joined(splits))
 
 
 def _validation_count(size: float | None, total: int, classes: int) -> int:
@@ -214,14 +240,14 @@ def stratified(
     return np.sort(rest), np.sort(drawn)
 
 
-def check_image_size(dataset: Dataset, image_size: int | None) -> Dataset:
+def check_image_size(dataset: Dataset, image_size: ImageSize | None) -> Dataset:
     """Return a data set whose images are not resized on loading, if that is their size.
 
     Raises:
         SettingsError: another size is wanted.
     """
     side = dataset.image_shape[0]
-    if image_size not in (None, side):
+    if image_size not in (None, side, (side, side)):
         raise SettingsError(
             f"data.image_size: received {image_size}, expected {side}: the images of"
             f" {dataset.name} are {side}×{side}; the setting"

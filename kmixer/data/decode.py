@@ -4,16 +4,22 @@ Images are resized here by Pillow, and elsewhere by three other pieces of code; 
 why one of them cannot do the work of all.
 """
 
+from __future__ import annotations
+
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ..errors import DataError, file_problem
+
+if TYPE_CHECKING:
+    from ..config import DataSettings
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff",
@@ -24,6 +30,36 @@ EXIF_ORIENTATION = 0x0112
 QUARTER_TURNS = 5  # the orientations from this one on swap width and height
 
 ImageSource = str | Path | IO[bytes]  # a path, or a file's content as a binary stream
+
+
+Fit = Literal["crop", "pad", "stretch"]
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How an image file becomes pixels: the same in training, predict, evaluate and serve.
+
+    Attributes:
+        height: of the result, in pixels.
+        width: of the result, in pixels.
+        channels: of the result: 1 for gray, 3 for RGB.
+        fit: what becomes of an image of another aspect ratio.
+        white_level: the level of 16-bit and float images that is white; None: judged by each file.
+        max_pixels: most pixels of a file, width times height, that are accepted.
+    """
+
+    height: int
+    width: int
+    channels: int
+    fit: Fit = "crop"
+    white_level: float | None = None
+    max_pixels: int = MAX_PIXELS
+
+    @classmethod
+    def of(cls, data: DataSettings, shape: Sequence[int]) -> Decoding:
+        """Return how the images of these settings are decoded to (height, width, channels)."""
+        height, width, channels = shape
+        return cls(height, width, channels, data.fit, data.white_level)
 
 
 class ImageFacts(NamedTuple):
@@ -93,36 +129,28 @@ def _damage_as_data_error(name: object) -> Iterator[None]:
         raise DataError(f"{name}: damaged image: {error}") from None
 
 
-def decode(
-    path: ImageSource,
-    size: tuple[int, int],
-    gray: bool,
-    name: object = None,
-    max_pixels: int = MAX_PIXELS,
-) -> np.ndarray:
+def decode(path: ImageSource, decoding: Decoding, name: object = None) -> np.ndarray:
     """Decode an image file: EXIF turned upright, transparency on black, resized and cropped.
 
     Args:
         path: the file, or its content as a binary stream; only its first frame is read.
-        size: (height, width) in pixels; the image is scaled to cover it, then its center is
-            cropped.
-        gray: one channel instead of three.
+        decoding: how; an image is scaled to cover its size, then the center is cropped.
         name: of the file in errors; default the path.
-        max_pixels: most pixels, width times height, that are accepted.
 
     Returns:
-        uint8 `(height, width, 1 or 3)`.
+        uint8 `(height, width, channels)`.
 
     Raises:
         DataError: the file cannot be read or is damaged.
     """
-    height, width = size
-    with open_image(path, name, max_pixels) as image, _damage_as_data_error(name or path):
+    size = decoding.width, decoding.height
+    opened = open_image(path, name, decoding.max_pixels)
+    with opened as image, _damage_as_data_error(name or path):
         upright = ImageOps.exif_transpose(image)
-        flat = _eight_bit(upright).convert("L" if gray else "RGB")
-    if flat.size != (width, height):
-        flat = ImageOps.fit(flat, (width, height), Image.Resampling.BILINEAR)
-    return np.asarray(flat, np.uint8).reshape(height, width, -1)
+        flat = _eight_bit(upright).convert("L" if decoding.channels == 1 else "RGB")
+    if flat.size != size:
+        flat = ImageOps.fit(flat, size, Image.Resampling.BILINEAR)
+    return np.asarray(flat, np.uint8).reshape(decoding.height, decoding.width, -1)
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:

@@ -3,7 +3,7 @@
 import glob
 import os
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError, file_problem
-from .decode import decode, is_image
+from .decode import Decoding, decode, is_image
 
 
 def find_images(patterns: Iterable[str | Path]) -> list[Path]:
@@ -57,28 +57,27 @@ def _raise_unreadable(error: OSError) -> None:
 
 
 def read_images(
-    paths: Iterable[str | Path], shape: Sequence[int], invert: bool = False
+    paths: Iterable[str | Path], decoding: Decoding, invert: bool = False
 ) -> list[np.ndarray | DataError]:
     """Decode image files to the size that a model takes, several in parallel.
 
     Args:
         paths: the files.
-        shape: (height, width, channels) that the model was trained on.
+        decoding: as the model's training images were decoded.
         invert: turn black into white, for dark strokes on light paper.
 
     Returns:
         For each file a uint8 array of that shape, or a DataError.
     """
     with ThreadPoolExecutor() as pool:
-        return list(pool.map(lambda path: _read(path, shape, invert), paths))
+        return list(pool.map(lambda path: _read(path, decoding, invert), paths))
 
 
-def _read(path: str | Path, shape: Sequence[int], invert: bool) -> np.ndarray | DataError:
-    height, width, channels = shape
+def _read(path: str | Path, decoding: Decoding, invert: bool) -> np.ndarray | DataError:
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
             return DataError(f"{path}: not a file")  # reading a pipe would block
-        pixels = decode(path, (height, width), gray=channels == 1)
+        pixels = decode(path, decoding)
     except OSError as error:
         return DataError(f"{path}: cannot be read: {file_problem(error)}")
     except DataError as error:
@@ -86,8 +85,8 @@ def _read(path: str | Path, shape: Sequence[int], invert: bool) -> np.ndarray | 
     return 255 - pixels if invert else pixels
 
 
-def as_pixels(images: Any, shape: Sequence[int]) -> np.ndarray:
-    """Return uint8 `(n, *shape)` of an array of images, one image, or paths.
+def as_pixels(images: Any, decoding: Decoding) -> np.ndarray:
+    """Return uint8 `(n, height, width, channels)` of an array of images, one image, or paths.
 
     Raises:
         DataError: the array is not of this shape, or a file cannot be read.
@@ -95,13 +94,14 @@ def as_pixels(images: Any, shape: Sequence[int]) -> np.ndarray:
     if isinstance(images, str | Path):
         images = [images]
     if isinstance(images, list | tuple) and images and isinstance(images[0], str | Path):
-        return np.stack([raise_if_error(result) for result in read_images(images, shape)])
+        return np.stack([raise_if_error(result) for result in read_images(images, decoding)])
+    shape = decoding.height, decoding.width, decoding.channels
     try:
         pixels = np.asarray(images)
     except ValueError as error:
         raise DataError(f"images: {error}; expected uint8 (n, …) or paths") from None
-    pixels = pixels[None] if pixels.shape == tuple(shape) else pixels
-    if pixels.dtype != np.uint8 or pixels.shape[1:] != tuple(shape) or not len(pixels):
+    pixels = pixels[None] if pixels.shape == shape else pixels
+    if pixels.dtype != np.uint8 or pixels.shape[1:] != shape or not len(pixels):
         expected = ", ".join(map(str, shape))
         raise DataError(
             f"images: received {pixels.dtype} {pixels.shape}, expected uint8 (n, {expected}) or"

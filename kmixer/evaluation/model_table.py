@@ -80,9 +80,10 @@ def _build_size(name: str, image_size: int | None, classes: int | None) -> keras
 def _build_preset(name: str, image_size: int | None, classes: int | None) -> keras.Model:
     settings = loading.build_settings(presets.read_preset(name))
     side, channels, default_classes = _source_images(settings.data.name)
-    side = image_size or settings.data.image_size or side
-    settings = with_patch_size(settings, side)
-    return build_model(settings, (side, side, channels), classes or default_classes)
+    size = image_size or settings.data.image_size or side
+    height, width = size if isinstance(size, tuple) else (size, size)
+    settings = with_patch_size(settings, min(height, width))
+    return build_model(settings, (height, width, channels), classes or default_classes)
 
 
 def _source_images(name: str | None) -> tuple[int, int, int]:

@@ -17,6 +17,8 @@ from ..errors import DataError
 if TYPE_CHECKING:
     import keras
 
+    from ..data.decode import Decoding
+
 BATCH = 256  # files that are decoded and classified together
 
 
@@ -43,7 +45,7 @@ class Prediction:
 def predict_files(
     model: Callable[[np.ndarray], np.ndarray],
     paths: Iterable[Path],
-    shape: Sequence[int],
+    decoding: Decoding,
     *,
     invert: bool = False,
     strict: bool = False,
@@ -53,7 +55,7 @@ def predict_files(
     Args:
         model: a function of uint8 `(n, height, width, channels)` → probabilities `(n, classes)`.
         paths: the files; at most `BATCH` of them are in memory at once.
-        shape: see `read_images`.
+        decoding: see `read_images`.
         invert: see `read_images`.
         strict: raise for the first file that cannot be read, instead of yielding its error.
 
@@ -62,7 +64,7 @@ def predict_files(
     """
     remaining = iter(paths)
     while batch := list(islice(remaining, BATCH)):
-        images = read_images(batch, shape, invert)
+        images = read_images(batch, decoding, invert)
         if strict:
             images = [raise_if_error(image) for image in images]
         pixels = [image for image in images if not isinstance(image, DataError)]

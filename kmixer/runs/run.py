@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from ..config import Settings, loading, yaml_files
+from ..data.decode import Decoding
 from ..data.image_files import as_pixels
 from ..errors import RunError, SettingsError
 from ..files import atomic
@@ -92,6 +93,11 @@ class Run:
     def metrics(self) -> dict[str, Any]:
         """The content of metrics.json: a dict as `kmixer.runs.metrics.Metrics` describes it."""
         return read_metrics(self.folder / METRICS_FILE)
+
+    @property
+    def decoding(self) -> Decoding:
+        """How image files become the pixels that its model takes."""
+        return Decoding.of(self.settings.data, self.info["input_shape"])
 
     @property
     def imported(self) -> bool:
@@ -208,7 +214,7 @@ class Run:
             RunError: the run is not finished, or its weights cannot be read.
             DataError: the images are of another shape, or a file cannot be read.
         """
-        pixels = as_pixels(images, self.info["input_shape"])
+        pixels = as_pixels(images, self.decoding)
         return predict_probabilities(self._model, pixels)
 
     @cached_property

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from ..data.decode import decode
+from ..data.decode import Decoding, decode
 from ..errors import DataError
 
 INPUT = "images"
@@ -57,9 +57,8 @@ def read_file(content: bytes, shape: ImageShape, invert: bool = False) -> np.nda
     Raises:
         DataError: it is not an image, or of a kind that is not read.
     """
-    pixels = decode(
-        io.BytesIO(content), (shape[0], shape[1]), shape[2] == 1, "image", max_pixels=MAX_PIXELS
-    )
+    decoding = Decoding(*shape, max_pixels=MAX_PIXELS)
+    pixels = decode(io.BytesIO(content), decoding, "image")
     return 255 - pixels if invert else pixels
 
 

@@ -14,7 +14,7 @@ import keras
 import numpy as np
 
 from ..augment import AugmentationPipeline, RandAugment, augmentation
-from ..data import load, load_splits
+from ..data import load_splits
 from ..data.batches import TrainingPlan, repeated, training_batches
 from ..errors import SettingsError, nearest
 from ..models import count_flops
@@ -218,9 +218,9 @@ def _train(bench: Bench) -> float:
 
 def _reading(bench: Bench) -> float:
     """Return the images/s of reading the data set into memory, decoded and resized."""
-    data = bench.settings.data
+    data = bench.settings.data.changed(cache=False)
     loaded: list[Dataset] = []
-    seconds = run_seconds(lambda: loaded.append(load(data.name, data.dir, data.image_size)))
+    seconds = run_seconds(lambda: loaded.append(load_splits(data)))
     return sum(map(len, loaded[0].splits.values())) / seconds
 
 

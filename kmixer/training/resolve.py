@@ -52,7 +52,7 @@ def _open_data(data: DataSettings, dataset: Dataset) -> dict[str, Any]:
     values: dict[str, Any] = {
         "name": None if data.name is None else absolute_name(data.name),
         "dir": data.dir and str(Path(data.dir).expanduser().resolve()),
-        "image_size": data.image_size or (height if height == width else None),
+        "image_size": data.image_size or (height if height == width else (height, width)),
         "validation_size": len(dataset.splits["validation"]),
     }
     if not (data.mean and data.std):

@@ -68,23 +68,23 @@ def test_other_kinds_of_images_are_converted(tmp_path):
 
 
 def test_sixteen_bit_and_transparent_pixels(tmp_path):
-    from kmixer.data.decode import decode
+    from kmixer.data.decode import Decoding, decode
 
     _save(tmp_path / "sixteen.png", np.full((4, 4), 0x8080, np.uint16))
-    assert (decode(tmp_path / "sixteen.png", (4, 4), gray=True) == 0x80).all()
+    assert (decode(tmp_path / "sixteen.png", Decoding(4, 4, 1)) == 0x80).all()
     Image.new("RGBA", (4, 4), (255, 255, 255, 0)).save(tmp_path / "clear.png")
-    assert (decode(tmp_path / "clear.png", (4, 4), gray=False) == 0).all()
+    assert (decode(tmp_path / "clear.png", Decoding(4, 4, 3)) == 0).all()
 
 
 def test_exif_orientation_is_applied(tmp_path):
-    from kmixer.data.decode import decode
+    from kmixer.data.decode import Decoding, decode
 
     pixels = np.zeros((4, 4), np.uint8)
     pixels[0] = 255
     exif = Image.Exif()
     exif[0x0112] = 6  # to be shown turned a quarter clockwise: the top row becomes the right column
     Image.fromarray(pixels).save(tmp_path / "turned.png", exif=exif)
-    assert decode(tmp_path / "turned.png", (4, 4), gray=True)[:, 3, 0].tolist() == [255] * 4
+    assert decode(tmp_path / "turned.png", Decoding(4, 4, 1))[:, 3, 0].tolist() == [255] * 4
 
 
 def test_bad_files_are_skipped_counted_and_left_alone(tmp_path):
@@ -141,7 +141,7 @@ def test_train_and_val_folders_are_training_and_test(tmp_path):
 
 
 def test_sixteen_bit_and_float_images_are_scaled_to_eight_bits(tmp_path):
-    from kmixer.data.decode import decode
+    from kmixer.data.decode import Decoding, decode
 
     for name, pixels, expected in (
         ("a.tif", np.full((4, 4), 0.7, np.float32), 178),
@@ -149,4 +149,4 @@ def test_sixteen_bit_and_float_images_are_scaled_to_eight_bits(tmp_path):
         ("c.png", np.full((4, 4), 200, np.uint16), 0),
     ):
         _save(tmp_path / name, pixels)
-        assert (decode(tmp_path / name, (4, 4), gray=True) == expected).all(), name
+        assert (decode(tmp_path / name, Decoding(4, 4, 1)) == expected).all(), name

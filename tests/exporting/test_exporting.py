@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from in_process_export import export
+from kmixer.data.decode import Decoding
 from kmixer.data.image_files import read_images
 from kmixer.errors import RunError, SettingsError, one_line
 from kmixer.evaluation.evaluate import load_data
@@ -140,7 +141,7 @@ def test_images_of_any_size_are_fitted_as_predict_does_it(exported, tmp_path, na
         coarse = Image.fromarray(generator.integers(0, 256, (4, 6), dtype=np.uint8))
         image = coarse.resize(size[::-1], Image.Resampling.BICUBIC)
         image.save(tmp_path / "image.png")
-        (fitted,) = read_images([tmp_path / "image.png"], (8, 8, 1))
+        (fitted,) = read_images([tmp_path / "image.png"], Decoding(8, 8, 1))
         by_size = predict(np.asarray(image)[None, :, :, None])
         np.testing.assert_allclose(by_size, predict(fitted[None]), atol=0.02)  # a grey level
 

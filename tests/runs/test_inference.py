@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 import kmixer
+from kmixer.data.decode import Decoding
 from kmixer.data.image_files import find_images, read_images
 from kmixer.errors import DataError, RunError
 from kmixer.runs import inference
@@ -45,11 +46,11 @@ def test_answers_come_in_order_and_tell_which_file_is_bad(photos):
     def mean_pixel(pixels):
         return pixels.reshape(len(pixels), -1)[:, :2] / 255
 
-    predictions = list(inference.predict_files(mean_pixel, files, (8, 8, 1)))
+    predictions = list(inference.predict_files(mean_pixel, files, Decoding(8, 8, 1)))
     assert [answer.error is None for answer in predictions] == [True, True, False, True]
     assert predictions[0].top(("a", "b"), 1) == [("a", pytest.approx(200 / 255, abs=0.01))]
     with pytest.raises(DataError, match="damaged"):  # and no model is called
-        list(inference.predict_files(pytest.fail, files, (8, 8, 1), strict=True))
+        list(inference.predict_files(pytest.fail, files, Decoding(8, 8, 1), strict=True))
 
 
 def test_many_files_are_answered_in_batches_without_losing_one(photos, monkeypatch):
@@ -61,14 +62,14 @@ def test_many_files_are_answered_in_batches_without_losing_one(photos, monkeypat
         sizes.append(len(pixels))
         return pixels[:, 0, 0, :]
 
-    predictions = list(inference.predict_files(model, files, (8, 8, 1)))
+    predictions = list(inference.predict_files(model, files, Decoding(8, 8, 1)))
     assert [answer.path for answer in predictions] == files and sum(sizes) == 6 and max(sizes) <= 2
     assert [a.probabilities[0] > 100 for a in predictions if not a.error] == [True, False] * 3
 
 
 def test_inverting_swaps_black_and_white(photos):
     (pixels,), (swapped,) = (
-        read_images([photos / "above.png"], (8, 8, 1), invert) for invert in (False, True)
+        read_images([photos / "above.png"], Decoding(8, 8, 1), invert) for invert in (False, True)
     )
     assert (pixels.astype(int) + swapped == 255).all() and pixels[0, 0, 0] == 200
 
@@ -136,7 +137,8 @@ def test_arrays_of_different_sizes_are_refused_in_one_line(trained_run):
 def test_names_and_files_that_no_image_has_are_told_and_the_rest_goes_on(photos):
     os.mkfifo(photos / "pipe.png")
     files = find_images([photos / "pipe.png", "x" * 300, photos / "above.png"])
-    predictions = list(inference.predict_files(lambda pixels: pixels[:, 0, 0], files, (8, 8, 1)))
+    decoding = Decoding(8, 8, 1)
+    predictions = list(inference.predict_files(lambda pixels: pixels[:, 0, 0], files, decoding))
     assert "not a file" in predictions[0].error and "cannot be read" in predictions[1].error
     assert predictions[2].error is None
 

@@ -67,5 +67,6 @@ class _Slices(keras.utils.PyDataset):
 
 
 def repeated(batch: Any) -> Iterator[Any]:
-    """Return a stream that repeats one batch for ever."""
-    return itertools.repeat(batch)
+    """Return a stream that repeats one batch for ever: a generator, as Keras wants it."""
+    while True:
+        yield batch

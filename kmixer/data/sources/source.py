@@ -3,8 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-from ..dataset import Dataset
+from ..dataset import Dataset, ImageSize
+from ..decode import Fit
 
 Progress = Callable[[int, int], object]  # called with (done, total)
 
@@ -15,16 +17,24 @@ class LoadOptions:
 
     Attributes:
         data_dir: where prepared data sets lie; see `data_folder`.
-        image_size: side in pixels that images are resized to; None: as stored.
+        image_size: side in pixels that images are resized to, or (height, width); None: as stored.
         resize_size: side that the model resizes images to; where `image_size` is None, a source
             may shrink larger images to it, since the model has no use for more.
         progress: called with (done, total) while images are read.
+        channels: 1 for gray, 3 for RGB; None: gray if all images are.
+        fit: what becomes of an image of another aspect ratio.
+        white_level: the level of 16-bit and float images that is white; None: judged by the images.
+        cache: whether decoded images are kept for the next time.
     """
 
     data_dir: str | Path | None = None
-    image_size: int | None = None
+    image_size: ImageSize | None = None
     resize_size: int | None = None
     progress: Progress | None = None
+    channels: Literal[1, 3] | None = None
+    fit: Fit = "crop"
+    white_level: float | None = None
+    cache: bool = True
 
 
 # (path of a downloaded archive, data_dir, progress) → the path of the file written.

@@ -15,7 +15,7 @@ from ...backend import prepare_tensorflow
 from ...errors import DataError, nearest, one_line
 from ...files import atomic
 from ...files.checksums import checksums
-from ..dataset import Dataset, Split, data_folder
+from ..dataset import Dataset, ImageSize, Split, data_folder
 from ..network import is_reachable, url_hosts
 from ..preparing import preparation_lock
 from .source import LoadOptions, Source
@@ -31,7 +31,7 @@ LONGEST_REASON = 300  # characters of TFDS' own messages
 def load(
     name: str,
     folder: str | Path | None = None,
-    image_size: int | None = None,
+    image_size: ImageSize | None = None,
     resize_size: int | None = None,
 ) -> Dataset:
     """Load an image-classification data set of TFDS; prepare it first if need be.
@@ -42,8 +42,8 @@ def load(
         name: TFDS' name, such as `"cifar10"`.
         folder: where prepared data sets lie; by default TFDS_DATA_DIR, then
             `~/tensorflow_datasets`.
-        image_size: side in pixels: the smaller side is resized to it, then the center is cropped.
-            None: as stored.
+        image_size: side in pixels, or (height, width): images are resized to cover it, then the
+            center is cropped. None: as stored.
         resize_size: the same for images that differ in size or are larger, where `image_size` is
             None.
 
@@ -173,13 +173,13 @@ def _shrunk_side(builder: DatasetBuilder, resize_size: int | None) -> int | None
     return None  # oblong images of one size are left to the model's ResizeCrop
 
 
-def _read(builder: DatasetBuilder, split: str, side: int | None) -> Split:
-    """Read a split into memory; with a side, every image becomes a square of it."""
+def _read(builder: DatasetBuilder, split: str, size: ImageSize | None) -> Split:
+    """Read a split into memory; with a size, every image gets it."""
     import tensorflow as tf
 
     def image_and_label(example: dict[str, Any]) -> tuple[Any, Any]:
         image = example["image"]
-        return _resize_and_crop(image, side) if side else image, example["label"]
+        return _resize_and_crop(image, size) if size else image, example["label"]
 
     try:
         examples = builder.as_dataset(split=split)
@@ -205,19 +205,21 @@ def _read(builder: DatasetBuilder, split: str, side: int | None) -> Split:
     return Split(np.stack(images), np.asarray(labels, np.int32))
 
 
-def _resize_and_crop(image: Any, side: int) -> Any:
-    """Resize the smaller side, then crop the center, as `decode` does with an image file.
+def _resize_and_crop(image: Any, size: ImageSize) -> Any:
+    """Resize to cover a size, then crop the center, as `decode` does with an image file.
 
     Args:
         image: uint8 tensor `(height, width, channels)`; the size may be known only when it runs.
-        side: in pixels.
+        size: a side in pixels, or (height, width).
     """
     import tensorflow as tf
 
+    height, width = size if isinstance(size, tuple) else (size, size)
     shape = tf.cast(tf.shape(image)[:2], tf.float32)
-    cover = tf.maximum(tf.cast(tf.round(side * shape / tf.reduce_min(shape)), tf.int32), side)
+    scale = tf.reduce_max(tf.constant([height, width], tf.float32) / shape)
+    cover = tf.maximum(tf.cast(tf.round(scale * shape), tf.int32), [height, width])
     image = tf.image.resize(image, cover, antialias=True)
-    image = tf.image.resize_with_crop_or_pad(image, side, side)
+    image = tf.image.resize_with_crop_or_pad(image, height, width)
     return tf.cast(tf.round(tf.clip_by_value(image, 0, 255)), tf.uint8)
 
 
