@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field, FiniteFloat, StrictBool
 
 from .fields import Count, OpenShare, Positive, Section, Seed
+from .image_size import ImageSizeField
 
 
 class DataSettings(Section):
@@ -14,14 +15,16 @@ class DataSettings(Section):
         "fmnist", description="data set name, tfds:NAME or an image folder; null: imported weights"
     )
     dir: str | None = Field(None, description="where prepared data sets lie")
-    image_size: Count | tuple[Count, Count] | None = Field(
+    image_size: ImageSizeField = Field(
         None,
-        description="side in pixels, or [height, width], that images are resized to when they are"
-        " read; null: as stored, but larger ones of folders and tfds:NAME are shrunk to"
-        " resize_size",
+        description="side in pixels, HEIGHTxWIDTH or [height, width], that images are resized to"
+        " when they are read; null: chosen by a folder's images, at most about 224×224 pixels; as"
+        " stored in other data sets, but larger ones of tfds:NAME are shrunk to resize_size",
     )
     fit: Literal["crop", "pad", "stretch"] = Field(
-        "crop", description="what becomes of image files of another aspect ratio"
+        "crop",
+        description="what becomes of image files of another aspect ratio: crop: the center is"
+        " used; pad: black is added; stretch: they are distorted",
     )
     channels: Literal[1, 3] | None = Field(
         None, description="of image files: 1 gray, 3 RGB; null: gray if all of them are"
@@ -34,8 +37,15 @@ class DataSettings(Section):
     cache: StrictBool = Field(
         True, description="keep the decoded images of a folder for the next time"
     )
+    in_memory: StrictBool | None = Field(
+        None,
+        description="keep the pixels of a folder in memory, or read them from a file as they are"
+        " needed; null: in memory up to 1 GB and a quarter of the machine's memory",
+    )
     resize_size: Count | None = Field(
-        None, description="smaller side that the model resizes images to; null: not resized"
+        None,
+        description="smaller side that the model resizes images to, of which it then takes the"
+        " center square; null: not resized",
     )
     crop_size: Count | None = Field(
         None,
@@ -50,6 +60,11 @@ class DataSettings(Section):
     )
     split_seed: Seed = Field(
         0, description="of the random choice of validation images and of train_per_class"
+    )
+    drop_duplicates: StrictBool = Field(
+        False,
+        description="leave out training images that are exactly, or among up to 20,000 images"
+        " nearly, in the validation or test set as well",
     )
     classes: list[str] | None = Field(
         None, description="use only these classes, in this order; null: all"

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import SettingsError, nearest
+from .copies import held_out_splits, without_copies
 from .dataset import Dataset, Split
 from .sources import SOURCES, LoadOptions, Source
 
@@ -53,16 +54,20 @@ def load_splits(data: DataSettings, progress: Progress | None = None) -> Dataset
         progress: called with (done, total) while images are read.
     """
     dataset = load(data.name, data.dir, **_load_options(data), progress=progress)
+    if data.channels:
+        dataset = dataset.with_channels(data.channels)
     if data.classes:
         dataset = dataset.with_classes(data.classes)
     dataset = dataset.with_validation(data.validation_size, data.split_seed)
     if data.train_per_class:
         dataset = dataset.with_train_per_class(data.train_per_class, data.split_seed)
-    return dataset.with_validation_in_train() if data.train_on_validation else dataset
+    if data.train_on_validation:
+        dataset = dataset.with_validation_in_train()
+    return without_copies(dataset, held_out_splits(data)) if data.drop_duplicates else dataset
 
 
 def _load_options(data: DataSettings) -> dict[str, Any]:
-    keys = ("image_size", "resize_size", "channels", "fit", "white_level", "cache")
+    keys = ("image_size", "resize_size", "channels", "fit", "white_level", "cache", "in_memory")
     return {key: getattr(data, key) for key in keys}
 
 

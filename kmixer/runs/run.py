@@ -7,6 +7,8 @@ model.keras      the weights that were best on the validation split
 checkpoint.npz   weights, optimizer, seeds and counters to resume from; checkpoint.previous.npz: the
                  one before
 metrics.json     metrics of the finished training; a run without it is not finished
+seen_images.npz  a digest of each image that it was trained on, chosen by and tested on
+data_problems.csv  by name: files not read, and images that are copies or have no contrast
 *.png            curves, confusion matrix
 README.md        the model card
 export/          what `kmixer export` wrote
@@ -18,7 +20,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -27,6 +29,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from ..config import Settings, loading, yaml_files
+from ..config.image_size import LONGEST_SIDE, ImageSize, read_image_size
 from ..data.decode import Decoding
 from ..data.image_files import as_pixels
 from ..errors import RunError, SettingsError
@@ -36,6 +39,7 @@ from ..files.text import csv_text, read_text
 from .inference import predict_probabilities
 from .metrics import read_metrics
 from .naming import create_folder
+from .seen_images import SeenImages, read_seen_images
 
 if TYPE_CHECKING:
     import keras
@@ -43,13 +47,13 @@ if TYPE_CHECKING:
 FORMAT, READABLE = 2, (1, 2)  # 2: checkpoints within an epoch
 CONFIG_FILE, LABELS_FILE, HISTORY_FILE = "config.yaml", "labels.txt", "history.csv"
 MODEL_FILE, METRICS_FILE, CARD_FILE = "model.keras", "metrics.json", "README.md"
+PROBLEMS_FILE = "data_problems.csv"
 CHECKPOINT_FILE, PREVIOUS_CHECKPOINT_FILE = "checkpoint.npz", "checkpoint.previous.npz"
 COLUMNS = (
     "epoch", "seconds", "examples_per_second", "learning_rate",
     "loss", "accuracy", "val_loss", "val_accuracy",
 )  # fmt: skip
 INFO = ("format", "command", "dataset", "device", "git_commit", "input_shape", "preset", "versions")
-LONGEST_SIDE = 8_000  # pixels of the images that a run may ask for
 
 
 @dataclass(frozen=True)
@@ -100,6 +104,11 @@ class Run:
         return Decoding.of(self.settings.data, self.info["input_shape"])
 
     @property
+    def seen_images(self) -> SeenImages | None:
+        """Which images it was trained on, known by their content; None if it did not record it."""
+        return read_seen_images(self.folder)
+
+    @property
     def imported(self) -> bool:
         """Whether its weights were imported from a file: it has no history and no metrics."""
         return "imported" in self.info
@@ -109,22 +118,32 @@ class Run:
         """Whether its training is finished."""
         return run_state(self.folder) == "finished"
 
-    def start_settings(self, image_size: int | None = None) -> dict[str, Any]:
+    def start_settings(self, image_size: ImageSize | None = None) -> dict[str, Any]:
         """Return the nested settings that a fine-tuning takes over from this run.
 
         They are the model, and the preprocessing of its images: the same mean and standard
-        deviation, and images resized inside the model to the side that it was trained on.
+        deviation, and images of the size that it was trained on. A square size is reached inside
+        the model, so that images are stored at their own; one that is not square, when files are
+        read.
 
         Args:
-            image_size: another side, in pixels.
+            image_size: another size: a side in pixels, or (height, width).
         """
         values = self.settings.model_dump(mode="json")
-        data = {key: values["data"][key] for key in ("mean", "std", "resize_size", "crop_size")}
-        data["resize_size"] = data["resize_size"] or min(self.info["input_shape"][:2])
-        if image_size or not data["crop_size"]:
-            side = image_size or data["resize_size"]
-            data |= {"resize_size": side, "crop_size": side}
-        return {"data": data, "model": values["model"], "finetune": {"run": str(self.folder)}}
+        data = {key: values["data"][key] for key in ("mean", "std", "fit")}
+        data |= self._start_size(image_size)
+        return {"data": data, "model": values["model"], "finetune": {"run": str(self.folder.resolve())}}
+
+    def _start_size(self, image_size: ImageSize | None) -> dict[str, Any]:
+        """Return the settings under which a fine-tuning's images get that size, or this run's."""
+        own, (height, width) = self.settings.data, self.info["input_shape"][:2]
+        if not image_size and own.crop_size:
+            resize = own.resize_size or min(height, width)
+            return {"resize_size": resize, "crop_size": own.crop_size}
+        size = image_size or own.resize_size or read_image_size((height, width))
+        if isinstance(size, tuple):
+            return {"image_size": size, "resize_size": None, "crop_size": None}
+        return {"resize_size": size, "crop_size": size}
 
     def write_config(self) -> None:
         """Write config.yaml."""
@@ -142,9 +161,12 @@ class Run:
         atomic.write_text(self.folder / METRICS_FILE, text)
 
     def save_model(self, model: keras.Model) -> None:
-        """Write model.keras."""
+        """Write model.keras: the model alone; the checkpoint holds the optimizer's state."""
+        import keras
+
+        uncompiled = keras.Model(model.input, model.output, name=model.name)
         with atomic.replacing(self.folder / MODEL_FILE) as temporary:
-            model.save(temporary)
+            uncompiled.save(temporary)
 
     def build_model(self) -> keras.Model:
         """Build the run's model from its settings, with newly initialized weights."""
@@ -239,6 +261,7 @@ def create_run(
     stem: str,
     name: str | None = None,
     out: str | Path | None = None,
+    write_more: Callable[[Path], object] = lambda folder: None,
 ) -> Run:
     """Make a new run folder and write config.yaml and labels.txt.
 
@@ -250,6 +273,7 @@ def create_run(
         stem: of the folder's name; a number makes it unique.
         name: the folder's name under `root`, instead of stem and number.
         out: the folder itself, instead of root and name.
+        write_more: called with the folder before it gets its name, to write other files into it.
 
     Raises:
         RunError: the folder is taken or cannot be made.
@@ -259,6 +283,7 @@ def create_run(
     def fill(folder: Path) -> None:
         labels = "".join(f"{label}\n" for label in class_names)
         atomic.write_text(folder / LABELS_FILE, labels)
+        write_more(folder)
         replace(run, folder=folder).write_config()
 
     return replace(run, folder=create_folder(fill, root=root, stem=stem, name=name, out=out))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,13 +13,16 @@ import numpy as np
 
 from .. import backend
 from ..data import load_splits
+from ..data.digests import split_digests
+from ..data.quality import Findings, find_problems
 from ..errors import RunError, SettingsError
 from ..files import atomic
 from ..files.lock import folder_lock
 from ..models.factory import build_model, without_values
 from ..runs import provenance
 from ..runs.resumable import check_unfinished, find_resumable_run
-from ..runs.run import create_run
+from ..runs.run import PROBLEMS_FILE, create_run
+from ..runs.seen_images import write_seen_images
 from ..runs.signals import stop_requests
 from . import checkpoint, distribution, finetuning
 from .distribution import Devices
@@ -95,6 +98,10 @@ def train(
     backend.select(settings.training.backend)
     devices = distribution.find_devices(settings)
     dataset = dataset or load_splits(settings.data)
+    digests = split_digests(dataset)
+    # A search's trials share their images, and do not tell again what is wrong with them.
+    findings = find_problems(dataset, digests, settings.data) if read_test else Findings()
+    dataset = replace(dataset, notes=(*dataset.notes, *findings.notes))
     settings = resolve(settings, dataset, devices)
     _, weights = check_model(settings, dataset)
     options = _Options(dataset, devices, callbacks, on_start, read_test, started)
@@ -109,8 +116,14 @@ def train(
     if run:
         return run if run.finished else _resume(run, options, fingerprint, weights)
     info = _info(dataset, fingerprint, command, preset)
+
+    def write_images(folder: Path) -> None:
+        write_seen_images(folder, digests)
+        if findings.problems:
+            atomic.write_text(folder / PROBLEMS_FILE, findings.as_csv())
+
     with distribution.run_location(devices, location) as location:
-        run = create_run(settings, info, dataset.class_names, **location)
+        run = create_run(settings, info, dataset.class_names, **location, write_more=write_images)
         return _fit(run, options, weights)
 
 
