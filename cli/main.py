@@ -1,5 +1,6 @@
 """The `kmixer` command; heavy imports stay inside the commands, so that `--help` comes at once."""
 
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ from . import (
     presets,
     report,
     serve,
+    streams,
     sweep,
     train,
     tune,
@@ -79,6 +81,9 @@ def root(
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit; errors are one line on stderr."""
+    streams.prepare_streams()
+    streams.prepare_warnings()
+    os.environ["MPLBACKEND"] = "agg"  # figures are files; a notebook's may not be installed here
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]

@@ -1,10 +1,14 @@
 """kmixer: train, compare, tune and ship small all-MLP image classifiers on any Keras backend."""
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from .backend import prepare_environment
+
 if TYPE_CHECKING:
     from . import augment, layers, models, tuning
+    from . import data as datasets
     from .config import Settings
     from .config.loading import build_settings
     from .runs.import_weights import import_weights
@@ -16,6 +20,7 @@ __all__ = [
     "Settings",
     "augment",
     "build_settings",
+    "datasets",
     "import_weights",
     "layers",
     "load_run",
@@ -25,6 +30,7 @@ __all__ = [
     "tuning",
 ]
 
+_PACKAGES = {"datasets": "data"}  # public name → the package's, where they differ
 _MODULES = {
     "Settings": "config",
     "build_settings": "config.loading",
@@ -40,9 +46,15 @@ def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'kmixer' has no attribute {name!r}")
     if name not in _MODULES:
-        return import_module(f".{name}", __name__)
+        return import_module(f".{_PACKAGES.get(name, name)}", __name__)
     return getattr(import_module(f".{_MODULES[name]}", __name__), name)
 
 
 def __dir__() -> list[str]:
     return sorted([*__all__, "__version__"])
+
+
+prepare_environment()  # Keras and Matplotlib read it once, when they are first imported
+if "keras" in sys.modules:  # `keras.saving.load_model` finds the classes in a run's model.keras
+    import_module(".layers", __name__)
+    import_module(".training.optimizer", __name__)  # in the files of kmixer 0.1

@@ -1,25 +1,66 @@
-"""Choose the Keras backend before Keras is imported; imports no Keras itself."""
+"""Choose the Keras backend before Keras is imported, from an environment that may be anyone's.
+
+It imports no Keras itself.
+"""
 
 import json
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
-from .errors import SettingsError
+from .errors import KmixerWarning, SettingsError
 
 BACKENDS = ("tensorflow", "jax", "torch")
+
+# What kmixer's models are built for, by the names of keras.json and of `keras.config`.
+KERAS_DEFAULTS = {"image_data_format": "channels_last", "floatx": "float32", "epsilon": 1e-7}
+
+
+def prepare_environment() -> None:
+    """Set aside what in the environment would stop Keras, or change what kmixer's models compute.
+
+    It is called when kmixer is imported. An odd keras.json is not used, but for its backend, and a
+    warning says so. Jupyter names its own module in MPLBACKEND, also to the processes that it
+    starts; Keras imports Matplotlib, which refuses a module that is not installed there.
+    """
+    backend = os.environ.get("MPLBACKEND", "")
+    module = backend.removeprefix("module://").partition(".")[0]
+    if module != backend.partition(".")[0] and not (module and find_spec(module)):
+        del os.environ["MPLBACKEND"]
+    if "keras" in sys.modules:
+        _reset(sys.modules["keras"].config)
+    elif oddity := _oddity():
+        path = _keras_json()
+        os.environ["KERAS_BACKEND"] = configured()
+        os.environ["KERAS_HOME"] = os.devnull  # no folder: Keras neither reads nor writes there
+        _warn(f"{path} is not used ({oddity}): kmixer's models need Keras' defaults")
+
+
+def _reset(config: ModuleType) -> None:
+    """Give a Keras that runs already its default settings."""
+    for key, default in KERAS_DEFAULTS.items():
+        if (value := getattr(config, key)()) != default:
+            getattr(config, f"set_{key}")(default)
+            _warn(f"keras.config.{key}: {value} became {default}, which kmixer's models need")
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, KmixerWarning, stacklevel=2)
 
 
 def configured() -> str:
     """Return the backend of KERAS_BACKEND, else of keras.json, else the first that is installed.
 
     A keras.json that names TensorFlow does not count where TensorFlow is not installed: Keras
-    writes one when it is first imported, whatever is installed.
+    writes one when it is first imported, whatever is installed. Nor does one that names what Keras
+    2 had, such as Theano.
     """
     name = os.environ.get("KERAS_BACKEND") or _in_keras_json()
     if name and (name != "tensorflow" or find_spec("tensorflow")):
@@ -28,12 +69,37 @@ def configured() -> str:
 
 
 def _in_keras_json() -> str | None:
-    home = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"))
+    name = (_read_keras_json() or {}).get("backend")
+    return name if name in BACKENDS else None
+
+
+def _keras_json() -> Path:
+    """Return where Keras reads keras.json; without a home it is not `Path.home()`, which fails."""
+    home = os.path.expanduser("~")
+    default = os.path.join(home if os.access(home, os.W_OK) else "/tmp", ".keras")
+    return Path(os.path.expanduser(os.environ.get("KERAS_HOME", default)), "keras.json")
+
+
+def _read_keras_json() -> dict[str, Any] | None:
+    """Return the content of keras.json, or None where it is no JSON object."""
     try:
-        name: str = json.loads((home / "keras.json").read_text())["backend"]
-        return name
-    except (OSError, ValueError, KeyError, TypeError):
+        values = json.loads(_keras_json().read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
         return None
+    return values if isinstance(values, dict) else None
+
+
+def _oddity() -> str:
+    """Return what of keras.json is not as kmixer needs it, in words; nothing where all of it is."""
+    if not os.path.exists(_keras_json()):
+        return ""
+    values = _read_keras_json()
+    if values is None:
+        return "it cannot be read, or is no JSON object"
+    odd = [key for key, default in KERAS_DEFAULTS.items() if values.get(key, default) != default]
+    if values.get("backend", "tensorflow") not in BACKENDS:
+        odd.append("backend")
+    return ", ".join(f"{key}: {values[key]!r}" for key in odd)
 
 
 def choose(name: str | None = None) -> str:
@@ -106,8 +172,14 @@ def _no_stderr() -> Iterator[None]:
     TF_CPP_MIN_LOG_LEVEL does not reach the notices written before TensorFlow's logging is set up.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    sys.stderr.flush()
-    stderr, devnull = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    if sys.stderr is not None:
+        sys.stderr.flush()
+    try:
+        stderr = os.dup(2)
+    except OSError:  # it is closed already
+        yield
+        return
+    devnull = os.open(os.devnull, os.O_WRONLY)
     os.dup2(devnull, 2)
     try:
         yield

@@ -33,6 +33,10 @@ class DivergedError(KmixerError):
     exit_code = 3
 
 
+class KmixerWarning(UserWarning):
+    """Something was decided that the user may want otherwise; the command line prints it."""
+
+
 class InterruptedRunError(BaseException):
     """A signal came; `exit_code` is 128 + its number.
 
