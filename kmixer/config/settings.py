@@ -31,9 +31,15 @@ class EarlyStoppingSettings(Section):
 
 
 class FinetuneSettings(Section):
-    """Start from another run's weights."""
+    """Start from another run's weights, or from published ones."""
 
-    run: str = Field(description="the folder of the run to start from")
+    run: str = Field(
+        description="the folder of a run, or the name of a start: cifar10-shift, mixer-b16, a name"
+        " of timm's, or OWNER/REPO[@REVISION] on the Hugging Face Hub"
+    )
+    sha256: str | None = Field(
+        None, description="what that of the start's file of weights has to be; null: not compared"
+    )
     freeze: list[str] = Field([], description="stem, blocks.0-5, or names of layers")
     layer_decay: Annotated[FiniteFloat, Field(gt=0, le=1, strict=True)] = Field(
         1.0, description="learning rate of a block as a share of the next one's"

@@ -1,6 +1,6 @@
 """Reads published files of Mixer weights as arrays by name; imports no Keras."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from ..files.npz import read_arrays
 from .weight_names import LAYOUTS, Layout
 
 Arrays = Mapping[str, np.ndarray]
+Shapes = Mapping[str, tuple[int, ...]]
 MOST_NAMED = 3  # arrays of a kind in an error
 
 
@@ -32,12 +33,18 @@ class PublishedWeights:
     arrays: Arrays
     layout: Layout
 
+    @property
+    def shapes(self) -> Shapes:
+        """The arrays' shapes, by the file's names."""
+        return {name: array.shape for name, array in self.arrays.items()}
 
-def read_published(path: str | Path) -> PublishedWeights:
+
+def read_published(path: str | Path, layout: Layout | None = None) -> PublishedWeights:
     """Read a file of published weights; nothing is unpickled.
 
     Args:
         path: the original's `.npz` or timm's `.safetensors`.
+        layout: of its names; by default the one whose names it has.
 
     Returns:
         Its arrays; whether they are a Mixer's is not checked.
@@ -47,7 +54,22 @@ def read_published(path: str | Path) -> PublishedWeights:
     """
     path = Path(path)
     sha256, arrays = _sha256(path), _read(path)
-    return PublishedWeights(path, sha256, arrays, _find_layout(path, arrays))
+    return PublishedWeights(path, sha256, arrays, layout or find_layout(path, arrays))
+
+
+def read_shapes(path: Path) -> Shapes:
+    """Return the shapes of the arrays of a `.safetensors` file by their names, from its header.
+
+    Raises:
+        DataError: the file cannot be read, or its header is none or claims more than is there.
+    """
+    from safetensors import safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}
+    except Exception as error:  # as in _read
+        raise DataError(f"{path}: cannot be read: {one_line(error)}") from error
 
 
 def _sha256(path: Path) -> str:
@@ -88,8 +110,16 @@ READERS: dict[str, Callable[[Path], Arrays]] = {
 }
 
 
-def _find_layout(path: Path, arrays: Arrays) -> Layout:
-    """Return the layout whose names the file has."""
+def find_layout(path: str | Path, arrays: Collection[str]) -> Layout:
+    """Return the layout whose names a file has.
+
+    Args:
+        path: the file, or what to call it in the error.
+        arrays: their names.
+
+    Raises:
+        DataError: it has neither library's names.
+    """
     for layout in LAYOUTS:
         if any(layout.file_name(name) in arrays for name in ("stem/kernel", "head/kernel")):
             return layout

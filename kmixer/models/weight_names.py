@@ -57,6 +57,10 @@ class Layout:
         """Return the shape that a weight with our `shape` has in the file."""
         return tuple(shape[axis] for axis in self._axes(len(shape)))
 
+    def our_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
+        """Return the shape that a weight with this shape in the file has with us."""
+        return tuple(shape[axis] for axis in np.argsort(self._axes(len(shape))))
+
     def to_our_axes(self, array: np.ndarray) -> np.ndarray:
         """Return the file's array with its axes in our order."""
         return np.transpose(array, np.argsort(self._axes(array.ndim)))
@@ -74,3 +78,11 @@ LAYOUTS = (
     _layout("official", 1, "gelu_tanh", {}),
     _layout("timm", 2, "gelu", {4: (3, 2, 0, 1), 2: (1, 0)}),  # OIHW and (out, in), as torch has
 )
+
+
+class _Ours(Layout):
+    def file_name(self, path: str) -> str:
+        return path
+
+
+OURS = _Ours("kmixer", {}, {}, "", {})  # of the starts that kmixer ships, whatever their family

@@ -1,32 +1,28 @@
 """Published weights of the paper's Mixers → a run folder."""
 
-import math
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import keras
-import numpy as np
-
-from ..config import Settings, loading
+from ..config import Settings
 from ..errors import DataError
 from ..files import atomic
 from ..files.text import read_text
 from ..models.factory import build_model, without_values
-from ..models.published_weights import PublishedWeights, abbreviate, read_published
-from ..models.variants import SIZES, mixer_size, size_key
+from ..models.published_weights import PublishedWeights, read_published
+from ..models.variants import mixer_size, size_key
 from . import provenance
+from .assign_weights import assign_arrays, check_arrays, find_mismatches
 from .card import run_card
+from .published_settings import mixer_arguments, published_settings, size_of
 from .run import CARD_FILE, Run, create_run
 
-FLOATS = ("float16", "bfloat16", "float32", "float64")
-PAPER_SIDE, PAPER_CLASSES = 224, 1000
+Described = tuple[Settings, tuple[int, int, int], int]
 
 
 def import_weights(
     path: str | Path | PublishedWeights,
-    size: str,
+    size: str | None = None,
     *,
     labels: str | Path | None = None,
     mean: float = 0.5,
@@ -42,7 +38,8 @@ def import_weights(
     Args:
         path: the original's `.npz` or timm's `.safetensors`, of 16-, 32- or 64-bit floats, which
             become float32. Or the `PublishedWeights` that `read_published` returned for it.
-        size: a name that `kmixer.models.mixer_size` knows, such as `"B/16"`.
+        size: a name that `kmixer.models.mixer_size` knows, such as `"B/16"`; by default patch size,
+            blocks and widths follow from the shapes too.
         labels: a text file of class names, one a line, in the order of the logits; default
             `class 0`, `class 1`, …
         mean: of each channel of pixels scaled to 0..1, as the weights were trained with.
@@ -65,13 +62,17 @@ def import_weights(
         >>> run.imported, len(run.class_names)
         (True, 5)
     """
-    size = size_key(size)
+    size = size and size_key(size)
     published = path if isinstance(path, PublishedWeights) else read_published(path)
-    settings, shape, classes = _settings(published, size, mean, std)
-    _check_shapes(published, size)
+    shapes, layout = published.shapes, published.layout
+    arguments = mixer_size(size) if size else mixer_arguments(shapes, layout)
+    described = published_settings(shapes, layout, arguments, [mean] * 3, [std] * 3)
+    _check_shapes(published, size, described)
+    settings, shape, classes = described
     class_names = _class_names(labels, classes)
     model = build_model(settings, shape, classes)
-    _assign(published, model)
+    assign_arrays(published, model)
+    size = size or size_of(arguments)
     info = _info(command, shape) | {
         "imported": {
             "file": published.path.name,  # the folder means nothing on another machine
@@ -81,7 +82,8 @@ def import_weights(
             "parameters": model.count_params(),
         }
     }
-    run = create_run(settings, info, class_names, root=root, stem=f"mixer-{size}", out=out)
+    stem = f"mixer-{size}" if size else "mixer"
+    run = create_run(settings, info, class_names, root=root, stem=stem, out=out)
     run.save_model(model)
     atomic.write_text(run.folder / CARD_FILE, run_card(run))
     return run
@@ -99,90 +101,20 @@ def _info(command: str, input_shape: Sequence[int]) -> dict[str, Any]:
     }
 
 
-def _settings(
-    published: PublishedWeights, size: str, mean: float = 0.5, std: float = 0.5
-) -> tuple[Settings, tuple[int, int, int], int]:
-    """Return the settings, input shape and number of classes that the arrays' shapes give."""
-    mixer = mixer_size(size)
-    biases = [f"mixer_block_{block}/token_mixing/output/bias" for block in range(mixer["blocks"])]
-    tokens = _length(published, biases, (PAPER_SIDE // mixer["patch_size"]) ** 2)
-    side = max(math.isqrt(tokens), 1) * mixer["patch_size"]
-    data = {"name": None, "image_size": side, "mean": [mean] * 3, "std": [std] * 3}
-    model = {"name": "mixer", "activation": published.layout.activation} | mixer
-    settings = loading.build_settings({"data": data, "model": model})
-    return settings, (side, side, 3), _length(published, ["head/bias"], PAPER_CLASSES)
-
-
-def _length(published: PublishedWeights, names: Sequence[str], default: int) -> int:
-    """Return the most frequent length of the arrays of these names."""
-    files = [name for name in map(published.layout.file_name, names) if name in published.arrays]
-    lengths = Counter(published.arrays[name].size for name in files)
-    return max(lengths.most_common(1)[0][0], 1) if lengths else default
-
-
-def _check_shapes(published: PublishedWeights, size: str) -> None:
+def _check_shapes(published: PublishedWeights, size: str | None, described: Described) -> None:
     """Refuse a file whose arrays are not exactly those of this size."""
-    mismatches = {kind: names for kind, names in _mismatches(published, size).items() if names}
-    if not mismatches:
-        return
-    kinds = "; ".join(f"{kind}: {abbreviate(names)}" for kind, names in mismatches.items())
-    other = _matching_size(published)
-    hint = f"; they fit --size {other}" if other else ""
-    raise DataError(f"{published.path}: its arrays are not those of size {size}: {kinds}{hint}")
+    weights = without_values(lambda: build_model(*described)).weights
+    fitting = size_of(mixer_arguments(published.shapes, published.layout))
+    hint = f"; they fit --size {fitting}" if size and fitting and _fits(published, fitting) else ""
+    check_arrays(published, weights, f"size {size}" if size else "one Mixer", hint)
 
 
-def _matching_size(published: PublishedWeights) -> str | None:
-    """Return the size that the arrays fit; the stem rules out all but one, which is then built."""
-    layout = published.layout
-    stem = published.arrays.get(layout.file_name("stem/kernel"), np.zeros(0)).shape
-    for key, size in SIZES.items():
-        side, hidden_dim = size["patch_size"], size["hidden_dim"]
-        if stem == layout.file_shape((side, side, 3, hidden_dim)):
-            return None if any(_mismatches(published, key).values()) else key
-    return None
-
-
-def _mismatches(published: PublishedWeights, size: str) -> dict[str, list[str]]:
-    """Return the missing, extra and misshapen arrays, for a model of this size."""
-    arrays, layout = published.arrays, published.layout
-    weights = without_values(lambda: build_model(*_settings(published, size))).weights
-    expected = {layout.file_name(w.path): layout.file_shape(w.shape) for w in weights}
-    return {
-        "missing": [name for name in expected if name not in arrays],
-        "extra": [name for name in arrays if name not in expected],
-        "misshapen": [
-            f"{name} {_times(arrays[name].shape)} (expected {_times(shape)})"
-            for name, shape in expected.items()
-            if name in arrays and arrays[name].shape != shape
-        ],
-    }
-
-
-def _times(shape: Sequence[int]) -> str:
-    return "×".join(map(str, shape)) or "a single value"
-
-
-def _assign(published: PublishedWeights, model: keras.Model) -> None:
-    layout = published.layout
-    for weight in model.weights:
-        name = layout.file_name(weight.path)
-        array = _float32(published.path, name, published.arrays[name])
-        weight.assign(layout.to_our_axes(array))
-
-
-def _float32(path: Path, name: str, array: np.ndarray) -> np.ndarray:
-    """Return the array as float32.
-
-    Raises:
-        DataError: its type is no floating-point type, or it holds values that are not finite.
-    """
-    if array.dtype.name not in FLOATS:
-        raise DataError(f"{path}: {name}: received {array.dtype}, expected {', '.join(FLOATS)}")
-    with np.errstate(over="ignore"):  # what float32 cannot hold is caught as infinite
-        array = array.astype(np.float32)
-    if not np.isfinite(array).all():
-        raise DataError(f"{path}: {name}: holds values that are not finite; download it again")
-    return array
+def _fits(published: PublishedWeights, size: str) -> bool:
+    """Whether the arrays are those of this size, of which the stem and others remind."""
+    shapes, layout = published.shapes, published.layout
+    described = published_settings(shapes, layout, mixer_size(size))
+    weights = without_values(lambda: build_model(*described)).weights
+    return not find_mismatches(shapes, layout, weights)
 
 
 def _class_names(labels: str | Path | None, classes: int) -> list[str]:

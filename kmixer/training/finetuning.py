@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -12,7 +11,7 @@ import numpy as np
 from ..errors import SettingsError
 from ..layers import Block, resize_weights
 from ..models.grids import token_grid
-from ..runs.run import load_run
+from ..runs.starts import resolve_start
 
 if TYPE_CHECKING:
     from ..config import Settings
@@ -39,16 +38,28 @@ def initial_weights(finetune: FinetuneSettings, model: keras.Model) -> dict[str,
         RunError: the run cannot be read.
         SettingsError: its layers are not those of this model.
     """
-    run = load_run(finetune.run)
+    run = resolve_start(finetune.run, finetune.sha256)
     source = run.load_model()
     source_weights = {weight.path: weight for weight in source.weights}
     resize = resizing(token_grid(source), token_grid(model))
     return {
         weight.path: np.zeros(weight.shape, np.float32)
         if weight.path.startswith("head/")
-        else _initial_value(run.folder, source_weights.get(weight.path), weight, resize)
+        else _initial_value(finetune.run, source_weights.get(weight.path), weight, resize)
         for weight in model.weights
     }
+
+
+def recorded(finetune: FinetuneSettings) -> dict[str, Any]:
+    """Return what config.yaml records of the run to start from, so that the same is found again.
+
+    A folder is absolute; a start by name has the revision and the SHA-256 that were fetched.
+
+    Raises:
+        KmixerError: see `resolve_start`.
+    """
+    named = resolve_start(finetune.run, finetune.sha256).start_settings()["finetune"]
+    return dict(named)
 
 
 def assign_weights(model: keras.Model, weights: dict[str, np.ndarray]) -> None:
@@ -167,10 +178,10 @@ def _layers_named(model: keras.Model, name: str) -> list[keras.layers.Layer]:
     return layers[name]
 
 
-def _initial_value(folder: Path, source: Any, weight: Any, resize: Resizing | None) -> np.ndarray:
+def _initial_value(start: str, source: Any, weight: Any, resize: Resizing | None) -> np.ndarray:
     """Return the value of a weight, taken from the source run's weight of the same path."""
     if source is None:
-        raise SettingsError(f"finetune.run: {folder} has no weights {weight.path}")
+        raise SettingsError(f"finetune.run: {start} has no weights {weight.path}")
     value = keras.ops.convert_to_numpy(source)
     if resize and "/token_mixing/" in weight.path:
         value = on_new_grid(weight.path, value, *resize)
@@ -178,7 +189,7 @@ def _initial_value(folder: Path, source: Any, weight: Any, resize: Resizing | No
         value = resize[1] @ value
     if value.shape != tuple(weight.shape):
         raise SettingsError(
-            f"finetune.run: {folder}: {weight.path} has the shape {value.shape}, expected"
+            f"finetune.run: {start}: {weight.path} has the shape {value.shape}, expected"
             f" {tuple(weight.shape)}"
         )
     return np.asarray(value)

@@ -35,14 +35,14 @@ def resolve(settings: Settings, dataset: Dataset, devices: Devices = SINGLE_DEVI
         SettingsError: they contradict the data, the backend or the devices.
     """
     height, width, channels = dataset.image_shape
-    settings = with_patch_size(settings, min(height, width)).changed(
+    settings = with_patch_size(settings, height, width).changed(
         data=_open_data(settings.data, dataset),
         augment={"on": settings.augment.on or _image_location(dataset)},
         training=_open_training(settings),
     )
     if settings.finetune:
         finetuning.check_channels(settings, channels)
-        settings = settings.changed(finetune={"run": str(Path(settings.finetune.run).resolve())})
+        settings = settings.changed(finetune=finetuning.recorded(settings.finetune))
     _check_statistics(settings.data, channels)
     return _for_devices(type(settings).model_validate(settings.model_dump()), devices)
 

@@ -1,0 +1,54 @@
+"""What a fine-tuning starts from: a run folder, a start that kmixer ships, or published weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ...errors import SettingsError
+from ...files.checksums import checksum
+from ..run import MODEL_FILE, Run, load_run
+from . import packaged
+from .names import known_names, parse
+
+__all__ = ["known_names", "resolve_start"]
+
+
+def resolve_start(name: str | Path, sha256: str | None = None) -> Run:
+    """Return what a fine-tuning starts from; imports no Keras.
+
+    Args:
+        name: the folder of a run; a start that kmixer ships, such as `cifar10-shift`; or published
+            weights: `mixer-b16`, a name of timm's, or a repository of the Hugging Face Hub as
+            `OWNER/REPO`. `@REVISION` and `@sha256:HEX` may follow a name.
+        sha256: what the SHA-256 of the file of weights has to be; None: what the name says.
+
+    Returns:
+        A `Run`, whose `start_settings` and `load_model` are what the fine-tuning begins with.
+
+    Raises:
+        SettingsError: there is no such start, or two checksums are given.
+        RunError: the folder is no run.
+        DataError: the weights cannot be fetched, have another checksum, or are no Mixer's.
+
+    Example:
+        >>> from kmixer.runs.starts import resolve_start
+        >>> resolve_start("cifar10-shift").settings.model.name
+        'shift_mlp'
+    """
+    reference = parse(str(name))
+    if isinstance(reference, Path):
+        return _checked_run(load_run(reference), sha256)
+    reference = reference.with_sha256(sha256)
+    if reference.name in packaged.names():
+        return packaged.open_start(reference)
+    from .published import open_start  # safetensors and the Hub's client are not needed before
+
+    return open_start(reference)
+
+
+def _checked_run(run: Run, sha256: str | None) -> Run:
+    if sha256 is not None and (found := checksum(run.folder / MODEL_FILE)["sha256"]) != sha256:
+        raise SettingsError(
+            f"finetune.sha256: received {sha256}, but {run.folder / MODEL_FILE} has {found}"
+        )
+    return run
