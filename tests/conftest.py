@@ -1,5 +1,6 @@
 """Small data sets, small settings, and the command line as a user meets it."""
 
+import atexit
 import ctypes
 import gc
 import json
@@ -8,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,6 +24,10 @@ from tiny_settings import tiny_settings
 # Read by the processes that run the tests side by side, which start after this. Without it the C library
 # keeps an arena of freed memory for each of the many threads of tf.data and XLA.
 os.environ.setdefault("MALLOC_ARENA_MAX", "2")
+
+# No test writes into the user's cache of decoded images.
+os.environ["KMIXER_CACHE"] = tempfile.mkdtemp(prefix="kmixer-test-cache-")
+atexit.register(shutil.rmtree, os.environ["KMIXER_CACHE"], ignore_errors=True)
 
 # A job that a script starts in the background ignores Ctrl-C, and so would all that the tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from ..config.image_size import ImageSize
 from ..errors import DataError, KmixerError, SettingsError, nearest
+from .stored_images import Images, blocks, join, take
 
 DEFAULT_DIR = "~/tensorflow_datasets"
 
-ImageSize = int | tuple[int, int]  # a side in pixels, or (height, width)
 
 
 def data_folder(folder: str | Path | None = None) -> Path:
@@ -28,12 +29,13 @@ class Split:
     """Images and their labels.
 
     Attributes:
-        images: uint8 `(n, height, width, channels)`; 1 channel is gray, 3 are RGB.
+        images: uint8 `(n, height, width, channels)`; 1 channel is gray, 3 are RGB. An array, or
+            `StoredImages`, which look like one and stay in a file.
         labels: int32 `(n,)`, an index into the data set's class names.
         files: of each image, str `(n,)`, relative to the data set's folder; None: there are none.
     """
 
-    images: np.ndarray
+    images: Images
     labels: np.ndarray
     files: np.ndarray | None = None
 
@@ -43,14 +45,20 @@ class Split:
     def take(self, indices: np.ndarray) -> Split:
         """Return a split of the images at `indices`."""
         files = None if self.files is None else self.files[indices]
-        return Split(self.images[indices], self.labels[indices], files)
+        return Split(take(self.images, indices), self.labels[indices], files)
+
+    def with_channels(self, channels: int) -> Split:
+        """Return it with gray images repeated in 3 channels, or RGB ones weighted into 1."""
+        if channels == 3:
+            return replace(self, images=np.repeat(np.asarray(self.images), 3, axis=3))
+        return replace(self, images=as_gray(np.asarray(self.images)))
 
     @classmethod
     def joined(cls, splits: Sequence[Split]) -> Split:
         """Return one split of the images of several."""
         files = [split.files for split in splits if split.files is not None]
         return cls(
-            np.concatenate([split.images for split in splits]),
+            join([split.images for split in splits]),
             np.concatenate([split.labels for split in splits]),
             np.concatenate(files) if len(files) == len(splits) else None,
         )
@@ -136,8 +144,23 @@ class Dataset:
         digest = sha256("\n".join(self.class_names).encode())
         for split in self.splits.values():
             digest.update(np.ascontiguousarray(split.labels).data)
-            digest.update(np.ascontiguousarray(split.images).data)
+            for block in blocks(split.images):
+                digest.update(np.ascontiguousarray(block).data)
         return digest.hexdigest()
+
+    def with_channels(self, channels: int) -> Dataset:
+        """Return it with gray images as RGB (3), or RGB images as gray (1), and a note if so."""
+        before = self.image_shape[2]
+        if before == channels:
+            return self
+        kinds = {1: "gray", 3: "RGB"}
+        return replace(
+            self,
+            train=self.train.with_channels(channels),
+            test=self.test.with_channels(channels),
+            validation=self.validation and self.validation.with_channels(channels),
+            notes=(*self.notes, f"{kinds[before]} images are taken as {kinds[channels]}"),
+        )
 
     def with_classes(self, names: Sequence[str]) -> Dataset:
         """Keep only the images of these classes, labeled in this order.
@@ -208,6 +231,14 @@ def _validation_count(size: float | None, total: int, classes: int) -> int:
     return size if isinstance(size, int) else max(round(size * total), classes)
 
 
+def as_gray(images: np.ndarray) -> np.ndarray:
+    """Return RGB images as gray ones, as Pillow does it: uint8 `(n, height, width, 1)`."""
+    weights = np.array([19595, 38470, 7471], np.uint32)  # ITU-R 601-2, of 65,536
+    parts = np.array_split(images, max(len(images) // 100, 1))
+    gray = [((part @ weights + 0x8000) >> 16).astype(np.uint8) for part in parts]
+    return np.concatenate(gray)[..., np.newaxis]
+
+
 def stratified(
     labels: np.ndarray, count: int, seed: int, setting: str, error: type[KmixerError] = DataError
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -251,6 +282,10 @@ def check_image_size(dataset: Dataset, image_size: ImageSize | None) -> Dataset:
         raise SettingsError(
             f"data.image_size: received {image_size}, expected {side}: the images of"
             f" {dataset.name} are {side}×{side}; the setting"
-            f" data.resize_size={image_size} lets the model resize them"
+            f" data.resize_size={_longer(image_size)} lets the model resize them"
         )
     return dataset
+
+
+def _longer(size: ImageSize | None) -> int | None:
+    return max(size) if isinstance(size, tuple) else size

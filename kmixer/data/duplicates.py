@@ -6,8 +6,11 @@ from hashlib import blake2b
 
 import numpy as np
 
+from .stored_images import Images, blocks, join, take
+
 THUMBNAIL = 8
-BLOCK = 2048
+BLOCK = 2048  # images that are compared with all others at once, and
+MOST_PAIRS = 150_000_000  # pairs: 600 MB
 
 
 @dataclass(frozen=True)
@@ -37,8 +40,8 @@ class Duplicates:
 
 
 def find_duplicates(
-    train: np.ndarray,
-    test: np.ndarray,
+    train: Images,
+    test: Images,
     *,
     similarity: float = 0.995,
     progress: Callable[[int, int], object] | None = None,
@@ -54,12 +57,12 @@ def find_duplicates(
         similarity: least correlation, in (0, 1].
         progress: called with (done, total) blocks.
     """
-    images = np.concatenate([train, test])
+    images = join([train, test])
     digests = np.array([blake2b(image.tobytes(), digest_size=16).digest() for image in images])
     _, first = np.unique(digests, return_index=True)
     across = np.isin(digests[len(train) :], digests[: len(train)]).sum()
     unique = np.sort(first)
-    pairs = unique[_near_pairs(images[unique], similarity, progress)]
+    pairs = unique[_near_pairs(take(images, unique), similarity, progress)]
     crossing = (pairs[:, 0] < len(train)) & (pairs[:, 1] >= len(train))
     return Duplicates(
         len(images) - len(unique), int(across), len(pairs), int(crossing.sum()), pairs, similarity
@@ -67,14 +70,15 @@ def find_duplicates(
 
 
 def _near_pairs(
-    images: np.ndarray, similarity: float, progress: Callable[[int, int], object] | None
+    images: Images, similarity: float, progress: Callable[[int, int], object] | None
 ) -> np.ndarray:
     """Return the index pairs (i < j) whose pixels correlate, int `(pairs, 2)`."""
     thumbnails = _standardized(_thumbnails(images))
     pairs = [np.empty((0, 2), np.int64)]
-    starts = range(0, len(images), BLOCK)
+    size = max(1, min(BLOCK, MOST_PAIRS // max(len(images), 1)))
+    starts = range(0, len(images), size)
     for done, start in enumerate(starts, 1):
-        block = thumbnails[start : start + BLOCK]
+        block = thumbnails[start : start + size]
         rows, columns = np.nonzero(block @ thumbnails[start:].T >= similarity)
         above_diagonal = columns > rows
         candidates = np.stack([rows[above_diagonal], columns[above_diagonal]], axis=1) + start
@@ -84,7 +88,7 @@ def _near_pairs(
     return np.concatenate(pairs)
 
 
-def _correlation(images: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+def _correlation(images: Images, pairs: np.ndarray) -> np.ndarray:
     """Return the correlation of the pixels of each pair, float32 `(pairs,)`."""
     pixels = int(np.prod(images.shape[1:]))
     left, right = (_standardized(images[pairs[:, side]].reshape(-1, pixels)) for side in (0, 1))
@@ -99,13 +103,13 @@ def _standardized(vectors: np.ndarray) -> np.ndarray:
     return centered / np.maximum(length, 1e-6)
 
 
-def _thumbnails(images: np.ndarray) -> np.ndarray:
+def _thumbnails(images: Images) -> np.ndarray:
     """Average blocks of pixels down to at most 8×8; float32 `(images, pixels)`."""
     count, height, width, _ = images.shape
     rows = np.unique(np.arange(THUMBNAIL) * height // THUMBNAIL)
     columns = np.unique(np.arange(THUMBNAIL) * width // THUMBNAIL)
     sums = [
         np.add.reduceat(np.add.reduceat(part.astype(np.float32), rows, axis=1), columns, axis=2)
-        for part in np.array_split(images, max(count // BLOCK, 1))
+        for part in blocks(images)
     ]
     return np.concatenate(sums).reshape(count, -1)

@@ -52,7 +52,7 @@ def predict_split(
     """
     probabilities = predict_probabilities(model, split.images, callbacks)
     if flip_averaging:
-        mirrored = predict_probabilities(model, split.images[:, :, ::-1], callbacks)
+        mirrored = predict_probabilities(model, split.images, callbacks, mirrored=True)
         probabilities = (probabilities + mirrored) / 2
     return Predictions(probabilities, split.labels)
 

@@ -89,7 +89,7 @@ def _save_images(path: Path, reference: Reference, quantize: str) -> None:
     """Write the images that the two processes need: `images`, `test`, `representative`."""
     arrays = {"images": reference.images}
     if quantize != "none" and reference.dataset:
-        arrays["test"] = reference.dataset.test.images
+        arrays["test"] = np.asarray(reference.dataset.test.images)
     if quantize == "int8":
         arrays["representative"] = reference.calibration_images
     np.savez(path, allow_pickle=False, **arrays)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..data import load
+from ..data.stored_images import Images
 from ..evaluation.evaluate import predict_split
 from ..runs.inference import predict_probabilities
 
@@ -83,7 +84,7 @@ class Reference:
         return self.dataset
 
 
-def _sample(images: np.ndarray, count: int) -> np.ndarray:
+def _sample(images: Images, count: int) -> np.ndarray:
     chosen = np.random.default_rng(0).permutation(len(images))[:count]
     return images[np.sort(chosen)]
 

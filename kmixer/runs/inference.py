@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..data.image_files import raise_if_error, read_images
+from ..data.stored_images import Images, StoredImages
 from ..errors import DataError
 
 if TYPE_CHECKING:
@@ -77,7 +78,10 @@ def predict_files(
 
 
 def predict_probabilities(
-    model: keras.Model, images: np.ndarray, callbacks: Iterable[keras.callbacks.Callback] = ()
+    model: keras.Model,
+    images: Images,
+    callbacks: Iterable[keras.callbacks.Callback] = (),
+    mirrored: bool = False,
 ) -> np.ndarray:
     """Run a Keras model of logits over images.
 
@@ -85,14 +89,20 @@ def predict_probabilities(
         model: uint8 images → logits.
         images: uint8 `(n, height, width, channels)`.
         callbacks: Keras callbacks, such as a progress display.
+        mirrored: whether each image's left and right are exchanged.
 
     Returns:
         float64 `(n, classes)`; each row sums to 1.
     """
     from scipy.special import softmax
 
-    from ..data.batches import even_batch_size
+    from ..data.batches import ImageBatches, even_batch_size
 
     batch_size = even_batch_size(len(images))
-    logits = model.predict(images, batch_size=batch_size, verbose=0, callbacks=list(callbacks))
+    if isinstance(images, StoredImages):
+        batches = ImageBatches(images, batch_size, mirrored)
+        logits = model.predict(batches, verbose=0, callbacks=list(callbacks))
+    else:
+        inputs = images[:, :, ::-1] if mirrored else images
+        logits = model.predict(inputs, batch_size=batch_size, verbose=0, callbacks=list(callbacks))
     return softmax(logits.astype(np.float64), axis=1)

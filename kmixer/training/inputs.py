@@ -15,6 +15,7 @@ import numpy as np
 
 from ..augment import augmentation
 from ..data.batches import EvaluationPlan, TrainingPlan, evaluation_batches, training_batches
+from ..data.stored_images import join
 from ..models.factory import with_resident_images
 from .distribution import SINGLE_DEVICE, Devices
 
@@ -46,7 +47,7 @@ class Inputs:
         if not self.resident:
             return model
         splits = self.dataset.splits
-        images = np.concatenate([splits["train"].images, splits["validation"].images])
+        images = np.asarray(join([splits["train"].images, splits["validation"].images]))
         precision = self.settings.training.precision
         return with_resident_images(images, self.augmentation, model, precision)
 

@@ -1,4 +1,4 @@
-"""Images in memory → batches: with tf.data under TensorFlow, with NumPy and threads elsewhere.
+"""Images → batches: with tf.data under TensorFlow, with NumPy and threads elsewhere.
 
 `plan.py` decides order, augmentation and labels, the same for both. Whole batches are made at once,
 uint8 until the model takes over, with no Python code per image.
@@ -7,6 +7,7 @@ uint8 until the model takes over, with no Python code per image.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable
 from types import ModuleType
 from typing import Any
@@ -14,10 +15,12 @@ from typing import Any
 import keras
 import numpy as np
 
+from ..stored_images import Images
 from .plan import EvaluationPlan, TrainingPlan, even_batch_size
 
 __all__ = [
     "EvaluationPlan",
+    "ImageBatches",
     "TrainingPlan",
     "as_arrays",
     "close",
@@ -45,6 +48,27 @@ def training_batches(plan: TrainingPlan) -> Any:
 def evaluation_batches(plan: EvaluationPlan) -> Any:
     """Build one pass over a split, in its own order, not augmented; it can be repeated."""
     return _engine().evaluation_batches(plan)
+
+
+class ImageBatches(keras.utils.PyDataset):
+    """Images alone, batch after batch, for `model.predict`; stored ones are read as they come.
+
+    Args:
+        images: uint8 `(n, height, width, channels)`.
+        batch_size: images per batch.
+        mirrored: whether each image's left and right are exchanged.
+    """
+
+    def __init__(self, images: Images, batch_size: int, mirrored: bool = False) -> None:
+        super().__init__()
+        self._images, self._size, self._step = images, batch_size, -1 if mirrored else 1
+
+    def __len__(self) -> int:
+        return math.ceil(len(self._images) / self._size)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray]:
+        batch = self._images[index * self._size : (index + 1) * self._size]
+        return (batch[:, :, :: self._step],)
 
 
 def repeated(batch: Any) -> Any:

@@ -12,6 +12,7 @@ import numpy as np
 from ...augment import AugmentationPipeline, ImageAugmentation
 from ..dataset import Split
 from ..order import epoch_plan
+from ..stored_images import take
 
 EVALUATION_BATCH = 1024
 
@@ -137,7 +138,7 @@ class EvaluationPlan:
         count = self.count
         labels = np.eye(self.classes, dtype=np.float32)[self.split.labels[:count]]
         if self.resident_from is None:
-            return self.split.images[:count], labels
+            return take(self.split.images, slice(count)), labels
         indices = np.arange(self.resident_from, self.resident_from + count, dtype=np.int32)
         return (indices, np.zeros((count, self.draws), np.float32)), labels
 

@@ -2,8 +2,10 @@
 
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
+from ..stored_images import StoredImages
 from .plan import EvaluationPlan, TrainingPlan
 
 MANY_EPOCHS = 1_000_000  # more than any training has
@@ -14,7 +16,7 @@ def training_batches(plan: TrainingPlan) -> tf.data.Dataset:
     draws, images = plan.augment.draws, plan.split.images
     with tf.device("CPU"):
         labels = tf.constant(plan.split.labels)
-        if not plan.resident:
+        if not plan.resident and not isinstance(images, StoredImages):
             images = tf.constant(images)
 
     def epoch_steps(epoch: tf.Tensor) -> tf.data.Dataset:
@@ -24,7 +26,7 @@ def training_batches(plan: TrainingPlan) -> tf.data.Dataset:
         return tf.data.Dataset.from_tensor_slices((order, uniforms))
 
     def make_batch(order: tf.Tensor, uniforms: tf.Tensor) -> tuple[Any, Any]:
-        return plan.batch(order, uniforms, images, labels, tf.gather)
+        return plan.batch(order, uniforms, images, labels, _take)
 
     epochs = tf.data.Dataset.range(plan.first_epoch, MANY_EPOCHS)
     stream = (
@@ -37,9 +39,22 @@ def training_batches(plan: TrainingPlan) -> tf.data.Dataset:
 
 def evaluation_batches(plan: EvaluationPlan) -> tf.data.Dataset:
     """Return the batches of an `EvaluationPlan`."""
+    images, labels = plan.arrays()
+    if isinstance(images, StoredImages):
+        indices = tf.data.Dataset.from_tensor_slices((np.arange(plan.count), labels))
+        batches = indices.batch(plan.batch_size).map(lambda rows, y: (_take(images, rows), y))
+        return batches.prefetch(tf.data.AUTOTUNE)
     with tf.device("CPU"):
-        slices = tf.data.Dataset.from_tensor_slices(plan.arrays())
+        slices = tf.data.Dataset.from_tensor_slices((images, labels))
     return slices.batch(plan.batch_size).prefetch(tf.data.AUTOTUNE)
+
+
+def _take(array: Any, indices: tf.Tensor) -> tf.Tensor:
+    """Return the rows of a tensor, or the images that are read from a file."""
+    if not isinstance(array, StoredImages):
+        return tf.gather(array, indices)
+    images = tf.numpy_function(array.__getitem__, [indices], tf.uint8, stateful=False)
+    return tf.ensure_shape(images, (*indices.shape, *array.shape[1:]))
 
 
 def repeated(batch: Any) -> tf.data.Dataset:

@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from ..stored_images import Images, StoredImages
 from .plan import EvaluationPlan, TrainingPlan
 
 WORKERS = max(2, (os.cpu_count() or 2) - 1)
@@ -30,7 +31,9 @@ def training_batches(plan: TrainingPlan) -> Iterator[Any]:
     return _made_ahead(make, itertools.islice(steps, plan.first_step, None))
 
 
-def _take(array: np.ndarray, indices: np.ndarray) -> np.ndarray:
+def _take(array: Images, indices: np.ndarray) -> np.ndarray:
+    if isinstance(array, StoredImages):
+        return array[indices]
     return np.take(array, indices, axis=0)
 
 

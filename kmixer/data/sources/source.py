@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ..dataset import Dataset, ImageSize
+from ...config.image_size import ImageSize
+from ..dataset import Dataset
 from ..decode import Fit
 
 Progress = Callable[[int, int], object]  # called with (done, total)
@@ -25,6 +26,8 @@ class LoadOptions:
         fit: what becomes of an image of another aspect ratio.
         white_level: the level of 16-bit and float images that is white; None: judged by the images.
         cache: whether decoded images are kept for the next time.
+        in_memory: whether the pixels are kept in memory, or read from a file as they are needed;
+            None: in memory, unless they are large.
     """
 
     data_dir: str | Path | None = None
@@ -35,6 +38,7 @@ class LoadOptions:
     fit: Fit = "crop"
     white_level: float | None = None
     cache: bool = True
+    in_memory: bool | None = None
 
 
 # (path of a downloaded archive, data_dir, progress) → the path of the file written.

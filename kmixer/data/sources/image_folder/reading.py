@@ -1,37 +1,79 @@
-"""Decode a folder's images into one array."""
+"""The pixels of a folder's images: decoded once, kept in the cache, in memory or in a file."""
 
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from ....errors import DataError
+from ....errors import DataError, KmixerError, RunError, file_problem
+from ...cache import CacheFolder, Entry, EntryWriter, find_cache_folder, pixels_key
 from ...dataset import Split
 from ...decode import Decoding, decode
-from ..source import Progress
+from ...memory import is_large
+from ...stored_images import Images, StoredImages, take
+from ..source import LoadOptions, Progress
 from .listing import Listing, no_images
 
+SLOW_SECONDS = 1.0  # what is decoded faster is not kept in the cache
+BLOCK_IMAGES, BLOCK_BYTES = 1024, 64_000_000  # that are decoded together, at most
 
-def decode_all(listing: Listing, decoding: Decoding, progress: Progress | None) -> Split:
-    """Decode the images of a listing, some in parallel, into one array."""
-    total = len(listing.paths)
-    images = np.empty((total, decoding.height, decoding.width, decoding.channels), np.uint8)
-    good = np.ones(total, bool)
 
-    def decode_into(index: int) -> None:
-        try:
-            images[index] = decode(listing.paths[index], decoding)
-        except DataError:
-            good[index] = False
+@dataclass(frozen=True)
+class Pixels:
+    """The decoded images of a folder.
 
-    with ThreadPoolExecutor() as pool:
-        for done, _ in enumerate(pool.map(decode_into, range(total)), 1):
-            if progress:
-                progress(done, total)
+    Attributes:
+        images: uint8 `(n, height, width, channels)`; what could not be decoded is black.
+        good: bool `(n,)`, whether each could be decoded.
+        notes: where they lie, for people.
+    """
+
+    images: Images
+    good: np.ndarray
+    notes: tuple[str, ...] = ()
+
+
+def read_splits(
+    folder: Path, listings: Sequence[Listing], decoding: Decoding, options: LoadOptions
+) -> tuple[list[Split], list[str]]:
+    """Read the images of each listing, from the cache where they are in it.
+
+    Args:
+        folder: that they lie in.
+        listings: the files; what cannot be decoded is added to their notes.
+        decoding: how they become pixels.
+        options: `cache`, `in_memory` and `progress`.
+
+    Returns:
+        (a `Split` for each listing, notes on where the pixels lie).
+
+    Raises:
+        DataError: of a class no image can be decoded.
+    """
+    paths = [path for listing in listings for path in listing.paths]
+    pixels = read_pixels(folder, paths, decoding, options)
+    splits, start = [], 0
+    for listing in listings:
+        rows = slice(start, start + len(listing.paths))
+        splits.append(_split(listing, take(pixels.images, rows), pixels.good[rows]))
+        start = rows.stop
+    return splits, list(pixels.notes)
+
+
+def _split(listing: Listing, images: Images, good: np.ndarray) -> Split:
     labels = np.asarray(listing.labels, np.int32)
     if good.all():  # the usual case: no second copy of all pixels
         return Split(images, labels)
     _note_undecodable(listing, labels, good)
-    return Split(images[good], labels[good])
+    return Split(take(images, np.flatnonzero(good)), labels[good])
 
 
 def _note_undecodable(listing: Listing, labels: np.ndarray, good: np.ndarray) -> None:
@@ -40,3 +82,168 @@ def _note_undecodable(listing: Listing, labels: np.ndarray, good: np.ndarray) ->
     for label in np.setdiff1d(labels, labels[good]):
         first = listing.paths[int(np.flatnonzero(labels == label)[0])]
         raise no_images(first.parent)
+
+
+def read_pixels(
+    folder: Path, paths: Sequence[Path], decoding: Decoding, options: LoadOptions
+) -> Pixels:
+    """Return the pixels of image files, decoded or from the cache.
+
+    Args:
+        folder: that they lie in.
+        paths: the files.
+        decoding: how they become pixels.
+        options: see `read_splits`.
+    """
+    shape = (len(paths), decoding.height, decoding.width, decoding.channels)
+    size = int(np.prod(shape))
+    in_file = is_large(size) if options.in_memory is None else not options.in_memory
+    cache = find_cache_folder() if options.cache else None
+    key = pixels_key(folder, paths, decoding) if cache else ""
+    kept = cache and _from_cache(cache, key, shape, in_file, options.progress)
+    if kept:
+        return kept
+    decoder = Decoder(paths, decoding, options.progress)
+    about = {"folder": str(folder.resolve()), "shape": shape, "created": time.time()}
+    if in_file:
+        return _decode_to_file(decoder, cache, key, about)
+    return _decode_to_memory(decoder, cache, key, about)
+
+
+def _from_cache(
+    cache: CacheFolder, key: str, shape: tuple[int, ...], in_file: bool, progress: Progress | None
+) -> Pixels | None:
+    entry = cache.find(key)
+    if entry is None:
+        return None
+    try:
+        if not in_file:
+            return Pixels(entry.read(progress).reshape(shape), _good(entry))
+        entry.check(progress)
+    except DataError:  # damaged: made anew
+        return None
+    return _stored(entry, f"in {cache.path}")
+
+
+def _good(entry: Entry) -> np.ndarray:
+    good = np.ones(entry.facts["shape"][0], bool)
+    good[entry.facts["bad"]] = False
+    return good
+
+
+def _stored(entry: Entry, where: str) -> Pixels:
+    count, *shape = entry.facts["shape"]
+    images = StoredImages(entry.file, shape, np.arange(count))
+    note = f"{images.nbytes / 1e9:.1f} GB of pixels are not kept in memory but in a file {where}"
+    return Pixels(images, _good(entry), (note,))
+
+
+class Decoder:
+    """Decode image files, block after block, each block's in parallel.
+
+    Args:
+        paths: the files.
+        decoding: how they become pixels.
+        progress: called with (done, total).
+
+    Attributes:
+        bad: the indices of the files that could not be decoded.
+        seconds: that it took.
+    """
+
+    def __init__(
+        self, paths: Sequence[Path], decoding: Decoding, progress: Progress | None
+    ) -> None:
+        self.paths, self.decoding, self.progress = paths, decoding, progress
+        self.shape = (decoding.height, decoding.width, decoding.channels)
+        self.bad: list[int] = []
+        self.seconds = 0.0
+
+    def blocks(self) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield (the index of the first image, the images) of each block, in order."""
+        self.bad, began = [], time.perf_counter()
+        size = max(16, min(BLOCK_IMAGES, BLOCK_BYTES // int(np.prod(self.shape))))
+        with ThreadPoolExecutor() as pool:
+            for start in range(0, len(self.paths), size):
+                indices = range(start, min(start + size, len(self.paths)))
+                block = np.zeros((len(indices), *self.shape), np.uint8)
+                self._fill(block, indices, pool)
+                self.seconds = time.perf_counter() - began
+                yield start, block
+
+    def _fill(self, block: np.ndarray, indices: range, pool: ThreadPoolExecutor) -> None:
+        def decode_one(index: int) -> bool:
+            try:
+                block[index - indices.start] = decode(self.paths[index], self.decoding)
+            except DataError:
+                return False
+            return True
+
+        for index, good in zip(indices, pool.map(decode_one, indices), strict=True):
+            if not good:
+                self.bad.append(index)
+            if self.progress:
+                self.progress(index + 1, len(self.paths))
+
+    @property
+    def good(self) -> np.ndarray:
+        """Whether each file could be decoded, bool `(n,)`."""
+        good = np.ones(len(self.paths), bool)
+        good[self.bad] = False
+        return good
+
+
+def _decode_to_memory(
+    decoder: Decoder, cache: CacheFolder | None, key: str, about: dict[str, Any]
+) -> Pixels:
+    images = np.empty(about["shape"], np.uint8)
+    for start, block in decoder.blocks():
+        images[start : start + len(block)] = block
+    notes: tuple[str, ...] = ()
+    if cache and decoder.seconds > SLOW_SECONDS:
+        try:
+            with cache.writing(key, images.nbytes) as writer:
+                writer.write(images)
+                writer.finish(about | {"bad": decoder.bad})
+        except RunError as error:
+            notes = (_not_kept(error),)
+    return Pixels(images, decoder.good, notes)
+
+
+def _not_kept(error: KmixerError) -> str:
+    return f"decoded images are not kept for the next time: {error}"
+
+
+def _decode_to_file(
+    decoder: Decoder, cache: CacheFolder | None, key: str, about: dict[str, Any]
+) -> Pixels:
+    """Decode into the cache; where that cannot be written into a temporary file or into memory."""
+    notes: list[str] = []
+    size = int(np.prod(about["shape"]))
+    if cache:
+        try:
+            with cache.writing(key, size) as writer:
+                _write_all(decoder, writer, about)
+            if entry := cache.find(key):
+                return _stored(entry, f"in {cache.path}")
+        except RunError as error:
+            notes.append(_not_kept(error))
+    try:
+        stored = _decode_to_temporary_file(decoder, about)
+    except OSError as error:
+        notes.append(f"they are kept in memory: a temporary file: {file_problem(error)}")
+        stored = _decode_to_memory(decoder, None, key, about)
+    return Pixels(stored.images, stored.good, (*notes, *stored.notes))
+
+
+def _decode_to_temporary_file(decoder: Decoder, about: dict[str, Any]) -> Pixels:
+    with tempfile.TemporaryFile(prefix="kmixer-") as file:
+        _write_all(decoder, EntryWriter(file), about)
+        entry = Entry(os.dup(file.fileno()), "a temporary file")
+    return _stored(entry, f"in {tempfile.gettempdir()} until the command ends")
+
+
+def _write_all(decoder: Decoder, writer: EntryWriter, about: dict[str, Any]) -> None:
+    for _, block in decoder.blocks():
+        writer.write(block)
+    writer.finish(about | {"bad": decoder.bad})
