@@ -95,7 +95,7 @@ def _print_table(terminal: Terminal, tops: "Tops", columns: int) -> None:
         [_printable(prediction.path), *(f"{name} {percent(share)}" for name, share in classes)]
         for prediction, classes in tops
     ]
-    terminal.table(None, header, rows)
+    terminal.table(None, header, rows, fold=False)
 
 
 def _report(terminal: Terminal, tops: "Tops", failed: "Sequence[Prediction]") -> None:

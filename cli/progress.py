@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import keras
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from kmixer.training.callbacks import printing
+
 from .terminal import Terminal, percent
 
 if TYPE_CHECKING:
@@ -58,31 +60,15 @@ class TrainingProgress(MeasuringProgress):
     def __init__(self, terminal: Terminal) -> None:
         super().__init__(terminal)
         self.live: Progress | None = None
-        self.live_wanted = terminal.console.is_terminal and not terminal.quiet
+        self.live_wanted = terminal.moves and not terminal.quiet
 
     def show_start(
         self, run: Run, dataset: Dataset, model: keras.Model, position: Position
     ) -> None:
         """Print data, model, backend and run folder; see `on_start` of `kmixer.train`."""
         self.run = run
-        training, say = run.settings.training, self.terminal.say
-        sizes = " / ".join(f"{len(split):,} {name}" for name, split in dataset.splits.items())
-        shape = "×".join(str(side) for side in dataset.image_shape)
-        say(f"data     {dataset.name}: {sizes}, {shape}, {len(dataset.class_names)} classes")
-        for note in dataset.notes:
-            say(f"         {note}")
-        say(f"model    {model.name}: {model.count_params():,} parameters")
-        versions = run.info["versions"]
-        jit = "jit" if training.jit else "no jit"
-        say(
-            f"backend  {training.backend} {versions.get(training.backend, '')} under Keras"
-            f" {versions['keras']}, {training.precision}, {jit}, {run.info['device']}"
-        )
-        say(f"run      {run.folder}")
-        if position.note:
-            say(f"         {position.note}")
-        if position.step or position.epoch:
-            say(f"resumed  in epoch {position.epoch + 1}, after {position.step} steps of it")
+        for line in printing.start_lines(run, dataset, model, position):
+            self.terminal.say(line)
 
     def on_train_begin(self, logs: Logs = None) -> None:
         self.steps, self.epochs = self.params["steps"], self.params["epochs"]
@@ -124,14 +110,7 @@ class TrainingProgress(MeasuringProgress):
         )
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        row = self.run.history[-1]
-        self.terminal.say(
-            f"epoch {epoch + 1:>{len(str(self.epochs))}}/{self.epochs}"
-            f"  loss {row['loss']:.4f}  accuracy {percent(row['accuracy'])}"
-            f"  val_loss {row['val_loss']:.4f}  val_accuracy {percent(row['val_accuracy'])}"
-            f"  lr {row['learning_rate']:.2e}  {row['seconds']:.1f} s"
-            f"  {row['examples_per_second']:,.0f} examples/s"
-        )
+        self.terminal.say(printing.epoch_line(self.run.history[-1], self.epochs))
 
     def on_train_end(self, logs: Logs = None) -> None:
         self.close()

@@ -17,6 +17,9 @@ def prepare_streams() -> None:
     letters, another one by its number, so that names stay apart.
     """
     codecs.register_error("plain", _plain)
+    columns = os.environ.get("COLUMNS", "")
+    if columns and not (columns.isdecimal() and int(columns)):  # Rich takes 0 for a width
+        del os.environ["COLUMNS"]
     for descriptor, name in ((0, "stdin"), (1, "stdout"), (2, "stderr")):
         _open_if_closed(descriptor, name)
     for stream in (sys.stdout, sys.stderr):
@@ -36,7 +39,8 @@ def _open_if_closed(descriptor: int, name: str) -> None:
         os.set_inheritable(descriptor, True)  # the processes that are started need it too
     if getattr(sys, name) is None:
         mode = "r" if descriptor == 0 else "w"
-        setattr(sys, name, open(descriptor, mode, encoding="utf-8", closefd=False))
+        stream = open(descriptor, mode, encoding="utf-8", closefd=False)  # noqa: SIM115  # for good
+        setattr(sys, name, stream)
 
 
 def _plain(error: UnicodeError) -> tuple[str | bytes, int]:

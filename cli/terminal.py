@@ -58,6 +58,7 @@ def folder_name(name: str | None) -> str | None:
 
 WIDE = 120  # columns
 PIPED_WIDTH = 1000  # a file or a pipe has no right edge
+LEAST_FIRST = 16  # columns of a table's first column, whose texts are folded
 
 
 class Terminal:
@@ -77,6 +78,11 @@ class Terminal:
             self.console.width = PIPED_WIDTH
 
     @property
+    def moves(self) -> bool:
+        """Whether lines can be changed that are printed already; TERM=dumb cannot."""
+        return self.console.is_interactive
+
+    @property
     def wide(self) -> bool:
         """Whether wide tables fit."""
         return self.console.width >= WIDE
@@ -86,9 +92,26 @@ class Terminal:
         self.console.print(line, markup=False)
 
     def table(
-        self, title: str | None, columns: Sequence[str], rows: Sequence[Sequence[object]]
+        self,
+        title: str | None,
+        columns: Sequence[str],
+        rows: Sequence[Sequence[object]],
+        fold: bool = True,
     ) -> None:
-        """Print a table; the first column is text, the others are numbers."""
+        """Print a table; the first column is text, the others are numbers.
+
+        Where the terminal is too narrow for it, each row is printed on lines of its own.
+
+        Args:
+            title: above it, or None.
+            columns: their headings.
+            rows: the cells of each.
+            fold: whether the first column's texts may be folded.
+        """
+        texts = [[str(cell) for cell in row] for row in rows]
+        if not self._fits([list(columns), *texts], fold):
+            self._records(title, columns, texts)
+            return
         from rich.table import Table
         from rich.text import Text
 
@@ -98,9 +121,37 @@ class Terminal:
                 table.add_column(Text(column), overflow="fold")
             else:
                 table.add_column(Text(column), justify="right", no_wrap=True)
-        for row in rows:
-            table.add_row(*(Text(str(cell)) for cell in row))
+        for row in texts:
+            table.add_row(*map(Text, row))
         self.console.print(table)
+
+    def _fits(self, rows: Sequence[Sequence[str]], fold: bool) -> bool:
+        from rich.cells import cell_len
+
+        first, *others = (max(map(cell_len, cells)) for cells in zip(*rows, strict=True))
+        borders = 3 * len(others) + 4
+        return (min(first, LEAST_FIRST) if fold else first) + sum(others) + borders <= (
+            self.console.width
+        )
+
+    def _records(
+        self, title: str | None, columns: Sequence[str], rows: Sequence[Sequence[str]]
+    ) -> None:
+        """Print the first cell of each row, and below it the others with their columns' names."""
+        from rich.cells import cell_len
+
+        if title:
+            self.say(title)
+        for first, *others in rows:
+            self.say(first)
+            line = ""
+            for column, cell in zip(columns[1:], others, strict=True):
+                item = f"  {column} {cell}"
+                if line and cell_len(line + item) > self.console.width:
+                    self.say(line)
+                    line = ""
+                line += item
+            self.say(line)
 
     def result(self, values: Mapping[str, Any]) -> None:
         """Print the JSON object, if `--json` asks for it."""
@@ -112,7 +163,7 @@ class Terminal:
         """Show a progress bar; yield a function of (done, total) that moves it."""
         from rich.progress import Progress
 
-        hidden = not self.console.is_terminal
+        hidden = not self.moves
         with Progress(console=self.console, transient=True, disable=hidden) as progress:
             task = progress.add_task(description, total=None)
             yield lambda done, total: progress.update(task, completed=done, total=total)
@@ -120,7 +171,7 @@ class Terminal:
     @contextmanager
     def status(self) -> Iterator[Callable[[str], object]]:
         """Show a line that changes; yield a function that sets its text."""
-        if not self.console.is_terminal:
+        if not self.moves:
             yield lambda text: None
             return
         with self.console.status("") as status:

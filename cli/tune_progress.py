@@ -25,7 +25,7 @@ class TuneProgress:
         self.running: dict[int, str] = {}  # the newest epoch of each running trial
         self.best: Trial | None = None
         self.bar: Progress | None = None
-        if terminal.console.is_terminal and not terminal.quiet:
+        if terminal.moves and not terminal.quiet:
             self.bar = Progress(
                 TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
                 TimeElapsedColumn(), TextColumn("{task.fields[now]}"),

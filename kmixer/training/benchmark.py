@@ -212,7 +212,7 @@ def _train(bench: Bench) -> float:
     settings = type(bench.settings).model_validate(values)
     clock = EpochClock()
     with tempfile.TemporaryDirectory() as folder:
-        train(settings, root=folder, callbacks=[clock])
+        train(settings, root=folder, callbacks=[clock], verbose=0)
     return bench.steps_per_epoch * bench.batch_size / (clock.times[2] - clock.times[1])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +26,7 @@ from ..runs.run import PROBLEMS_FILE, create_run
 from ..runs.seen_images import write_seen_images
 from ..runs.signals import stop_requests
 from . import checkpoint, distribution, finetuning
+from .callbacks.printing import PrintTraining
 from .distribution import Devices
 from .loop import TrainingLoop
 from .resolve import check_devices, resolve
@@ -50,6 +52,7 @@ class _Options:
     callbacks: Callbacks
     on_start: OnStart | None
     read_test: bool
+    verbose: int
     started: float
 
 
@@ -57,7 +60,8 @@ def train(
     settings: Settings, *, dataset: Dataset | None = None, preset: str | None = None,
     command: str = "kmixer.train(...)", root: str | Path = "saved_models", name: str | None = None,
     out: str | Path | None = None, go_on: bool = False, callbacks: Callbacks = (),
-    on_start: OnStart | None = None, read_test: bool = True, started: float | None = None,
+    on_start: OnStart | None = None, read_test: bool = True, verbose: int = 1,
+    started: float | None = None, watchers: Callbacks = (),
 ) -> Run | None:  # fmt: skip
     """Train a classifier and write its run folder.
 
@@ -72,11 +76,13 @@ def train(
         out: the run folder itself, instead of root and name.
         go_on: resume a run of the same settings that was begun there, if there is one; a finished
             one is returned as it is.
-        callbacks: more Keras callbacks, such as a progress display.
+        callbacks: more Keras callbacks, such as `keras.callbacks.CSVLogger("log.csv")`.
         on_start: called with (run, dataset, model, position) before training begins, `position`
             being the `checkpoint.Position` that it continues from.
         read_test: whether the test set is read at the end; a search judges by validation alone.
+        verbose: 1 prints a line an epoch, and what is trained; 0 nothing.
         started: `time.perf_counter()` when the command began; default: now.
+        watchers: the old name of `callbacks`.
 
     Returns:
         The finished `Run`; None in a process that helps another one, which writes the folder.
@@ -90,11 +96,12 @@ def train(
         >>> settings = kmixer.build_settings(
         ...     {"data": {"train_per_class": 20, "validation_size": 100, "batch_size": 50},
         ...      "model": {"hidden_dim": 8}, "training": {"epochs": 1, "jit": False}})
-        >>> run = kmixer.train(settings, root="saved_models")
+        >>> run = kmixer.train(settings, root="saved_models", verbose=0)
         >>> run.folder.name, run.metrics["epochs"]
         ('fmnist-1', 1)
     """
     started = started or time.perf_counter()
+    callbacks = [*callbacks, *_renamed(watchers)]
     backend.select(settings.training.backend)
     devices = distribution.find_devices(settings)
     dataset = dataset or load_splits(settings.data)
@@ -104,7 +111,7 @@ def train(
     dataset = replace(dataset, notes=(*dataset.notes, *findings.notes))
     settings = resolve(settings, dataset, devices)
     _, weights = check_model(settings, dataset)
-    options = _Options(dataset, devices, callbacks, on_start, read_test, started)
+    options = _Options(dataset, devices, callbacks, on_start, read_test, verbose, started)
     fingerprint = dataset.fingerprint()
     location: dict[str, Any] = {
         "root": root,
@@ -129,7 +136,8 @@ def train(
 
 def resume(
     run: Run, *, dataset: Dataset | None = None, callbacks: Callbacks = (),
-    on_start: OnStart | None = None, read_test: bool = True, started: float | None = None,
+    on_start: OnStart | None = None, read_test: bool = True, verbose: int = 1,
+    started: float | None = None, watchers: Callbacks = (),
 ) -> Run | None:  # fmt: skip
     """Continue an interrupted run from its newest checkpoint; the rest as `train`.
 
@@ -142,16 +150,25 @@ def resume(
         >>> run = kmixer.load_run("saved_models/interrupted")
         >>> run.finished
         False
-        >>> kmixer.resume(run).finished
+        >>> kmixer.resume(run, verbose=0).finished
         True
     """
     started = started or time.perf_counter()
+    callbacks = [*callbacks, *_renamed(watchers)]
     check_unfinished(run)
     backend.select(run.settings.training.backend)
     devices = distribution.find_devices(run.settings)
     dataset = dataset or load_splits(run.settings.data)
-    options = _Options(dataset, devices, callbacks, on_start, read_test, started)
+    options = _Options(dataset, devices, callbacks, on_start, read_test, verbose, started)
     return _resume(run, options, dataset.fingerprint())
+
+
+def _renamed(watchers: Callbacks) -> Callbacks:
+    """Accept `callbacks` under its old name, from a caller of `train` or `resume`."""
+    if watchers:
+        message = "the argument watchers is called callbacks now"
+        warnings.warn(message, DeprecationWarning, stacklevel=3)
+    return watchers
 
 
 def check_model(settings: Settings, dataset: Dataset) -> tuple[keras.Model, Weights | None]:
@@ -264,6 +281,8 @@ def _fit(run: Run, options: _Options, weights: Weights | None) -> Run | None:
         callbacks = options.callbacks if devices.is_primary else ()
         splits = ("validation", "test") if options.read_test else ("validation",)
         write_results(run, model, loop, options.dataset, splits, callbacks)
+    if options.verbose and devices.is_primary:
+        PrintTraining(run).show_result()
     return run if devices.is_primary else None
 
 
@@ -280,7 +299,11 @@ def _train_model(
         multipliers = finetuning.learning_rate_multipliers(model, decay)
     steps = steps_per_epoch(settings, dataset)
     loop = TrainingLoop(run, dataset, model, steps, multipliers, request, options.started, devices)
+    callbacks = list(options.callbacks if devices.is_primary else ())
+    if options.verbose and devices.is_primary:
+        callbacks.append(printing := PrintTraining(run))
+        printing.show_start(dataset, model, loop.position)
     if options.on_start and devices.is_primary:
         options.on_start(run, dataset, model, loop.position)
-    loop.run_to_end(options.callbacks if devices.is_primary else ())
+    loop.run_to_end(callbacks)
     return loop

@@ -44,7 +44,8 @@ class CallbacksFromStep(keras.callbacks.CallbackList):
     def __init__(
         self, callbacks: Sequence[keras.callbacks.Callback], first_step: int, **options: Any
     ) -> None:
-        super().__init__(callbacks, add_history=True, **options)
+        # Keras' own displays ask for `verbose`; who passes one wants to see it.
+        super().__init__(callbacks, add_history=True, verbose=1, **options)
         self._first_step = first_step
 
     def on_train_batch_begin(self, batch: int, logs: Logs = None) -> None:

@@ -57,7 +57,7 @@ def _train(job: dict[str, Any], folder: Path) -> None:
     watcher = TrialWatcher(_send, job["max_seconds_per_epoch"])
     options: dict[str, Any] = {
         "callbacks": [watcher], "on_start": watcher.note_run, "read_test": False,
-        "started": STARTED,
+        "verbose": 0, "started": STARTED,
     }  # fmt: skip
     if checkpoint.exists(folder):
         resume(load_run(folder), **options)

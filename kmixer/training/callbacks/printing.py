@@ -1,0 +1,103 @@
+"""What a training says: a few lines at its start, and one an epoch."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import keras
+
+if TYPE_CHECKING:
+    from ...data import Dataset
+    from ...runs.run import Run
+    from ..checkpoint import Position
+
+    Logs = dict[str, Any] | None
+
+
+def start_lines(run: Run, dataset: Dataset, model: keras.Model, position: Position) -> list[str]:
+    """Return data, model, backend and run folder as lines.
+
+    Args:
+        run: the `Run`.
+        dataset: its `Dataset`, with its notes.
+        model: the classifier.
+        position: the `Position` that the training continues from.
+    """
+    training, versions = run.settings.training, run.info["versions"]
+    sizes = " / ".join(f"{len(split):,} {name}" for name, split in dataset.splits.items())
+    shape = "×".join(str(side) for side in dataset.image_shape)
+    jit = "jit" if training.jit else "no jit"
+    resumed = f"resumed  in epoch {position.epoch + 1}, after {position.step} steps of it"
+    return [
+        f"data     {dataset.name}: {sizes}, {shape}, {len(dataset.class_names)} classes",
+        *_indented(dataset.notes),
+        f"model    {model.name}: {model.count_params():,} parameters",
+        f"backend  {training.backend} {versions.get(training.backend, '')} under Keras"
+        f" {versions['keras']}, {training.precision}, {jit}, {run.info['device']}",
+        f"run      {run.folder}",
+        *_indented([position.note] if position.note else []),
+        *([resumed] if position.step or position.epoch else []),
+    ]
+
+
+def _indented(notes: Iterable[str]) -> list[str]:
+    return [f"         {note}" for note in notes]
+
+
+def epoch_line(row: Mapping[str, float], epochs: int) -> str:
+    """Return an epoch of a history as a line.
+
+    Args:
+        row: of the history.
+        epochs: of the whole training.
+    """
+    return (
+        f"epoch {row['epoch']:>{len(str(epochs))}.0f}/{epochs}"
+        f"  loss {row['loss']:.4f}  accuracy {_percent(row['accuracy'])}"
+        f"  val_loss {row['val_loss']:.4f}  val_accuracy {_percent(row['val_accuracy'])}"
+        f"  lr {row['learning_rate']:.2e}  {row['seconds']:.1f} s"
+        f"  {row['examples_per_second']:,.0f} examples/s"
+    )
+
+
+def result_line(run: Run) -> str:
+    """Return a finished run's accuracies as a line."""
+    best = run.metrics["best"]
+    parts = [f"{name} {_percent(part['accuracy'])}" for name, part in best.items() if part]
+    return f"best epoch ({run.metrics['best_epoch']}): accuracy {', '.join(parts)}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2f} %"
+
+
+class PrintTraining(keras.callbacks.Callback):
+    """Print a training as plain lines, which a notebook and a log file show alike.
+
+    Args:
+        run: the `Run`.
+    """
+
+    def __init__(self, run: Run) -> None:
+        super().__init__()
+        self.run = run
+
+    def show_start(self, dataset: Dataset, model: keras.Model, position: Position) -> None:
+        """Print what is trained; see `start_lines`."""
+        for line in start_lines(self.run, dataset, model, position):
+            _print(line)
+
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        _print(epoch_line(self.run.history[-1], self.params["epochs"]))
+
+    def show_result(self) -> None:
+        """Print the finished run's accuracies."""
+        _print(result_line(self.run))
+
+
+def _print(line: str) -> None:
+    """Print a line; a character that the encoding of stdout lacks becomes a question mark."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    print(line.encode(encoding, "replace").decode(encoding), flush=True)
