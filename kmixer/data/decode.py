@@ -1,15 +1,16 @@
 """Decode one image file to uint8 pixels; refuse what is damaged, too large or not an image.
 
+What the values of each kind of file mean is written in `levels`, `eight_bit` and `orientation`.
 Images are resized here by Pillow, and elsewhere by three other pieces of code; docs/adr/0003 says
 why one of them cannot do the work of all.
 """
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Literal, NamedTuple
 
@@ -17,22 +18,28 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ..errors import DataError, file_problem
+from . import image_formats, levels
+from .eight_bit import to_eight_bit
+from .image_formats import is_image, skip_reason
+from .orientation import QUARTER_TURNS, orientation, turn_upright
+from .pillow_limits import PixelBudget, without_pillow_limits
 
 if TYPE_CHECKING:
     from ..config import DataSettings
 
-FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
-SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff",
-                      ".ppm", ".pgm"))  # fmt: skip
-MAX_PIXELS = 64_000_000
+__all__ = ["Decoding", "Fit", "ImageFacts", "ImageSource", "decode", "describe", "is_image",
+           "open_image", "read_levels", "skip_reason"]  # fmt: skip
+
+MAX_PIXELS = 250_000_000  # a phone's photo has up to 200 million
 GRAY_MODES = frozenset(("1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "F"))
-EXIF_ORIENTATION = 0x0112
-QUARTER_TURNS = 5  # the orientations from this one on swap width and height
+STILL_FORMATS = frozenset(("MPO", "HEIF"))  # their other frames are views of the same photo
+SPARE = 2  # a JPEG is decoded to at least this many times the size that it is resized to
 
 ImageSource = str | Path | IO[bytes]  # a path, or a file's content as a binary stream
 
-
 Fit = Literal["crop", "pad", "stretch"]
+
+_budget = PixelBudget()  # of all threads
 
 
 @dataclass(frozen=True)
@@ -43,7 +50,9 @@ class Decoding:
         height: of the result, in pixels.
         width: of the result, in pixels.
         channels: of the result: 1 for gray, 3 for RGB.
-        fit: what becomes of an image of another aspect ratio.
+        fit: what becomes of an image of another aspect ratio: `crop` scales it to cover the size
+            and cuts off what is over, the center stays; `pad` scales it to lie within the size, and
+            the rest is the median color of its border; `stretch` scales either side by itself.
         white_level: the level of 16-bit and float images that is white; None: judged by each file.
         max_pixels: most pixels of a file, width times height, that are accepted.
     """
@@ -68,16 +77,20 @@ class ImageFacts(NamedTuple):
     Attributes:
         size: (width, height) in pixels, turned upright.
         gray: whether it has no colors.
-        frames: 1, or more if it is animated.
+        frames: 1, or more if it is animated or has several pages.
+        format: as Pillow names it, such as "JPEG", whatever the file's name.
+        deep: whether it has more than 8 bits a level.
     """
 
     size: tuple[int, int]
     gray: bool
     frames: int
+    format: str = ""
+    deep: bool = False
 
 
 def open_image(path: ImageSource, name: object = None, max_pixels: int = MAX_PIXELS) -> Image.Image:
-    """Open an image file without decoding it.
+    """Open an image file without decoding it; what it is says its content, not its name.
 
     Args:
         path: the file, or its content as a binary stream.
@@ -85,39 +98,77 @@ def open_image(path: ImageSource, name: object = None, max_pixels: int = MAX_PIX
         max_pixels: most pixels, width times height, that are accepted.
 
     Raises:
-        DataError: it cannot be read, is none of `FORMATS`, or has too many pixels.
+        DataError: it cannot be read, is none of `image_formats.FORMATS`, or has too many pixels.
     """
     name = name or path
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            image = Image.open(path, formats=FORMATS)
+        with without_pillow_limits():
+            image = _open(path)
     except UnidentifiedImageError:
-        raise DataError(
-            f"{name}: not an image in one of the formats {', '.join(FORMATS)}"
-        ) from None
+        raise DataError(f"{name}: {image_formats.describe_content(_head(path))}") from None
     except OSError as error:
         raise DataError(f"{name}: cannot be read: {file_problem(error)}") from None
     except Exception as error:
         raise DataError(f"{name}: damaged image: {error}") from None
     if image.width * image.height > max_pixels:
         raise DataError(
-            f"{name}: {image.width}×{image.height} pixels, at most {max_pixels:,} are read"
+            f"{name}: too large: {image.width}×{image.height} pixels, at most {max_pixels:,} are"
+            " read (predict and serve: --max-pixels)"
         )
     return image
 
 
-def describe(path: str | Path) -> ImageFacts:
-    """Return size, color and number of frames of an image file, without decoding it.
+def _open(path: ImageSource) -> Image.Image:
+    try:
+        return Image.open(path, formats=image_formats.FORMATS)
+    except UnidentifiedImageError:
+        if not (image_formats.is_heic(_head(path)) and image_formats.reads_heic()):
+            raise
+    import pillow_heif
+
+    pillow_heif.register_heif_opener()
+    return Image.open(path, formats=("HEIF",))
+
+
+def _head(path: ImageSource) -> bytes:
+    if isinstance(path, str | Path):
+        with open(path, "rb") as file:
+            return file.read(image_formats.HEAD_BYTES)
+    path.seek(0)
+    head = path.read(image_formats.HEAD_BYTES)
+    path.seek(0)
+    return head
+
+
+def describe(path: ImageSource, name: object = None) -> ImageFacts:
+    """Return what an image file says about itself, without decoding it.
+
+    Args:
+        path: the file, or its content as a binary stream.
+        name: of the file in errors; default the path.
 
     Raises:
         DataError: the file cannot be read or is damaged.
     """
-    with open_image(path) as image, _damage_as_data_error(path):
+    with (
+        without_pillow_limits(),
+        open_image(path, name) as image,
+        _damage_as_data_error(name or path),
+    ):
         width, height = image.size
-        if image.getexif().get(EXIF_ORIENTATION, 1) >= QUARTER_TURNS:
+        if orientation(image) >= QUARTER_TURNS:
             width, height = height, width
-        return ImageFacts((width, height), image.mode in GRAY_MODES, getattr(image, "n_frames", 1))
+        gray, deep, kind = image.mode in GRAY_MODES, levels.is_deep(image), image.format or ""
+        return ImageFacts((width, height), gray, _count_frames(image), kind, deep)
+
+
+def _count_frames(image: Image.Image) -> int:
+    if image.format in STILL_FORMATS:
+        return 1
+    try:
+        return getattr(image, "n_frames", 1)
+    except Exception:  # a later frame is damaged; the first is the one that is read
+        return 1
 
 
 @contextmanager
@@ -125,16 +176,45 @@ def _damage_as_data_error(name: object) -> Iterator[None]:
     """Raise a DataError for whatever Pillow raises on a damaged file, which is almost anything."""
     try:
         yield
+    except levels.LevelsError as error:
+        raise DataError(f"{name}: {error}") from None
     except Exception as error:
         raise DataError(f"{name}: damaged image: {error}") from None
 
 
+def read_levels(path: ImageSource, name: object = None) -> np.ndarray | None:
+    """Return the levels of an image file with more than 8 bits, without alpha; None of others.
+
+    Args:
+        path: the file, or its content as a binary stream.
+        name: of the file in errors; default the path.
+
+    Raises:
+        DataError: the file cannot be read or is damaged.
+    """
+    with (
+        without_pillow_limits(),
+        open_image(path, name) as image,
+        _damage_as_data_error(name or path),
+        _budget.take(image.width * image.height),
+    ):
+        if not levels.is_deep(image):
+            return None
+        return levels.without_alpha(levels.read_levels(image, partial(_reopen, path, name)))
+
+
+def _reopen(path: ImageSource, name: object = None, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    if not isinstance(path, str | Path):
+        path.seek(0)
+    return open_image(path, name, max_pixels)
+
+
 def decode(path: ImageSource, decoding: Decoding, name: object = None) -> np.ndarray:
-    """Decode an image file: EXIF turned upright, transparency on black, resized and cropped.
+    """Decode an image file: upright, on a background, 8 bits a level, of the size asked for.
 
     Args:
         path: the file, or its content as a binary stream; only its first frame is read.
-        decoding: how; an image is scaled to cover its size, then the center is cropped.
+        decoding: how.
         name: of the file in errors; default the path.
 
     Returns:
@@ -143,42 +223,60 @@ def decode(path: ImageSource, decoding: Decoding, name: object = None) -> np.nda
     Raises:
         DataError: the file cannot be read or is damaged.
     """
-    size = decoding.width, decoding.height
-    opened = open_image(path, name, decoding.max_pixels)
-    with opened as image, _damage_as_data_error(name or path):
-        upright = ImageOps.exif_transpose(image)
-        flat = _eight_bit(upright).convert("L" if decoding.channels == 1 else "RGB")
-    if flat.size != size:
-        flat = ImageOps.fit(flat, size, Image.Resampling.BILINEAR)
-    return np.asarray(flat, np.uint8).reshape(decoding.height, decoding.width, -1)
+    reopen = partial(_reopen, path, name, decoding.max_pixels)
+    with (
+        without_pillow_limits(),
+        reopen() as image,
+        _damage_as_data_error(name or path),
+        _budget.take(_shrink_on_decoding(image, decoding)),
+    ):
+        flat = to_eight_bit(image, decoding.channels, decoding.white_level, reopen)
+        fitted = _fit(turn_upright(flat, orientation(image)), decoding)
+    return np.asarray(fitted, np.uint8).reshape(decoding.height, decoding.width, -1)
 
 
-def _eight_bit(image: Image.Image) -> Image.Image:
-    """Scale 16-bit and float images to 8 bits; lay transparent ones on black."""
-    if image.mode.startswith("I") or image.mode == "F":
-        return _scaled_to_eight_bit(image)
-    if image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info:
-        image = image.convert("RGBA")
-        black = Image.new("RGBA", image.size, (0, 0, 0, 255))
-        return Image.alpha_composite(black, image)
-    return image
+def _shrink_on_decoding(image: Image.Image, decoding: Decoding) -> int:
+    """Let a JPEG be decoded to a half, a quarter or an eighth, where that is still large enough.
 
-
-def _scaled_to_eight_bit(image: Image.Image) -> Image.Image:
-    """Scale levels so that 255 is white.
-
-    Of the mode `I;16` white is 65,535; the other modes show only by their largest value whether it
-    is 1, 255 or 65,535.
+    Returns:
+        The pixels that decoding it holds in memory.
     """
-    pixels = np.asarray(image, np.float64)
-    if not np.isfinite(pixels).all():
-        raise ValueError("it has pixels that are not finite numbers (NaN or infinite)")
-    white = 65_535.0
-    if not image.mode.startswith("I;16"):
-        white = next((level for level in (1.0, 255.0) if pixels.max() <= level), white)
-    return Image.fromarray((pixels.clip(0, white) * (255 / white)).astype(np.uint8))
+    pixels = image.width * image.height
+    width, height = decoding.width, decoding.height
+    if orientation(image) >= QUARTER_TURNS:
+        width, height = height, width
+    image.draft(None, (SPARE * width, SPARE * height))
+    if image.info.get("progressive"):  # its coefficients are all there before the first pixel
+        return pixels
+    return image.width * image.height
 
 
-def is_image(path: str | Path) -> bool:
-    """Return whether the file's name ends like an image's."""
-    return Path(path).suffix.lower() in SUFFIXES
+def _fit(image: Image.Image, decoding: Decoding) -> Image.Image:
+    """Bring an image to the size, in the way that `decoding.fit` names."""
+    size = decoding.width, decoding.height
+    if image.size == size:
+        return image
+    if decoding.fit == "crop":
+        return ImageOps.fit(image, size, Image.Resampling.BILINEAR)
+    if decoding.fit == "stretch":
+        return image.resize(size, Image.Resampling.BILINEAR)
+    return _pad(image, size)
+
+
+def _pad(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """Scale an image to lie within the size; fill the rest with the median color of its border.
+
+    A drawing on white stays on white, and a photo gets no hard black edges.
+    """
+    factor = min(size[0] / image.width, size[1] / image.height)
+    inner = max(round(image.width * factor), 1), max(round(image.height * factor), 1)
+    image = image.resize(inner, Image.Resampling.BILINEAR)
+    padded = Image.new(image.mode, size, _border_color(image))
+    padded.paste(image, ((size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2))
+    return padded
+
+
+def _border_color(image: Image.Image) -> tuple[int, ...]:
+    pixels = np.asarray(image).reshape(image.height, image.width, -1)
+    border = [pixels[0], pixels[-1], pixels[1:-1, 0], pixels[1:-1, -1]]
+    return tuple(int(level) for level in np.median(np.concatenate(border), axis=0))
