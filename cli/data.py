@@ -5,9 +5,12 @@ from typing import Annotated, Any
 
 import typer
 
+from . import data_cache
+from .image_options import Fit, Size, check_fit, read_size
 from .terminal import DataDir, Dataset, Json, Quiet, Set, Terminal
 
 app = typer.Typer(help="Look at data sets.", no_args_is_help=True)
+app.add_typer(data_cache.app, name="cache")
 
 
 @app.command("list")
@@ -28,7 +31,8 @@ def list_(as_json: Json = False) -> None:
 @app.command()
 def info(
     name: Dataset,
-    image_size: Annotated[int | None, typer.Option(min=1, help="Resize images to it.")] = None,
+    image_size: Size = None,
+    fit: Fit = None,
     duplicates: Annotated[bool, typer.Option(help="Look for exact and near duplicates.")] = True,
     data_dir: DataDir = None,
     quiet: Quiet = False,
@@ -41,9 +45,9 @@ def info(
     from kmixer.data import load
     from kmixer.data.duplicates import find_duplicates
 
-    terminal = Terminal(quiet, as_json)
+    terminal, size, how = Terminal(quiet, as_json), read_size(image_size), check_fit(fit)
     with terminal.bar("reading") as progress:
-        dataset = load(name, data_dir, image_size=image_size, progress=progress)
+        dataset = load(name, data_dir, image_size=size, **how, progress=progress)
     facts = dataset.describe()
     if duplicates:
         with terminal.bar("comparing") as progress:
@@ -112,6 +116,8 @@ def show(
     count: Annotated[int, typer.Option(min=1, max=32, help="Images in a row.")] = 10,
     preset: Annotated[str | None, typer.Option(help="Show this preset's augmentation.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the random choices.")] = 0,
+    image_size: Size = None,
+    fit: Fit = None,
     data_dir: DataDir = None,
     assignments: Set = None,
     quiet: Quiet = False,
@@ -129,7 +135,7 @@ def show(
 
     from .loading import load_settings, start
 
-    flags = {"data.dir": data_dir}
+    flags = {"data.dir": data_dir, "data.image_size": read_size(image_size), "data.fit": fit}
     _, settings = load_settings(name, preset, None, flags, assignments)
     choose()
     atomic.check_writable(out)  # this and the data before Keras is imported
@@ -137,8 +143,8 @@ def show(
     with terminal.bar("reading") as progress:
         data = settings.data
         dataset = load(
-            name, data_dir, image_size=data.image_size, resize_size=data.resize_size,
-            progress=progress,
+            name, data_dir, image_size=data.image_size, resize_size=data.resize_size, fit=data.fit,
+            channels=data.channels, white_level=data.white_level, progress=progress,
         )  # fmt: skip
     start()
     from kmixer.config.augment import STRONG_EXAMPLE

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from .image_options import SIZE, Fit, read_size
 from .terminal import Backend, DataDir, Dataset, Json, Quiet, Set, Terminal, folder_name
 
 
@@ -18,8 +19,9 @@ def finetune(
         float | None, typer.Option(help="A block's learning rate as a share of the next one's.")
     ] = None,
     image_size: Annotated[
-        int | None, typer.Option(min=1, help="Side to resize to; default: the run's.")
+        str | None, typer.Option(metavar=SIZE, help="To resize to; default: the run's.")
     ] = None,
+    fit: Fit = None,
     preset: Annotated[str, typer.Option(help="The recipe.")] = "finetune",
     config: Annotated[Path | None, typer.Option(help="A YAML file of settings.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the training images.")] = None,
@@ -50,9 +52,11 @@ def finetune(
         "training.backend": backend,
         "optimizer.learning_rate": learning_rate,
         "data.dir": data_dir,
+        "data.fit": fit,
     }
+    size = read_size(image_size)
     opened = load_run(run)
     opened.check_model()  # before anything slow is imported
-    base = opened.start_settings(image_size)
+    base = opened.start_settings(size)
     recipe, settings = load_settings(dataset, preset, config, flags, assignments, base)
     train_and_show(recipe, settings, name, out, Terminal(quiet, as_json))

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .image_options import Size, read_size
 from .terminal import Json, Quiet, Terminal
 
 if TYPE_CHECKING:
+    from kmixer.config.image_size import ImageSize
     from kmixer.evaluation.model_table import Architecture
 
 COLUMNS = ("architecture", "input", "patch grid", "classes", "parameters", "MFLOPs")
@@ -18,7 +20,7 @@ def models(
     name: Annotated[
         str | None, typer.Argument(help="Show this one: a size such as b16, or a preset.")
     ] = None,
-    image_size: Annotated[int | None, typer.Option(min=1, help="Side in pixels.")] = None,
+    image_size: Size = None,
     classes: Annotated[int | None, typer.Option(min=2, help="Number of logits.")] = None,
     out: Annotated[
         Path | None, typer.Option(help="Where the diagram of NAME goes; default NAME.png.")
@@ -36,17 +38,18 @@ def models(
 
     if name is not None and out is not None:
         atomic.check_writable(out)  # before anything slow is imported
+    size = read_size(image_size)
     start()
     terminal = Terminal(quiet, as_json)
     if name is not None:
         from kmixer.evaluation.model_table import architecture
 
-        _show(terminal, architecture(name, image_size, classes), out)
+        _show(terminal, architecture(name, size, classes), out)
     else:
-        _list(terminal, image_size, classes)
+        _list(terminal, size, classes)
 
 
-def _list(terminal: Terminal, image_size: int | None, classes: int | None) -> None:
+def _list(terminal: Terminal, image_size: "ImageSize | None", classes: int | None) -> None:
     from kmixer.evaluation.model_table import architecture_names
 
     names = architecture_names()
@@ -59,7 +62,7 @@ def _list(terminal: Terminal, image_size: int | None, classes: int | None) -> No
     terminal.result({"models": rows})
 
 
-def _describe(name: str, image_size: int | None, classes: int | None) -> dict[str, Any]:
+def _describe(name: str, image_size: "ImageSize | None", classes: int | None) -> dict[str, Any]:
     from kmixer.errors import SettingsError
     from kmixer.evaluation.model_table import architecture
 

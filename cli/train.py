@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from . import STARTED
+from .image_options import SIZE, read_size
 from .loading import command_line, load_settings, read_data, start
 from .terminal import Backend, DataDir, Dataset, Json, Quiet, Set, Terminal, folder_name, option
 
@@ -57,7 +58,10 @@ def train(
         bool | None, option("Compile with XLA; default: as measured.", _TRAINING, "--jit/--no-jit")
     ] = None,
     steps_per_execution: Annotated[Text, _flag("Steps at once.", _TRAINING, "INT")] = None,
-    image_size: Annotated[Text, _flag("Side to resize images to.", _TRAINING, "INT")] = None,
+    image_size: Annotated[Text, _flag("To resize images to.", _TRAINING, SIZE)] = None,
+    fit: Annotated[
+        Text, _flag("crop, pad or stretch images of another shape.", _TRAINING, "NAME")
+    ] = None,
     backend: Backend = None,
     data_dir: DataDir = None,
     assignments: Set = None,
@@ -97,7 +101,8 @@ def train(
         "training.checkpoint_every": checkpoint_every,
         "training.backend": backend,
         "data.batch_size": batch_size,
-        "data.image_size": image_size,
+        "data.image_size": read_size(image_size),
+        "data.fit": fit,
         "data.dir": data_dir,
         "optimizer.name": optimizer,
         "optimizer.learning_rate": learning_rate,
@@ -129,11 +134,12 @@ def resume(
     # one run together, only the first of them asks for the lock, later.
     one_process = opened.settings.training.distribute == "none"
     with folder_lock(run) if one_process else nullcontext():
-        dataset = read_data(opened.settings)
+        terminal = Terminal(quiet, as_json)
+        dataset = read_data(opened.settings, terminal)
         start(opened.settings.training.backend)
         from kmixer.training.train import resume
 
-        _show(Terminal(quiet, as_json), partial(resume, opened, dataset=dataset))
+        _show(terminal, partial(resume, opened, dataset=dataset))
 
 
 def train_and_show(
@@ -141,7 +147,7 @@ def train_and_show(
     terminal: Terminal, go_on: bool = False,
 ) -> None:  # fmt: skip
     """Train a run under a progress display and print its metrics; the arguments are `train`'s."""
-    dataset = read_data(settings)
+    dataset = read_data(settings, terminal)
     start(settings.training.backend)
     from kmixer.training.train import train
 
@@ -157,7 +163,9 @@ def _show(terminal: Terminal, training: Callable[..., "Run | None"]) -> None:
 
     progress = TrainingProgress(terminal)
     try:
-        run = training(callbacks=[progress], on_start=progress.show_start, started=STARTED)
+        run = training(
+            callbacks=[progress], on_start=progress.show_start, verbose=0, started=STARTED
+        )
     finally:
         progress.close()
     if run is None:  # this process helped another one

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..config.image_size import ImageSize, read_image_size
 from ..errors import SettingsError, nearest
 from .copies import held_out_splits, without_copies
 from .dataset import Dataset, Split
@@ -12,7 +13,7 @@ from .sources import SOURCES, LoadOptions, Source
 
 if TYPE_CHECKING:
     from ..config import DataSettings
-    from .sources.source import Progress
+    from .progress import Progress
 
 __all__ = [
     "SOURCES",
@@ -43,7 +44,16 @@ def load(name: str | None, folder: str | Path | None = None, **options: Any) -> 
         SettingsError: there is no data set of this name, or not in this size.
         DataError: it is damaged or cannot be downloaded.
     """
+    options["image_size"] = _image_size(options.get("image_size"))
     return find_source(name).load(str(name), LoadOptions(folder, **options))
+
+
+def _image_size(value: Any) -> ImageSize | None:
+    """Return an image size as settings have it, however it is written."""
+    try:
+        return None if value is None else read_image_size(value)
+    except ValueError as error:
+        raise SettingsError(f"image_size: {error}") from None
 
 
 def load_splits(data: DataSettings, progress: Progress | None = None) -> Dataset:

@@ -15,7 +15,7 @@ from ..models.factory import build_model, with_patch_size, without_values
 from ..models.grids import patch_grids
 
 if TYPE_CHECKING:
-    pass
+    from ..config.image_size import ImageSize
 
 PAPER_IMAGES = (224, 3, 1000)  # side in pixels, channels, classes
 WITHOUT_MODEL = ("finetune",)  # presets that take the model from another run
@@ -51,13 +51,14 @@ def architecture_names() -> list[str]:
 
 
 def architecture(
-    name: str, image_size: int | None = None, classes: int | None = None
+    name: str, image_size: ImageSize | None = None, classes: int | None = None
 ) -> Architecture:
     """Build an architecture without allocating its weights, whatever their size.
 
     Args:
         name: one of `architecture_names()`; a size also as the paper writes it, such as `"B/16"`.
-        image_size: side in pixels; default 224, or that of the preset's data set.
+        image_size: side in pixels, or (height, width); default 224, or that of the preset's data
+            set.
         classes: default 1000, or the preset's data set's.
 
     Raises:
@@ -71,19 +72,22 @@ def architecture(
     return Architecture(key, without_values(lambda: build(key, image_size, classes)))
 
 
-def _build_size(name: str, image_size: int | None, classes: int | None) -> keras.Model:
+def _build_size(name: str, image_size: ImageSize | None, classes: int | None) -> keras.Model:
     side, channels, default_classes = PAPER_IMAGES
-    side = image_size or side
-    return MlpMixer((side, side, channels), classes or default_classes, **mixer_size(name))
+    height, width = _sides(image_size or side)
+    return MlpMixer((height, width, channels), classes or default_classes, **mixer_size(name))
 
 
-def _build_preset(name: str, image_size: int | None, classes: int | None) -> keras.Model:
+def _build_preset(name: str, image_size: ImageSize | None, classes: int | None) -> keras.Model:
     settings = loading.build_settings(presets.read_preset(name))
     side, channels, default_classes = _source_images(settings.data.name)
-    size = image_size or settings.data.image_size or side
-    height, width = size if isinstance(size, tuple) else (size, size)
-    settings = with_patch_size(settings, min(height, width))
+    height, width = _sides(image_size or settings.data.image_size or side)
+    settings = with_patch_size(settings, height, width)
     return build_model(settings, (height, width, channels), classes or default_classes)
+
+
+def _sides(size: ImageSize) -> tuple[int, int]:
+    return size if isinstance(size, tuple) else (size, size)
 
 
 def _source_images(name: str | None) -> tuple[int, int, int]:

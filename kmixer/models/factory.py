@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from .. import models
+from ..config.patches import default_patches
 from ..layers import ResidentImages
 
 if TYPE_CHECKING:
@@ -57,18 +58,25 @@ def without_values(build: Callable[[], keras.Model]) -> keras.Model:
         return thread.submit(built).result()
 
 
-def with_patch_size(settings: Settings, side: int) -> Settings:
-    """Return the settings with the patch size chosen by the images' side, if it is open.
+def with_patch_size(settings: Settings, height: int, width: int) -> Settings:
+    """Return the settings with the patches chosen by the images' size, if their size is open.
 
     Args:
         settings: `Settings`.
-        side: of the images as stored, in pixels; the model may resize and crop them.
+        height: of the images as stored, in pixels; the model may resize and crop them.
+        width: of the images as stored.
+
+    Raises:
+        SettingsError: no patches fit images of this size.
     """
     model, data = settings.model, settings.data
     if not model.patch_size_is_open:
         return settings
-    patch_size = models.default_patch_size(data.crop_size or data.resize_size or side)
-    return settings.changed(model={"patch_size": patch_size})
+    side = data.crop_size or data.resize_size
+    patches = default_patches(side or height, side or width)
+    overlap = None if patches.stride == patches.size else patches.stride
+    stride = getattr(model, "patch_stride", None) or overlap
+    return settings.changed(model={"patch_size": patches.size, "patch_stride": stride})
 
 
 def with_resident_images(

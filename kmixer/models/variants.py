@@ -1,5 +1,6 @@
 """The paper's sizes of Mixers, and the patch size for other images; imports no Keras."""
 
+from ..config.patches import default_patches
 from ..errors import SettingsError, nearest
 
 # Table 1 of the paper.
@@ -44,15 +45,21 @@ def mixer_size(name: str) -> dict[str, int]:
     return dict(SIZES[size_key(name)])
 
 
-def default_patch_size(side: int) -> int:
-    """Return the divisor of `side` that, as patch size, gives nearest to seven patches a side.
+def default_patch_size(height: int, width: int | None = None) -> int:
+    """Return the side of patches that cover an image exactly, about seven of them along a side.
+
+    Where no such patches lie side by side, as where a side is a prime number, they overlap:
+    `kmixer.config.patches.default_patches` gives the stride, too.
 
     Args:
-        side: of the images in pixels.
+        height: of the images in pixels.
+        width: of the images in pixels; default the height.
+
+    Raises:
+        SettingsError: there are none, as of 101×64 pixels.
 
     Example:
-        >>> default_patch_size(224)
-        32
+        >>> default_patch_size(224), default_patch_size(64, 256)
+        (32, 16)
     """
-    divisors = [size for size in range(1, side + 1) if side % size == 0]
-    return min(divisors, key=lambda size: abs(side / size - 7))
+    return default_patches(height, width or height).size

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from ..data import absolute_name
+from ..data.stored_images import Images, blocks
 from ..errors import SettingsError
 from ..models.factory import with_patch_size
 from ..runs import provenance
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from ..data import Dataset
 
 RESIDENT_BYTES = 4e9  # of images on the accelerator: small beside any accelerator's memory
-IMAGES_AT_ONCE = 1000  # that are counted together
 
 
 def resolve(settings: Settings, dataset: Dataset, devices: Devices = SINGLE_DEVICE) -> Settings:
@@ -55,6 +55,8 @@ def _open_data(data: DataSettings, dataset: Dataset) -> dict[str, Any]:
         "image_size": data.image_size or (height if height == width else (height, width)),
         "validation_size": len(dataset.splits["validation"]),
     }
+    if decoding := dataset.decoding:
+        values |= {key: getattr(decoding, key) for key in ("fit", "channels", "white_level")}
     if not (data.mean and data.std):
         mean, std = measure_statistics(dataset.train.images)
         values |= {"mean": data.mean or mean, "std": data.std or std}
@@ -89,14 +91,13 @@ def _check_statistics(data: DataSettings, channels: int) -> None:
             raise SettingsError(f"data.{key}: received {len(values)} values, expected {channels}")
 
 
-def measure_statistics(images: np.ndarray) -> tuple[list[float], list[float]]:
+def measure_statistics(images: Images) -> tuple[list[float], list[float]]:
     """Return mean and standard deviation per channel of pixels/255, rounded to four places.
 
     Args:
         images: uint8 `(n, height, width, channels)`.
     """
-    starts = range(0, len(images), IMAGES_AT_ONCE)
-    counts = sum(_count_levels(images[start : start + IMAGES_AT_ONCE]) for start in starts)
+    counts = sum(_count_levels(block) for block in blocks(images))
     levels = np.arange(256) / 255
     frequencies = counts / np.sum(counts, axis=1, keepdims=True)
     mean = frequencies @ levels

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from PIL import Image, ImageOps
+from PIL import Image
 
 if keras.backend.backend() != "tensorflow":
     pytest.skip("the graphs are TensorFlow's", allow_module_level=True)
@@ -11,6 +11,7 @@ if keras.backend.backend() != "tensorflow":
 import tensorflow as tf
 
 from kmixer import models
+from kmixer.data.decode import Decoding, decode
 from kmixer.exporting.writers import traced
 
 SHAPE = (8, 8, 1)
@@ -66,34 +67,15 @@ def test_keras_is_as_before_afterwards(images):
     assert (keras.layers.Dense.call, keras.layers.LayerNormalization.call) == before
 
 
+@pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
 @pytest.mark.parametrize("size", [(8, 8), (16, 16), (30, 17), (9, 40), (3, 5), (1, 1)])
-@pytest.mark.parametrize("target", [(8, 8), (6, 10)])
-def test_fitting_is_pillows_to_a_grey_level(size, target):
+@pytest.mark.parametrize("target", [(8, 8), (6, 10), (16, 64)])
+def test_fitting_is_that_of_image_files_to_a_grey_level(size, target, fit, tmp_path):
     pixels = np.random.default_rng(1).integers(0, 256, size, dtype=np.uint8)
-    expected = np.asarray(
-        ImageOps.fit(Image.fromarray(pixels), target[::-1], Image.Resampling.BILINEAR)
-    ).astype(float)
-    fitted = traced._fit(tf.constant(pixels[None, :, :, None], tf.float32), *target)
+    Image.fromarray(pixels).save(tmp_path / "image.png")
+    expected = decode(tmp_path / "image.png", Decoding(*target, 1, fit))[..., 0].astype(float)
+    fitted = traced._fit(tf.constant(pixels[None, :, :, None], tf.float32), *target, fit)
     difference = np.abs(fitted.numpy()[0, :, :, 0] - expected)
     assert difference.max() <= 1
     if size == target:
         assert (difference == 0).all()
-
-
-def test_the_length_norm_by_hand():
-    norm = keras.layers.LayerNormalization(epsilon=0.0)
-    norm.build((1, 2))
-    # 1 and 3: centred -1 and 1, their length √2, times √2 channels
-    received = traced._length_norm({id(norm)})(norm, tf.constant([[1.0, 3.0]]))
-    np.testing.assert_allclose(received, [[-1.0, 1.0]], rtol=1e-6)
-    # -3 and 3 have no mean to take off
-    received = traced._length_norm(set())(norm, tf.constant([[-3.0, 3.0]]))
-    np.testing.assert_allclose(received, [[-1.0, 1.0]], rtol=1e-6)
-
-
-def test_a_norm_of_a_norm_is_not_centred_again():
-    model = models.MlpMixer(SHAPE, 3, **MIXER, norm_position="post", **PIXELS)
-    images = np.random.default_rng(0).integers(0, 256, (9, *SHAPE), dtype=np.uint8)
-    off_center = traced._off_center(model, images)
-    assert id(model.get_layer("pre_head_layer_norm")) not in off_center
-    assert id(model.get_layer("mixer_block_0").token_norm) in off_center

@@ -15,8 +15,9 @@ from ...files import atomic
 from ...files.npz import read_arrays
 from ..dataset import Dataset, Split, check_image_size, data_folder
 from ..preparing import preparation_lock
+from ..progress import Progress
 from . import tfds
-from .source import LoadOptions, Progress, Source
+from .source import LoadOptions, Source
 
 CLASS_NAMES = (
     "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
@@ -192,7 +193,7 @@ ARCHIVES: dict[str, BatchReader] = {
 def _load(name: str, options: LoadOptions) -> Dataset:
     if imported_file(options.data_dir).is_file():
         return check_image_size(load(options.data_dir), options.image_size)
-    return tfds.load(name, options.data_dir, options.image_size)
+    return tfds.load(name, options.data_dir, options.image_size, fit=options.fit)
 
 
 SOURCE = Source(

@@ -8,8 +8,7 @@ from typing import Literal
 from ...config.image_size import ImageSize
 from ..dataset import Dataset
 from ..decode import Fit
-
-Progress = Callable[[int, int], object]  # called with (done, total)
+from ..progress import Progress
 
 
 @dataclass(frozen=True)

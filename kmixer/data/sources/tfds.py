@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...backend import prepare_tensorflow
+from ...config.image_size import ImageSize
 from ...errors import DataError, nearest, one_line
 from ...files import atomic
 from ...files.checksums import checksums
-from ..dataset import Dataset, ImageSize, Split, data_folder
+from ..dataset import Dataset, Split, data_folder
+from ..decode import Fit
 from ..network import is_reachable, url_hosts
 from ..preparing import preparation_lock
 from .source import LoadOptions, Source
@@ -33,6 +35,7 @@ def load(
     folder: str | Path | None = None,
     image_size: ImageSize | None = None,
     resize_size: int | None = None,
+    fit: Fit = "crop",
 ) -> Dataset:
     """Load an image-classification data set of TFDS; prepare it first if need be.
 
@@ -42,10 +45,11 @@ def load(
         name: TFDS' name, such as `"cifar10"`.
         folder: where prepared data sets lie; by default TFDS_DATA_DIR, then
             `~/tensorflow_datasets`.
-        image_size: side in pixels, or (height, width): images are resized to cover it, then the
-            center is cropped. None: as stored.
+        image_size: side in pixels, or (height, width), that images are resized to. None: as
+            stored.
         resize_size: the same for images that differ in size or are larger, where `image_size` is
             None.
+        fit: what becomes of an image of another aspect ratio when it is resized.
 
     Raises:
         DataError: unknown, not an image-classification data set, damaged, or it is not prepared
@@ -56,8 +60,8 @@ def load(
     _check_features(builder, name)
     builder = _prepared(builder, name, data_dir)
     class_names = tuple(builder.info.features["label"].names)
-    side = image_size or _shrunk_side(builder, resize_size)
-    train, test = (_read(builder, split, side) for split in _split_names(builder, name))
+    size = image_size or _shrunk_side(builder, resize_size)
+    train, test = (_read(builder, split, size, fit) for split in _split_names(builder, name))
     return Dataset(name, f"TFDS {builder.info.full_name} in {data_dir}", class_names, train, test)
 
 
@@ -173,13 +177,13 @@ def _shrunk_side(builder: DatasetBuilder, resize_size: int | None) -> int | None
     return None  # oblong images of one size are left to the model's ResizeCrop
 
 
-def _read(builder: DatasetBuilder, split: str, size: ImageSize | None) -> Split:
+def _read(builder: DatasetBuilder, split: str, size: ImageSize | None, fit: Fit) -> Split:
     """Read a split into memory; with a size, every image gets it."""
     import tensorflow as tf
 
     def image_and_label(example: dict[str, Any]) -> tuple[Any, Any]:
         image = example["image"]
-        return _resize_and_crop(image, size) if size else image, example["label"]
+        return _resize(image, size, fit) if size else image, example["label"]
 
     try:
         examples = builder.as_dataset(split=split)
@@ -205,32 +209,47 @@ def _read(builder: DatasetBuilder, split: str, size: ImageSize | None) -> Split:
     return Split(np.stack(images), np.asarray(labels, np.int32))
 
 
-def _resize_and_crop(image: Any, size: ImageSize) -> Any:
-    """Resize to cover a size, then crop the center, as `decode` does with an image file.
+def _resize(image: Any, size: ImageSize, fit: Fit) -> Any:
+    """Resize and crop, pad or stretch to a size, as `decode` does with an image file.
 
     Args:
         image: uint8 tensor `(height, width, channels)`; the size may be known only when it runs.
         size: a side in pixels, or (height, width).
+        fit: what becomes of an image of another aspect ratio.
     """
     import tensorflow as tf
 
     height, width = size if isinstance(size, tuple) else (size, size)
     shape = tf.cast(tf.shape(image)[:2], tf.float32)
-    scale = tf.reduce_max(tf.constant([height, width], tf.float32) / shape)
-    cover = tf.maximum(tf.cast(tf.round(scale * shape), tf.int32), [height, width])
-    image = tf.image.resize(image, cover, antialias=True)
-    image = tf.image.resize_with_crop_or_pad(image, height, width)
-    return tf.cast(tf.round(tf.clip_by_value(image, 0, 255)), tf.uint8)
+    scales = tf.constant([height, width], tf.float32) / shape
+    if fit != "stretch":
+        scales = tf.reduce_max(scales) if fit == "crop" else tf.reduce_min(scales)
+    resized = tf.maximum(tf.cast(tf.round(scales * shape), tf.int32), 1)
+    image = tf.image.resize(image, resized, antialias=True)
+    image = tf.round(tf.clip_by_value(image, 0, 255))
+    color = _border_color(image) if fit == "pad" else 0.0
+    image = tf.image.resize_with_crop_or_pad(image - color, height, width) + color
+    return tf.cast(image, tf.uint8)
+
+
+def _border_color(image: Any) -> Any:
+    """Return the median color of an image's border, `(channels,)`: with it images are padded."""
+    import tensorflow as tf
+
+    border = [image[0], image[-1], image[1:-1, 0], image[1:-1, -1]]
+    levels = tf.sort(tf.concat(border, axis=0), axis=0)
+    count = tf.shape(levels)[0]
+    return tf.floor((levels[(count - 1) // 2] + levels[count // 2]) / 2)
 
 
 def _load_fixed(name: str, options: LoadOptions) -> Dataset:
     """Load one of the small data sets, whose images keep their size unless `image_size` is set."""
-    return load(name, options.data_dir, options.image_size)
+    return load(name, options.data_dir, options.image_size, fit=options.fit)
 
 
 def _load_any(name: str, options: LoadOptions) -> Dataset:
     tfds_name = name.removeprefix(PREFIX)
-    return load(tfds_name, options.data_dir, options.image_size, options.resize_size)
+    return load(tfds_name, options.data_dir, options.image_size, options.resize_size, options.fit)
 
 
 MNIST = Source(

@@ -23,7 +23,7 @@ def write(
         quantize: `"none"`.
         representative: not used.
     """
-    function = traced.any_size(model, tuple(run.info["input_shape"]))
+    function = traced.any_size(model, tuple(run.info["input_shape"]), run.settings.data.fit)
     save(model, function, folder, labels=run.folder / LABELS_FILE)
 
 

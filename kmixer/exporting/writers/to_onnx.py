@@ -26,7 +26,7 @@ def write(
     """
     import tf2onnx
 
-    function = traced.any_size(model, tuple(run.info["input_shape"]))
+    function = traced.any_size(model, tuple(run.info["input_shape"]), run.settings.data.fit)
     path = folder / "model.onnx"
     with tempfile.TemporaryDirectory() as temporary:
         plain = str(Path(temporary) / "plain.onnx") if quantize != "none" else str(path)

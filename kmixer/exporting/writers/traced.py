@@ -10,7 +10,7 @@ which Keras' `clone_model` does not enter. It ends with the trace, and a convers
 its own, so nothing else ever sees it.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,12 +18,16 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from ...data.decode import Fit
+
 LEVELS = 255  # of an 8-bit integer
 BATCH = 64  # images, while calibrating
+ABOVE = 256.0  # more than any level of a pixel
 RESIZE = "resize"  # the scope of the operations that fit an image to the model's size
 
 Tensor = Any
 ImageShape = tuple[int, int, int]
+Sides = tuple[Tensor, Tensor]  # height and width in pixels
 LayerNorm = Callable[[keras.layers.LayerNormalization, Tensor], Tensor]
 
 
@@ -54,12 +58,13 @@ def fixed_size(
     return probabilities
 
 
-def any_size(model: keras.Model, image_shape: ImageShape) -> Any:
-    """Return a function of images of any size, scaled and cropped as `kmixer predict` does.
+def any_size(model: keras.Model, image_shape: ImageShape, fit: Fit = "crop") -> Any:
+    """Return a function of images of any size, which it fits as `kmixer predict` does.
 
     Args:
         model: see `fixed_size`.
         image_shape: see `fixed_size`.
+        fit: what becomes of images of another aspect ratio.
 
     Returns:
         A `tf.function`: uint8 `(batch, any, any, channels)` → float32 `(batch, classes)`.
@@ -72,7 +77,7 @@ def any_size(model: keras.Model, image_shape: ImageShape) -> Any:
     def probabilities(images: Tensor) -> dict[str, Tensor]:
         with _replaced_calls():
             with tf.name_scope(RESIZE):
-                fitted = _fit(tf.cast(images, tf.float32), height, width)
+                fitted = _fit(tf.cast(images, tf.float32), height, width, fit)
             fitted = tf.ensure_shape(fitted, (None, *image_shape))
             return {"probabilities": tf.nn.softmax(_logits(model, fitted))}
 
@@ -86,8 +91,8 @@ def _logits(model: keras.Model, images: Tensor) -> Tensor:
     return x
 
 
-def _fit(images: Tensor, height: int, width: int) -> Tensor:
-    """Scale images to cover (height, width) and crop to the centre, as Pillow's `ImageOps.fit`.
+def _fit(images: Tensor, height: int, width: int, fit: Fit = "crop") -> Tensor:
+    """Resize images to (height, width), as `decode` does with Pillow: cropped, padded or stretched.
 
     Like Pillow this rounds to whole gray levels after scaling each side. Pillow scales the cheaper
     side first and this always the width, which can differ by one level.
@@ -96,18 +101,71 @@ def _fit(images: Tensor, height: int, width: int) -> Tensor:
         tf.cast(side, tf.float32) for side in (tf.shape(images)[1], tf.shape(images)[2])
     )
     wide = columns * height >= rows * width
-    kept_columns = tf.where(wide, rows * width / height, columns)
-    kept_rows = tf.where(wide, rows, columns * height / width)
+    if fit == "pad":
+        filled_rows = tf.where(wide, _whole(rows * width / columns), float(height))
+        filled_columns = tf.where(wide, float(width), _whole(columns * height / rows))
+        return _pad(images, (rows, columns), (filled_rows, filled_columns), (height, width))
+    kept_rows, kept_columns = rows, columns
+    if fit == "crop":
+        kept_columns = tf.where(wide, rows * width / height, columns)
+        kept_rows = tf.where(wide, rows, columns * height / width)
     across = _bilinear(columns, (columns - kept_columns) / 2, kept_columns, width)
     down = _bilinear(rows, (rows - kept_rows) / 2, kept_rows, height)
+    return _scale(images, down, across)
+
+
+def _whole(length: Tensor) -> Tensor:
+    return tf.maximum(tf.round(length), 1.0)
+
+
+def _scale(images: Tensor, down: Tensor, across: Tensor) -> Tensor:
     x = tf.floor(tf.einsum("bhwc,ow->bhoc", images, across) + 0.5)
     return tf.floor(tf.einsum("bhwc,oh->bowc", x, down) + 0.5)
 
 
+def _pad(images: Tensor, sides: Sides, filled: Sides, size: tuple[int, int]) -> Tensor:
+    """Scale whole images into the middle of a size; the rest is the median color of their border.
+
+    Args:
+        images: `(batch, height, width, channels)`.
+        sides: their height and width.
+        filled: what they are scaled to.
+        size: (height, width) of the result.
+    """
+    firsts = [tf.floor((most - side) / 2) for most, side in zip(size, filled, strict=True)]
+    down, across = (
+        _bilinear(side, -first * side / inner, side * most / inner, most)
+        for side, first, inner, most in zip(sides, firsts, filled, size, strict=True)
+    )
+    within, border = _masks(firsts, filled, size)
+    scaled = _scale(images, down, across)
+    levels = tf.where(border, scaled, ABOVE)  # sorted, those of the border come first
+    levels = tf.sort(tf.reshape(levels, (-1, size[0] * size[1], images.shape[-1])), axis=1)
+    count = tf.reduce_sum(tf.cast(border, tf.int32))
+    middle = tf.gather(levels, (count - 1) // 2, axis=1) + tf.gather(levels, count // 2, axis=1)
+    return tf.where(within, scaled, tf.floor(middle / 2)[:, None, None])
+
+
+def _masks(firsts: Sequence[Tensor], filled: Sides, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Return which pixels the scaled image covers, and which are its border, each (h, w, 1)."""
+    inside, inner = [], []
+    for first, length, most in zip(firsts, filled, size, strict=True):
+        pixels = tf.range(most, dtype=tf.float32) - first
+        inside.append((pixels >= 0) & (pixels < length))
+        inner.append((pixels >= 1) & (pixels < length - 1))
+    within = (inside[0][:, None] & inside[1][None, :])[..., None]
+    interior = (inner[0][:, None] & inner[1][None, :])[..., None]
+    return within, within & ~interior
+
+
 def _bilinear(length: Tensor, begin: Tensor, extent: Tensor, size: int) -> Tensor:
-    """Return the weights `(size, length)` that scale an extent of `length` pixels to `size`."""
+    """Return the weights `(size, length)` that scale an extent of `length` pixels to `size`.
+
+    What lies outside of the `length` pixels reads the outermost one.
+    """
     ratio = extent / size
     centers = begin + (tf.range(size, dtype=tf.float32) + 0.5) * ratio
+    centers = tf.clip_by_value(centers, 0.5, length - 0.5)
     distances = tf.abs(centers[:, None] - (tf.range(length) + 0.5)[None, :])
     weights = tf.maximum(1 - distances / tf.maximum(ratio, 1.0), 0.0)
     return weights / tf.reduce_sum(weights, axis=1, keepdims=True)

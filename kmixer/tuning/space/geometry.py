@@ -15,8 +15,8 @@ from ...config.model import (
     MixerSettings,
     ShiftMlpSettings,
 )
+from ...config.patches import default_patches
 from ...errors import SettingsError
-from ...models.variants import default_patch_size
 
 if TYPE_CHECKING:
     from ...config import Settings
@@ -82,8 +82,10 @@ def _input_sides(data: DataSettings, image_shape: tuple[int, int, int]) -> Sides
 
 
 def _check_mixer(model: MixerSettings, sides: Sides) -> None:
-    size = model.patch_size or default_patch_size(min(sides))
-    _grid(sides, size, model.patch_stride or size)
+    size = stride = model.patch_size
+    if size is None or stride is None:
+        size, stride = default_patches(*sides)
+    _grid(sides, size, model.patch_stride or stride)
 
 
 def _check_shift_mlp(model: ShiftMlpSettings, sides: Sides) -> None:

@@ -1,13 +1,72 @@
 """How a folder's images are decoded: chosen by what the images are, unless the options say it."""
 
+import math
+from collections import Counter
 from collections.abc import Sequence
-from statistics import median
+from dataclasses import dataclass
 
+import numpy as np
+
+from ....config.patches import divisible_size
 from ...decode import Decoding
+from ...white_level import common_white_level
 from ..source import LoadOptions
 from .listing import Listing
 
 MAX_SIDE = 224
+SAME_SHAPE = 1.05  # aspect ratios that differ by less are one shape
+ONE_SHAPE = 0.95  # share of the images that have to be of it
+MOST_OBLONG = 16.0  # aspect ratio of a model; longer strips are cut to squares
+NOTED_LOSS = 0.03  # share of an average image that is cut away without a word
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """The sizes of the images, and what they have in common.
+
+    Attributes:
+        heights: of the images in pixels.
+        widths: of the images in pixels.
+    """
+
+    heights: np.ndarray
+    widths: np.ndarray
+
+    @classmethod
+    def of(cls, listings: Sequence[Listing]) -> "Shapes":
+        """Return the shapes of the images of all splits."""
+        sizes = np.array([size for listing in listings for size in listing.sizes], np.float64)
+        return cls(sizes[:, 1], sizes[:, 0])
+
+    @property
+    def typical(self) -> tuple[int, int]:
+        """The median (height, width); exact where all images have one size."""
+        return int(np.median(self.heights)), int(np.median(self.widths))
+
+    @property
+    def are_equal(self) -> bool:
+        """Whether all images have one size."""
+        return bool(np.ptp(self.heights) == 0 and np.ptp(self.widths) == 0)
+
+    @property
+    def are_alike(self) -> bool:
+        """Whether nearly all images have the aspect ratio of a typical one."""
+        near = self._kept(*self.typical) > 1 / SAME_SHAPE
+        return bool(np.mean(near) >= ONE_SHAPE)
+
+    def cut_away(self, height: int, width: int) -> float:
+        """Return the share of an average image that a crop to this shape cuts away."""
+        return 1 - float(np.mean(self._kept(height, width)))
+
+    def _kept(self, height: int, width: int) -> np.ndarray:
+        """Return the share of each image that is left by a crop to this shape."""
+        ratios = (self.widths / self.heights) / (width / height)
+        return np.minimum(ratios, 1 / ratios)
+
+    def __str__(self) -> str:
+        if self.are_equal:
+            return f"all images are {_times(*self.typical)} (height×width)"
+        return "images differ in size" if self.are_alike else "images differ in shape"
 
 
 def choose_decoding(
@@ -22,19 +81,96 @@ def choose_decoding(
     Returns:
         (the `Decoding`, notes on what was chosen and why, for people).
     """
-    sizes = [size for listing in listings for size in listing.sizes]
-    size = options.image_size or _common_side(sizes, options.resize_size)
+    shapes = Shapes.of(listings)
+    size = options.image_size or _choose_size(shapes, options.resize_size)
     height, width = size if isinstance(size, tuple) else (size, size)
     gray = all(listing.gray for listing in listings)
     channels = options.channels or (1 if gray else 3)
-    return Decoding(height, width, channels, options.fit, options.white_level), []
+    white_level, levels_notes = _choose_white_level(listings, options)
+    decoding = Decoding(height, width, channels, options.fit, white_level)
+    notes = [] if options.image_size else _size_notes(shapes, decoding, options.resize_size)
+    notes += _crop_notes(shapes, decoding, options.resize_size) + _content_notes(listings)
+    return decoding, notes + levels_notes
 
 
-def _common_side(sizes: list[tuple[int, int]], resize_size: int | None) -> int:
-    """Return the side of all images, or where they differ the median shorter one, at most 224."""
-    sides = {width for width, _ in sizes} | {height for _, height in sizes}
-    if len(sides) == 1:
-        (side,) = sides
-        return min(side, resize_size or side)
-    shorter = median(min(size) for size in sizes)
-    return int(min(max(round(shorter / 4) * 4, 4), resize_size or MAX_SIDE))
+def _choose_white_level(
+    listings: Sequence[Listing], options: LoadOptions
+) -> tuple[float | None, list[str]]:
+    if options.white_level:
+        return options.white_level, []
+    return common_white_level([path for listing in listings for path in listing.deep])
+
+
+def _content_notes(listings: Sequence[Listing]) -> list[str]:
+    """Say which files hold another format than they are named."""
+    misnamed = sum((listing.misnamed for listing in listings), Counter[str]())
+    return [
+        f"{count:,} files {odd}: read as what they hold" for odd, count in sorted(misnamed.items())
+    ]
+
+
+def _choose_size(shapes: Shapes, resize_size: int | None) -> tuple[int, int]:
+    """Return (height, width): of the images' own shape where nearly all share one, else square.
+
+    The area is at most about that of a square of 224 pixels, and patches divide the sides. A model
+    that resizes images itself takes squares.
+    """
+    height, width = shapes.typical
+    oblong = max(height, width) / min(height, width)
+    if shapes.are_alike and SAME_SHAPE < oblong <= MOST_OBLONG and not resize_size:
+        return divisible_size(height, width, MAX_SIDE**2)
+    side = _square_side(shapes)
+    if resize_size:
+        return (min(side, resize_size),) * 2
+    return divisible_size(side, side, MAX_SIDE**2)
+
+
+def _square_side(shapes: Shapes) -> int:
+    """Return the side of all images, or where they differ the median shorter one."""
+    shorter = np.minimum(shapes.heights, shapes.widths)
+    if shapes.are_equal and np.array_equal(shapes.heights, shapes.widths):
+        return int(shorter[0])
+    return max(round(float(np.median(shorter)) / 4) * 4, 4)
+
+
+def _size_notes(shapes: Shapes, decoding: Decoding, resize_size: int | None) -> list[str]:
+    """Say what size was chosen, unless it is that of all images and square."""
+    size = decoding.height, decoding.width
+    chosen = [] if size == shapes.typical and shapes.are_equal else [_resized(shapes, *size)]
+    if decoding.height != decoding.width:
+        chosen.append("the model is not square")
+    if chosen and shapes.are_equal and size != shapes.typical and not resize_size:
+        chosen.append("--image-size {}x{} keeps them".format(*shapes.typical))
+    return [f"{shapes}: {'; '.join(chosen)}"] if chosen else []
+
+
+def _resized(shapes: Shapes, height: int, width: int) -> str:
+    enlarged = height * width > math.prod(shapes.typical)
+    return f"they are {'enlarged' if enlarged else 'resized'} to {_times(height, width)}"
+
+
+def _crop_notes(shapes: Shapes, decoding: Decoding, resize_size: int | None) -> list[str]:
+    """Say what cropping costs, where that is more than a little."""
+    height, width = decoding.height, decoding.width
+    notes = []
+    if decoding.fit == "crop" and (loss := shapes.cut_away(height, width)) >= NOTED_LOSS:
+        part = "square" if height == width else f"in the shape of {_times(height, width)}"
+        notes.append(
+            f"{shapes}: the center {part} is used, {_percent(loss)} of an average image is cut"
+            " away; --fit pad or stretch keeps all"
+        )
+    if resize_size and (loss := 1 - min(height, width) / max(height, width)):
+        notes.append(
+            f"data.resize_size: the model takes the center square of images of"
+            f" {_times(height, width)}, {_percent(loss)} is cut away; without it the model is not"
+            " square"
+        )
+    return notes
+
+
+def _percent(share: float) -> str:
+    return f"{min(round(100 * share), 99)} %"
+
+
+def _times(height: int, width: int) -> str:
+    return f"{height}×{width}"
