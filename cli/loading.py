@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from kmixer.config import Settings
     from kmixer.data import Dataset
 
+    from .terminal import Terminal
+
 
 def load_settings(
     dataset: str, preset: str | None, config: Path | None, flags: Mapping[str, Any],
@@ -57,16 +59,23 @@ def _flag(path: str, value: Any) -> dict[str, Any]:
     return read(path, value)
 
 
-def read_data(settings: Settings) -> Dataset | None:
+def read_data(settings: Settings, terminal: Terminal) -> Dataset | None:
     """Return the data set; it is read before Keras is imported, so that mistakes show early.
 
     Where several processes may train together they have to meet first; then it is None.
+
+    Args:
+        settings: that name it.
+        terminal: shows how far it is.
     """
     from kmixer.backend import choose
     from kmixer.data import load_splits
 
     choose(settings.training.backend)
-    return load_splits(settings.data) if settings.training.distribute == "none" else None
+    if settings.training.distribute != "none":
+        return None
+    with terminal.bar("reading") as progress:
+        return load_splits(settings.data, progress)
 
 
 def start(backend: str | None = None) -> None:

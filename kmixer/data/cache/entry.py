@@ -14,13 +14,12 @@ from typing import IO, Any, Self
 import numpy as np
 
 from ...errors import DataError
+from ..progress import Progress
 from ..stored_images import BLOCK_BYTES, PixelFile
 
 MAGIC = b"kmixer cache v1\n"
 DIGEST, LENGTH = 32, 8  # bytes
 TAIL = DIGEST + LENGTH + len(MAGIC)  # after the footer's text: its digest, its length, MAGIC
-
-Progress = Callable[[int, int], object]
 
 
 class EntryWriter:

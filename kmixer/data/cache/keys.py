@@ -11,7 +11,6 @@ from pathlib import Path
 
 from PIL import features
 
-from .. import decode
 from ..decode import Decoding, ImageFacts
 
 PACKAGES = ("kmixer", "numpy", "pillow", "pillow-heif")  # whose version may change what is read
@@ -41,14 +40,13 @@ def _key(root: Path, paths: Iterable[str | Path], what: str) -> str:
 
 
 def _reader() -> list[str]:
-    """Return what decodes: the versions of the libraries, and this package's own code."""
+    """Return what decodes: the versions of the libraries, and the code of kmixer's data."""
     versions = [f"{name} {_version(name)}" for name in PACKAGES]
     versions += [f"{name} {features.version(name)}" for name in LIBRARIES]
-    try:
-        code = Path(decode.__file__).read_bytes()
-    except OSError:  # installed without sources
-        code = b""
-    return [*versions, sha256(code).hexdigest()]
+    code = sha256()
+    for path in sorted(Path(__file__).parents[1].rglob("*.py")):
+        code.update(path.read_bytes())
+    return [*versions, code.hexdigest()]
 
 
 def _version(package: str) -> str | None:

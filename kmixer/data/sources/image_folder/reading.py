@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +18,12 @@ from ...cache import CacheFolder, Entry, EntryWriter, find_cache_folder, pixels_
 from ...dataset import Split
 from ...decode import Decoding, decode
 from ...memory import is_large
+from ...progress import Progress, part
 from ...stored_images import Images, StoredImages, take
-from ..source import LoadOptions, Progress
+from ..source import LoadOptions
 from .listing import Listing, no_images
+from .names import printable
+from .skips import DAMAGED, Skip
 
 SLOW_SECONDS = 1.0  # what is decoded faster is not kept in the cache
 BLOCK_IMAGES, BLOCK_BYTES = 1024, 64_000_000  # that are decoded together, at most
@@ -32,12 +35,12 @@ class Pixels:
 
     Attributes:
         images: uint8 `(n, height, width, channels)`; what could not be decoded is black.
-        good: bool `(n,)`, whether each could be decoded.
+        bad: why an image could not be decoded, by its index.
         notes: where they lie, for people.
     """
 
     images: Images
-    good: np.ndarray
+    bad: dict[int, str]
     notes: tuple[str, ...] = ()
 
 
@@ -48,7 +51,7 @@ def read_splits(
 
     Args:
         folder: that they lie in.
-        listings: the files; what cannot be decoded is added to their notes.
+        listings: the files; what cannot be decoded is added to their skips.
         decoding: how they become pixels.
         options: `cache`, `in_memory` and `progress`.
 
@@ -62,26 +65,29 @@ def read_splits(
     pixels = read_pixels(folder, paths, decoding, options)
     splits, start = [], 0
     for listing in listings:
-        rows = slice(start, start + len(listing.paths))
-        splits.append(_split(listing, take(pixels.images, rows), pixels.good[rows]))
-        start = rows.stop
+        end = start + len(listing.paths)
+        bad = {index - start: why for index, why in pixels.bad.items() if start <= index < end}
+        splits.append(_split(listing, take(pixels.images, slice(start, end)), bad))
+        start = end
     return splits, list(pixels.notes)
 
 
-def _split(listing: Listing, images: Images, good: np.ndarray) -> Split:
-    labels = np.asarray(listing.labels, np.int32)
-    if good.all():  # the usual case: no second copy of all pixels
-        return Split(images, labels)
-    _note_undecodable(listing, labels, good)
-    return Split(take(images, np.flatnonzero(good)), labels[good])
+def _split(listing: Listing, images: Images, bad: Mapping[int, str]) -> Split:
+    labels, files = np.asarray(listing.labels, np.int32), np.asarray(listing.files, np.str_)
+    if not bad:  # the usual case: no second copy of all pixels
+        return Split(images, labels, files)
+    _skip_undecodable(listing, labels, bad)
+    good = np.setdiff1d(np.arange(len(labels)), list(bad))
+    return Split(take(images, good), labels[good], files[good])
 
 
-def _note_undecodable(listing: Listing, labels: np.ndarray, good: np.ndarray) -> None:
-    """Note how many images could not be decoded; refuse a class that has no other."""
-    listing.notes.append(f"{(~good).sum()} images skipped (truncated, damaged, or with NaN pixels)")
+def _skip_undecodable(listing: Listing, labels: np.ndarray, bad: Mapping[int, str]) -> None:
+    """Add what could not be decoded to the listing's skips; refuse a class that has no other."""
+    listing.skips += [Skip(listing.paths[i], DAMAGED, printable(why)) for i, why in bad.items()]
+    good = np.setdiff1d(np.arange(len(labels)), list(bad))
     for label in np.setdiff1d(labels, labels[good]):
         first = listing.paths[int(np.flatnonzero(labels == label)[0])]
-        raise no_images(first.parent)
+        raise no_images(first.parent, listing.skips)
 
 
 def read_pixels(
@@ -100,10 +106,11 @@ def read_pixels(
     in_file = is_large(size) if options.in_memory is None else not options.in_memory
     cache = find_cache_folder() if options.cache else None
     key = pixels_key(folder, paths, decoding) if cache else ""
-    kept = cache and _from_cache(cache, key, shape, in_file, options.progress)
+    progress = part(options.progress, 1, 2)  # the first was describing the files
+    kept = cache and _from_cache(cache, key, shape, in_file, progress)
     if kept:
         return kept
-    decoder = Decoder(paths, decoding, options.progress)
+    decoder = Decoder(paths, decoding, progress)
     about = {"folder": str(folder.resolve()), "shape": shape, "created": time.time()}
     if in_file:
         return _decode_to_file(decoder, cache, key, about)
@@ -111,31 +118,29 @@ def read_pixels(
 
 
 def _from_cache(
-    cache: CacheFolder, key: str, shape: tuple[int, ...], in_file: bool, progress: Progress | None
+    cache: CacheFolder, key: str, shape: tuple[int, ...], in_file: bool, progress: Progress
 ) -> Pixels | None:
     entry = cache.find(key)
     if entry is None:
         return None
     try:
         if not in_file:
-            return Pixels(entry.read(progress).reshape(shape), _good(entry))
+            return Pixels(entry.read(progress).reshape(shape), _bad(entry))
         entry.check(progress)
     except DataError:  # damaged: made anew
         return None
     return _stored(entry, f"in {cache.path}")
 
 
-def _good(entry: Entry) -> np.ndarray:
-    good = np.ones(entry.facts["shape"][0], bool)
-    good[entry.facts["bad"]] = False
-    return good
+def _bad(entry: Entry) -> dict[int, str]:
+    return {int(index): why for index, why in entry.facts["bad"].items()}
 
 
 def _stored(entry: Entry, where: str) -> Pixels:
     count, *shape = entry.facts["shape"]
     images = StoredImages(entry.file, shape, np.arange(count))
     note = f"{images.nbytes / 1e9:.1f} GB of pixels are not kept in memory but in a file {where}"
-    return Pixels(images, _good(entry), (note,))
+    return Pixels(images, _bad(entry), (note,))
 
 
 class Decoder:
@@ -147,21 +152,19 @@ class Decoder:
         progress: called with (done, total).
 
     Attributes:
-        bad: the indices of the files that could not be decoded.
+        bad: why a file could not be decoded, by its index.
         seconds: that it took.
     """
 
-    def __init__(
-        self, paths: Sequence[Path], decoding: Decoding, progress: Progress | None
-    ) -> None:
+    def __init__(self, paths: Sequence[Path], decoding: Decoding, progress: Progress) -> None:
         self.paths, self.decoding, self.progress = paths, decoding, progress
         self.shape = (decoding.height, decoding.width, decoding.channels)
-        self.bad: list[int] = []
+        self.bad: dict[int, str] = {}
         self.seconds = 0.0
 
     def blocks(self) -> Iterator[tuple[int, np.ndarray]]:
         """Yield (the index of the first image, the images) of each block, in order."""
-        self.bad, began = [], time.perf_counter()
+        self.bad, began = {}, time.perf_counter()
         size = max(16, min(BLOCK_IMAGES, BLOCK_BYTES // int(np.prod(self.shape))))
         with ThreadPoolExecutor() as pool:
             for start in range(0, len(self.paths), size):
@@ -172,25 +175,18 @@ class Decoder:
                 yield start, block
 
     def _fill(self, block: np.ndarray, indices: range, pool: ThreadPoolExecutor) -> None:
-        def decode_one(index: int) -> bool:
+        def decode_one(index: int) -> str | None:
+            path = self.paths[index]
             try:
-                block[index - indices.start] = decode(self.paths[index], self.decoding)
-            except DataError:
-                return False
-            return True
+                block[index - indices.start] = decode(path, self.decoding, path.name)
+            except DataError as error:
+                return str(error).removeprefix(f"{path.name}: ")
+            return None
 
-        for index, good in zip(indices, pool.map(decode_one, indices), strict=True):
-            if not good:
-                self.bad.append(index)
-            if self.progress:
-                self.progress(index + 1, len(self.paths))
-
-    @property
-    def good(self) -> np.ndarray:
-        """Whether each file could be decoded, bool `(n,)`."""
-        good = np.ones(len(self.paths), bool)
-        good[self.bad] = False
-        return good
+        for index, problem in zip(indices, pool.map(decode_one, indices), strict=True):
+            if problem is not None:
+                self.bad[index] = problem
+            self.progress(index + 1, len(self.paths))
 
 
 def _decode_to_memory(
@@ -207,7 +203,7 @@ def _decode_to_memory(
                 writer.finish(about | {"bad": decoder.bad})
         except RunError as error:
             notes = (_not_kept(error),)
-    return Pixels(images, decoder.good, notes)
+    return Pixels(images, decoder.bad, notes)
 
 
 def _not_kept(error: KmixerError) -> str:
@@ -233,7 +229,7 @@ def _decode_to_file(
     except OSError as error:
         notes.append(f"they are kept in memory: a temporary file: {file_problem(error)}")
         stored = _decode_to_memory(decoder, None, key, about)
-    return Pixels(stored.images, stored.good, (*notes, *stored.notes))
+    return Pixels(stored.images, stored.bad, (*notes, *stored.notes))
 
 
 def _decode_to_temporary_file(decoder: Decoder, about: dict[str, Any]) -> Pixels:
