@@ -78,8 +78,12 @@ def show(
     if markdown:
         atomic.write_text(markdown, comparison.as_markdown(header, cells))
     folder = out or comparison.common_folder(runs) / "comparison"
-    terminal.say(f"in {folder}: {', '.join(comparison.save_curves(runs, folder))}")
-    terminal.result({"runs": rows, "folder": str(folder)})
+    written = out is not None or not atomic.is_read_only(folder)
+    if written:
+        terminal.say(f"in {folder}: {', '.join(comparison.save_curves(runs, folder))}")
+    else:
+        terminal.say(f"{folder.parent} is read-only: no pictures; --out DIR writes them elsewhere")
+    terminal.result({"runs": rows, "folder": str(folder) if written else None})
 
 
 def _cells(rows: Iterable[Mapping[str, Any]]) -> tuple[list[str], list[list[str]]]:

@@ -13,49 +13,70 @@ from .terminal import Backend, DataDir, Json, Quiet, Terminal, percent
 def evaluate(
     run: Annotated[Path, typer.Argument(help="A run folder.")],
     dataset: Annotated[
-        str | None, typer.Argument(help="Another data set of the same classes; default: its own.")
+        str | None,
+        typer.Argument(
+            help="Another data set or image folder, of classes that the run knows; of a folder all"
+            " labelled images are measured. Default: its own test set."
+        ),
     ] = None,
-    split: Annotated[str, typer.Option(help="train, validation or test.")] = "test",
+    split: Annotated[
+        str | None, typer.Option(help="train, validation or test; default: see DATASET.")
+    ] = None,
     flip_averaging: Annotated[
         bool,
         typer.Option("--flip-averaging", help="Average over each image and its mirror image."),
     ] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="Where to write; default: evaluation/ in the run's folder.")
+    ] = None,
     backend: Backend = None,
     data_dir: DataDir = None,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Measure a run: accuracy, loss, per class, confusion matrix, calibration, worst mistakes.
+    """Measure a run: accuracy, loss, per class, confusion matrix, calibration, all mistakes.
+
+    Where its own images have changed, none is measured that it was trained on or chosen by.
 
     Example: kmixer evaluate saved_models/fmnist-1
     """
-    from kmixer.data import check_name
     from kmixer.errors import SettingsError, nearest
+    from kmixer.evaluation.images import check_available, choose_images
     from kmixer.runs.run import load_run
 
     names = ("train", "validation", "test")
-    if split not in names:
+    if split is not None and split not in names:
         raise SettingsError(f"--split: received {split!r}{nearest(split, names)}")
     opened = load_run(run)
-    opened.check_model()  # before anything slow is imported
-    if dataset or opened.settings.data.name:
-        check_name(dataset or opened.settings.data.name)
+    opened.check_model()  # this and the images before anything slow is imported
+    check_available(opened, dataset)
+    from kmixer.backend import choose
+
+    choose(backend or opened.settings.training.backend)
+    terminal = Terminal(quiet, as_json)
+    with terminal.bar("reading") as progress:
+        images = choose_images(opened, dataset, data_dir, split, progress)
     from .loading import start
 
-    start(backend or opened.settings.training.backend)
-    from kmixer.evaluation.evaluate import evaluate, load_data
+    start()
+    from kmixer.evaluation.evaluate import evaluate
 
     from .progress import MeasuringProgress
 
-    data = load_data(opened, dataset, data_dir)
-    terminal = Terminal(quiet, as_json)
-    with closing(MeasuringProgress(terminal)) as progress:
-        metrics, folder = evaluate(opened, data, split, flip_averaging, [progress])
-    _print(terminal, metrics, folder)
-    terminal.result({"folder": str(folder)} | metrics)
+    with closing(MeasuringProgress(terminal)) as measuring:
+        metrics, folder = evaluate(opened, images, flip_averaging, [measuring], out)
+    _print(terminal, metrics)
+    if folder:
+        files = "metrics.json, confusion_matrix.png, mistakes.png, mistakes.csv"
+        terminal.say(f"in {folder}: {files}")
+    else:
+        terminal.say(f"{run} is read-only: nothing was written; --out DIR writes it elsewhere")
+    terminal.result({"folder": folder and str(folder)} | metrics)
 
 
-def _print(terminal: Terminal, metrics: Mapping[str, Any], folder: Path) -> None:
+def _print(terminal: Terminal, metrics: Mapping[str, Any]) -> None:
+    for note in metrics["notes"]:
+        terminal.say(f"note: {note}")
     rows = [
         [
             name,
@@ -63,8 +84,10 @@ def _print(terminal: Terminal, metrics: Mapping[str, Any], folder: Path) -> None
             f"{row['support']:,.0f}",
         ]
         for name, row in metrics["per_class"].items()
+        if row["support"]
     ]
-    title = f"{metrics['dataset']}, {metrics['split']}: {metrics['examples']:,} images"
+    split = "all labelled" if metrics["split"] == "all" else metrics["split"]
+    title = f"{metrics['dataset']}, {split}: {metrics['examples']:,} images"
     if metrics["flip_averaging"]:
         title += ", each averaged with its mirror image"
     terminal.table(title, ["class", "precision", "recall", "F1", "images"], rows)
@@ -72,4 +95,8 @@ def _print(terminal: Terminal, metrics: Mapping[str, Any], folder: Path) -> None
         f"accuracy {percent(metrics['accuracy'])}, loss {metrics['loss']:.4f},"
         f" calibration error {percent(metrics['calibration_error'])}"
     )
-    terminal.say(f"in {folder}: metrics.json, confusion_matrix.png, mistakes.png")
+    if copies := metrics["copies"]:
+        terminal.say(
+            f"{copies['examples']:,} of these images are exact copies of images that it was trained"
+            f" on or chosen by; accuracy without them: {percent(copies['accuracy_without'])}"
+        )

@@ -8,8 +8,8 @@ import typer
 from .terminal import Backend, DataDir, Json, Quiet, Terminal, percent
 
 if TYPE_CHECKING:
+    from kmixer.data import Dataset
     from kmixer.exporting.artifact import Artifact
-    from kmixer.exporting.reference import Reference
     from kmixer.runs.run import Run
 
 
@@ -49,8 +49,11 @@ def export(
 
     Example: kmixer export saved_models/fmnist-1 --format tflite --quantize int8
     """
-    from kmixer.errors import SettingsError
+    from kmixer.data import check_name
+    from kmixer.errors import RunError, SettingsError
     from kmixer.exporting.support import find_format
+
+    from .loading import start
 
     terminal = Terminal(quiet, as_json)
     if listing:
@@ -60,22 +63,27 @@ def export(
         raise SettingsError("received no RUN or no --format; what there is: kmixer export --list")
     for name in formats:
         find_format(name, quantize)
-    from kmixer.data import check_name
+    from kmixer.files import atomic
     from kmixer.runs.run import load_run
 
     opened = load_run(run)
     opened.check_finished()
-    opened.check_model()  # before anything slow is imported
-    if data or opened.settings.data.name:
-        check_name(data or opened.settings.data.name)
-    from .loading import start
+    opened.check_model()  # this and the images before anything slow is imported
+    if out is None and atomic.is_read_only(opened.folder / "export"):
+        raise RunError(f"{run} is read-only: name another place for the exports with --out DIR")
+    if data:
+        check_name(data)
+    from kmixer.backend import choose
 
-    start(backend or opened.settings.training.backend)
-    from kmixer.exporting.export import export_run
-
+    choose(backend or opened.settings.training.backend)
     with terminal.status() as step:
         step("reading the data")
-        reference = _reference(opened, data, data_dir)
+        dataset, missing = _load_images(terminal, opened, data, data_dir)
+        start()
+        from kmixer.exporting.export import export_run
+        from kmixer.exporting.reference import Reference
+
+        reference = Reference(opened, dataset, missing)
         artifacts = [
             export_run(reference, name, quantize, out=out, max_drop=max_drop, on_step=step)
             for name in formats
@@ -83,15 +91,31 @@ def export(
     _print(terminal, artifacts)
 
 
-def _reference(run: "Run", data: str | None, data_dir: str | None) -> "Reference":
-    from kmixer.evaluation.evaluate import check_matches, load_data
-    from kmixer.exporting.reference import Reference
+def _load_images(
+    terminal: Terminal, run: "Run", data: str | None, data_dir: str | None
+) -> "tuple[Dataset | None, str]":
+    """Return the images to verify on; or None, and in words why there are none."""
+    from kmixer.errors import KmixerError, describe
+    from kmixer.evaluation.images import check_available, load_data, without_seen
 
     if data is None and run.settings.data.name is None:
-        return Reference(run)  # imported weights: there may be no images that belong to them
-    dataset = load_data(run, data, data_dir)
-    check_matches(run, dataset)
-    return Reference(run, dataset)
+        return None, ""  # imported weights: there may be no images that belong to them
+    missing = "its own images are not here"
+    try:
+        check_available(run, data)
+        missing = "its own images cannot be used"
+        dataset = without_seen(run, load_data(run, data, data_dir))
+    except KmixerError as error:
+        if data or data_dir:
+            raise
+        terminal.say(
+            f"{missing}: it is verified on Fashion-MNIST, scaled; --data DIR names others"
+            f" ({describe(error)})"
+        )
+        return None, missing
+    for note in dataset.notes:
+        terminal.say(f"note: {note}")
+    return dataset, ""
 
 
 def _print(terminal: Terminal, artifacts: "list[Artifact]") -> None:

@@ -24,6 +24,7 @@ def report(
 
     Example: kmixer report saved_models/fmnist-1 --out report.html
     """
+    from kmixer.errors import RunError
     from kmixer.evaluation.comparison import common_folder, find_runs
     from kmixer.files import atomic
 
@@ -33,6 +34,8 @@ def report(
     finished = find_runs(runs, skipped=terminal.say)
     folder = finished[0].folder if len(finished) == 1 else common_folder(finished)
     path = out or folder / "report.html"
+    if out is None and atomic.is_read_only(folder):
+        raise RunError(f"{folder} is read-only: name another place with --out FILE")
     atomic.check_writable(path)  # before anything slow is imported
     start(backend or finished[0].settings.training.backend)
     from kmixer.evaluation.report import write_report

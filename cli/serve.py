@@ -29,7 +29,10 @@ def serve(
     ] = 256,
     max_body: Annotated[
         int, typer.Option(min=1, help="Bytes of a request; beyond it the answer is 413.")
-    ] = 16_000_000,
+    ] = 32_000_000,
+    max_pixels: Annotated[
+        int, typer.Option(min=1, help="Pixels of an image file; larger ones are refused.")
+    ] = 50_000_000,
     quiet: Quiet = False,
 ) -> None:
     """Serve a model over HTTP: TensorFlow Serving's REST calls, and a page to try it.
@@ -38,26 +41,21 @@ def serve(
 
     Example: kmixer serve saved_models/fmnist-1
     """
+    from functools import partial
     from urllib.parse import quote
 
     from kmixer.serving import selection, server
 
-    from .subprocesses import export_to_tflite
-
     terminal = Terminal(quiet)
 
-    def export(folder: Path) -> None:
-        terminal.say(f"{folder} has no export that this machine can open; exporting it to TFLite")
-        export_to_tflite(folder)
-
     selection.check_served_name(name)
-    artifact = selection.find_artifact(run, export)
+    artifact = selection.find_artifact(run, partial(_export, terminal))
     from kmixer.serving.app import build_app
 
     served_name = selection.served_name(artifact, name)
     app = build_app(
         artifact, served_name, threads=threads, max_batch=max_batch, wait=batch_wait / 1e3,
-        max_waiting=queue, max_body=max_body,
+        max_waiting=queue, max_body=max_body, max_pixels=max_pixels,
     )  # fmt: skip
     with server.listening(host, port) as (socket, address):
         terminal.say(f"model  {served_name}: {artifact.folder} on {app.state.served.runtime}")
@@ -65,3 +63,23 @@ def serve(
         terminal.say(f"REST   {address}/v1/models/{quote(served_name)}:predict")
         terminal.say("Ctrl-C stops")
         server.serve(app, socket)
+
+
+def _export(terminal: Terminal, run: Path) -> Path:
+    """Export a run to TFLite, in a temporary folder if its own is read-only; return the folder."""
+    import atexit
+    import shutil
+    import tempfile
+
+    from kmixer.files import atomic
+    from kmixer.serving.selection import EXPORTS
+
+    from .subprocesses import export_to_tflite
+
+    out, where = run / EXPORTS, ""
+    if atomic.is_read_only(out):
+        out = Path(tempfile.mkdtemp(prefix="kmixer-"))
+        atexit.register(shutil.rmtree, out, ignore_errors=True)
+        where = f", in {out} until the server stops, since {run} is read-only"
+    terminal.say(f"{run} has no export that this machine can open; exporting it to TFLite{where}")
+    return export_to_tflite(run, out)

@@ -46,15 +46,23 @@ def run_kmixer(
     return code
 
 
-def export_to_tflite(run: str | Path) -> None:
+def export_to_tflite(run: str | Path, out: str | Path | None = None) -> Path:
     """Export a run in a process of its own, which is stopped when this one is.
+
+    Args:
+        run: the run folder.
+        out: the folder that the export's folder goes into; default `export` in the run's.
+
+    Returns:
+        That folder.
 
     Raises:
         RunError: the export failed, with the command's own message.
     """
     from kmixer.errors import RunError
 
-    words = ["export", str(run), "--format", "tflite", "--quiet"]
+    folder = Path(out or Path(run) / "export")
+    words = ["export", str(run), "--format", "tflite", "--out", str(folder), "--quiet"]
     process = subprocess.Popen(_command(words), stderr=subprocess.PIPE, text=True)
     try:
         _, message = process.communicate()
@@ -64,6 +72,7 @@ def export_to_tflite(run: str | Path) -> None:
         raise
     if process.returncode:
         raise RunError(message.strip().removeprefix("kmixer: ") or "the export failed")
+    return folder
 
 
 def _command(words: Sequence[str]) -> list[str]:

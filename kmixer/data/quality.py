@@ -194,4 +194,7 @@ def _in_two_classes(images: _Images, digests: Digests) -> list[Problem]:
 
 def read_problems(path: Path) -> list[dict[str, str]]:
     """Return the rows of a CSV that `Findings.as_csv` gave; none where there is no such file."""
-    return list(csv.DictReader(io.StringIO(read_text(path)))) if path.is_file() else []
+    if not path.is_file():
+        return []
+    rows = csv.DictReader(io.StringIO(read_text(path)))
+    return [{column: row.get(column) or "" for column in COLUMNS} for row in rows]

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..data import load_splits
-from ..errors import DataError
 from ..files import atomic
+from ..files.text import csv_text
 from ..runs.inference import predict_probabilities
 from . import figures
+from .mistakes import MISTAKE_COLUMNS, all_mistakes
 from .predictions import Predictions, worst_mistakes
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from ..data import Dataset, Split
     from ..runs.run import Run
+    from .images import MeasuredImages
 
     Callbacks = Iterable[keras.callbacks.Callback]
 
@@ -73,47 +74,68 @@ def measure_splits(
 
 def evaluate(
     run: Run,
-    dataset: Dataset,
-    split_name: str = "test",
+    images: MeasuredImages,
     flip_averaging: bool = False,
     callbacks: Callbacks = (),
-) -> tuple[dict[str, Any], Path]:
-    """Evaluate a run's best weights; write metrics and figures into its folder `evaluation`.
+    out: str | Path | None = None,
+) -> tuple[dict[str, Any], Path | None]:
+    """Evaluate a run's best weights; write metrics, figures and all mistakes into a folder.
 
     Args:
         run: a `Run`.
-        dataset: a `Dataset` with the same classes and image shape.
-        split_name: `"train"`, `"validation"` or `"test"`.
+        images: what `choose_images` returned.
         flip_averaging: see `predict_split`.
         callbacks: see `predict_split`.
+        out: the folder; default one in the run's folder `evaluation`.
 
     Returns:
-        (metrics as a JSON-able dict, the folder they were written to).
+        (metrics as a JSON-able dict, the folder they were written to; None: the run's folder is
+        read-only, and nothing was written).
 
     Raises:
-        DataError: the data set's classes or image shape are not the run's.
         RunError: the weights cannot be read, or the folder cannot be written.
     """
-    check_matches(run, dataset)
-    split = dataset.splits[split_name]
-    predictions = predict_split(run.load_model(), split, flip_averaging, callbacks)
-    name = f"{dataset.name}-{split_name}{'-flip' if flip_averaging else ''}"
-    folder = run.folder / "evaluation" / name
-    atomic.make_folder(folder)
-    metrics = {
-        "dataset": dataset.name,
-        "split": split_name,
-        "flip_averaging": flip_averaging,
-        "examples": len(split),
+    name = f"{images.dataset}-{images.split_name}{'-flip' if flip_averaging else ''}"
+    folder = Path(out) if out else run.folder / "evaluation" / name
+    writable = out is not None or not atomic.is_read_only(folder)
+    if writable:  # or it fails before the images are measured
+        atomic.make_folder(folder)
+        atomic.check_writable(folder / "metrics.json")
+    predictions = predict_split(run.load_model(), images.split, flip_averaging, callbacks)
+    metrics = _metrics(run, images, predictions) | {"flip_averaging": flip_averaging}
+    if not writable:
+        return metrics, None
+    atomic.write_text(folder / "metrics.json", json.dumps(metrics, indent=2) + "\n")
+    mistakes = all_mistakes(predictions, images.split, run.class_names)
+    atomic.write_text(folder / "mistakes.csv", csv_text(MISTAKE_COLUMNS, mistakes))
+    _save_figures(predictions, images.split, run.class_names, folder)
+    return metrics, folder
+
+
+def _metrics(run: Run, images: MeasuredImages, predictions: Predictions) -> dict[str, Any]:
+    return {
+        "dataset": images.dataset,
+        "split": images.split_name,
+        "examples": len(images.split),
         "accuracy": predictions.accuracy,
         "loss": predictions.loss,
         "calibration_error": predictions.calibration_error,
-        "per_class": predictions.per_class(dataset.class_names),
+        "per_class": predictions.per_class(run.class_names),
         "confusion_matrix": predictions.confusion_matrix.tolist(),
+        "left_out": images.left_out,
+        "copies": _without_copies(images, predictions),
+        "notes": list(images.notes),
     }
-    atomic.write_text(folder / "metrics.json", json.dumps(metrics, indent=2) + "\n")
-    _save_figures(predictions, split, dataset.class_names, folder)
-    return metrics, folder
+
+
+def _without_copies(images: MeasuredImages, predictions: Predictions) -> dict[str, Any] | None:
+    """Return how many images are copies of the run's own, and the accuracy without them."""
+    if images.copies is None or not images.copies.any():
+        return None
+    other = ~images.copies
+    rest = Predictions(predictions.probabilities[other], predictions.labels[other])
+    accuracy = rest.accuracy if other.any() else None
+    return {"examples": int(images.copies.sum()), "accuracy_without": accuracy}
 
 
 def _save_figures(
@@ -125,43 +147,3 @@ def _save_figures(
     titles = [f"{m.truth}\nsaid {m.predicted} {m.probability:.0%}" for m in mistakes]
     images = split.images[[m.index for m in mistakes]]
     figures.save(figures.images(images, titles, columns=8), folder / "mistakes.png")
-
-
-def load_data(run: Run, name: str | None = None, folder: str | None = None) -> Dataset:
-    """Load the run's own data set with its splits, or another one in the run's image size.
-
-    Args:
-        run: the `Run`.
-        name: of another data set.
-        folder: where prepared data sets lie; default as for the run.
-
-    Raises:
-        KmixerError: the data set cannot be loaded, or the run has none and none is named.
-    """
-    data = run.settings.data
-    if name is None and data.name is None:
-        raise DataError(
-            f"{run.folder}: its weights were imported without a data set; name one that has its"
-            f" classes: kmixer evaluate {run.folder} DATASET"
-        )
-    changes: dict[str, Any] = {"name": name or data.name, "dir": folder or data.dir}
-    if name is not None:
-        changes |= {"validation_size": None, "train_per_class": None}
-    return load_splits(data.model_copy(update=changes))
-
-
-def check_matches(run: Run, dataset: Dataset) -> None:
-    """Refuse a data set with other classes or another image shape than the run's.
-
-    Raises:
-        DataError: see above.
-    """
-    if run.class_names != tuple(dataset.class_names):
-        raise DataError(
-            f"{dataset.name}: {len(dataset.class_names)} classes {list(dataset.class_names)[:3]}…,"
-            f" expected the run's {len(run.class_names)} {list(run.class_names)[:3]}…"
-        )
-    if list(dataset.image_shape) != run.info["input_shape"]:
-        raise DataError(
-            f"{dataset.name}: images of {dataset.image_shape}, expected {run.info['input_shape']}"
-        )

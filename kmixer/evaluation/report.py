@@ -12,22 +12,28 @@ import keras
 import numpy as np
 
 from ..config import loading
+from ..data.quality import read_problems
 from ..errors import KmixerError
 from ..files import atomic
 from ..layers import Block
 from ..models.grids import token_grid
+from ..runs.run import PROBLEMS_FILE
 from . import comparison, figures
-from .evaluate import check_matches, load_data, predict_split
+from .evaluate import predict_split
+from .mistakes import image_name
+from .own_data import load_own
 from .predictions import worst_mistakes
 
 if TYPE_CHECKING:
     from ..data import Dataset
     from ..runs.run import Run
+    from .own_data import OwnData
 
-    Datasets = dict[tuple[Any, ...], Dataset]
+    Loaded = dict[tuple[Any, ...], OwnData]
 
 TEMPLATE = "report.html"
 MOST_CONFUSED = 8
+MOST_PROBLEMS = 50  # of a data set that are listed
 THUMBNAIL = 96  # pixels; larger images are made smaller
 
 
@@ -48,9 +54,9 @@ def write_report(
 
     atomic.check_writable(path)
     sections: list[dict[str, Any]] = []
-    datasets: Datasets = {}
+    loaded: Loaded = {}
     for name, run in zip(comparison.run_names(runs), runs, strict=True):
-        sections.append(_section(name, run, datasets))
+        sections.append(_section(name, run, loaded))
         if progress:
             progress(len(sections), len(runs))
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
@@ -75,7 +81,7 @@ def _comparison(runs: Sequence[Run]) -> dict[str, Any]:
     }
 
 
-def _section(name: str, run: Run, datasets: Datasets) -> dict[str, Any]:
+def _section(name: str, run: Run, loaded: Loaded) -> dict[str, Any]:
     """Return what the template shows of a run; less if its images or weights are missing."""
     section: dict[str, Any] = {
         "name": name,
@@ -89,31 +95,36 @@ def _section(name: str, run: Run, datasets: Datasets) -> dict[str, Any]:
         "measured": None,
         "token_mixing": {},
         "problem": None,
+        **_data_problems(run),
     }
     if not run.metrics["best"]["test"]:
         return section | {"problem": "it is a search's trial, and the test set is not read"}
     try:
-        dataset = _dataset(run, datasets)
-        check_matches(run, dataset)
+        own = _own_data(run, loaded)
         model = run.load_model()
     except KmixerError as error:
         return section | {"problem": str(error)}
-    if dataset.fingerprint() != run.info.get("data_sha256"):
-        section["problem"] = "what follows was measured on other images than the run had"
+    if own.changed:
+        section["problem"] = own.changed
     mixing = {
         title: figures.as_svg(figures.token_mixing(kernel, grid, title))
         for title, kernel, grid in _token_mixing(model)
     }
-    return section | {"measured": _measure(model, dataset), "token_mixing": mixing}
+    return section | {"measured": _measure(model, own.dataset), "token_mixing": mixing}
 
 
-def _dataset(run: Run, datasets: Datasets) -> Dataset:
-    """Load a run's data set, once for all runs that have the same images and splits."""
-    data = run.settings.data
-    key = (data.name, data.dir, data.image_size, data.validation_size, data.split_seed)
-    if key not in datasets:
-        datasets[key] = load_data(run)
-    return datasets[key]
+def _data_problems(run: Run) -> dict[str, Any]:
+    """Return what was wrong with the run's images when its training began, for the template."""
+    problems = read_problems(run.folder / PROBLEMS_FILE)
+    return {"data_problems": problems[:MOST_PROBLEMS], "data_problem_count": len(problems)}
+
+
+def _own_data(run: Run, loaded: Loaded) -> OwnData:
+    """Load a run's data set, once for all runs that were trained on the same images."""
+    key = (run.settings.data.model_dump_json(), run.info.get("data_sha256"))
+    if key not in loaded:
+        loaded[key] = load_own(run)
+    return loaded[key]
 
 
 def _measure(model: keras.Model, dataset: Dataset) -> dict[str, Any]:
@@ -125,7 +136,14 @@ def _measure(model: keras.Model, dataset: Dataset) -> dict[str, Any]:
         "per_class": predictions.per_class(class_names),
         "confusion_matrix": figures.as_svg(figures.confusion_matrix(matrix, class_names)),
         "confused": _most_confused(matrix, class_names),
-        "mistakes": [(mistake, _png(dataset.test.images[mistake.index])) for mistake in mistakes],
+        "mistakes": [
+            {
+                "mistake": mistake,
+                "file": image_name(dataset.test, mistake.index),
+                "picture": _png(dataset.test.images[mistake.index]),
+            }
+            for mistake in mistakes
+        ],
     }
 
 

@@ -80,8 +80,8 @@ def export_run(
 def _check_calibration(reference: Reference, quantize: str) -> None:
     if quantize == "int8" and reference.dataset is None:
         raise SettingsError(
-            f"{reference.run.folder}: int8 is calibrated on training images, and the run has none;"
-            " name a data set with --data"
+            f"{reference.run.folder}: int8 is calibrated on training images, and"
+            f" {reference.missing or 'the run has none'}; name a data set with --data"
         )
 
 

@@ -32,10 +32,11 @@ class Reference:
         run: a finished run.
         dataset: its data; None: Fashion-MNIST's test images, scaled to the run's size, are used
             instead, and there is no accuracy.
+        missing: why there is none, for people, such as `its images are not here`.
     """
 
-    def __init__(self, run: Run, dataset: Dataset | None = None) -> None:
-        self.run, self.dataset = run.in_float32(), dataset
+    def __init__(self, run: Run, dataset: Dataset | None = None, missing: str = "") -> None:
+        self.run, self.dataset, self.missing = run.in_float32(), dataset, missing
         self.model = self.run.load_model()
         test_images = dataset.test.images if dataset else _scaled_fashion_mnist(run)
         self.images = _sample(test_images, IMAGES)
@@ -43,7 +44,9 @@ class Reference:
     @property
     def source(self) -> str:
         """Where the images come from, in words."""
-        return f"{self.dataset.name}, test" if self.dataset else "Fashion-MNIST, scaled"
+        if self.dataset:
+            return f"{self.dataset.name}, test"
+        return f"Fashion-MNIST, scaled: {self.missing}" if self.missing else "Fashion-MNIST, scaled"
 
     @cached_property
     def probabilities(self) -> np.ndarray:
@@ -75,7 +78,9 @@ class Reference:
         Raises:
             ValueError: there is no data set.
         """
-        return _sample(self._dataset.train.images, CALIBRATION_IMAGES)
+        dataset = self._dataset  # of changed data, none of the training images may be there now
+        return _sample((dataset.train if len(dataset.train) else dataset.test).images,
+                       CALIBRATION_IMAGES)  # fmt: skip
 
     @property
     def _dataset(self) -> Dataset:

@@ -1,5 +1,6 @@
 """Files that are either whole or not there."""
 
+import errno
 import os
 import shutil
 from collections.abc import Iterator
@@ -103,6 +104,23 @@ def check_writable(path: str | Path) -> None:
         raise RunError(f"{path}: cannot be written: {file_problem(error)}") from None
     finally:
         _remove(probe)
+
+
+def is_read_only(folder: str | Path) -> bool:
+    """Return whether nothing may be written into a folder, or where it would be made.
+
+    A full disk is not read-only: there, writing is an error.
+    """
+    folder = Path(folder)
+    present = next((path for path in (folder, *folder.parents) if path.is_dir()), folder)
+    probe = _beside(present / "x", "probe")
+    try:
+        probe.touch()
+    except OSError as error:
+        return error.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
+    finally:
+        _remove(probe)
+    return False
 
 
 def _remove(path: Path) -> None:

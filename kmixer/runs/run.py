@@ -132,7 +132,8 @@ class Run:
         values = self.settings.model_dump(mode="json")
         data = {key: values["data"][key] for key in ("mean", "std", "fit")}
         data |= self._start_size(image_size)
-        return {"data": data, "model": values["model"], "finetune": {"run": str(self.folder.resolve())}}
+        start = {"run": str(self.folder.resolve()), "sha256": None}
+        return {"data": data, "model": values["model"], "finetune": start}
 
     def _start_size(self, image_size: ImageSize | None) -> dict[str, Any]:
         """Return the settings under which a fine-tuning's images get that size, or this run's."""

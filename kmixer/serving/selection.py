@@ -11,16 +11,18 @@ from ..exporting.formats import FORMATS, QUANTIZATIONS
 from ..exporting.support import missing_modules
 from ..runs.run import load_run
 
-MODULES = ("fastapi", "uvicorn", "prometheus_client")
+EXPORTS = "export"  # the folder in a run's that holds its exports
+MODULES = ("fastapi", "uvicorn", "prometheus_client", "python_multipart")
 
 
-def find_artifact(folder: Path, export: Callable[[Path], object]) -> Artifact:
+def find_artifact(folder: Path, export: Callable[[Path], Path]) -> Artifact:
     """Return the export to serve: the folder itself, or the preferred export of a run.
 
     Args:
         folder: an export folder or a run folder.
         export: called with the run folder if it has no export that this machine can open; it is to
-            write one, in another process, so that this one needs no Keras.
+            write one, in another process, so that this one needs no Keras, and to return the folder
+            that holds the export's.
 
     Raises:
         SettingsError: the server's modules are not installed.
@@ -33,11 +35,10 @@ def find_artifact(folder: Path, export: Callable[[Path], object]) -> Artifact:
         )
     if (folder / MANIFEST).is_file():
         return load_artifact(folder)
-    artifacts = _usable_exports(folder)
+    artifacts = _usable_exports(folder / EXPORTS)
     if not artifacts:
         _check_exportable(folder)
-        export(folder)
-        artifacts = _usable_exports(folder)
+        artifacts = _usable_exports(export(folder))
     return artifacts[0]
 
 
@@ -64,8 +65,8 @@ def served_name(artifact: Artifact, name: str | None = None) -> str:
 
 
 def _usable_exports(folder: Path) -> list[Artifact]:
-    """Return the exports of a run that can be opened here, the preferred first."""
-    artifacts = [load_artifact(path.parent) for path in sorted(folder.glob(f"export/*/{MANIFEST}"))]
+    """Return the exports in a folder that can be opened here, the preferred first."""
+    artifacts = [load_artifact(path.parent) for path in sorted(folder.glob(f"*/{MANIFEST}"))]
     usable = [a for a in artifacts if not missing_modules(FORMATS[a.manifest["format"]])]
     return sorted(usable, key=_preference)
 

@@ -90,7 +90,17 @@ def choose_decoding(
     decoding = Decoding(height, width, channels, options.fit, white_level)
     notes = [] if options.image_size else _size_notes(shapes, decoding, options.resize_size)
     notes += _crop_notes(shapes, decoding, options.resize_size) + _content_notes(listings)
-    return decoding, notes + levels_notes
+    return decoding, notes + levels_notes + color_notes(listings, decoding)
+
+
+def color_notes(listings: Sequence[Listing], decoding: Decoding) -> list[str]:
+    """Say whether images are read in other channels than they have."""
+    gray = all(listing.gray for listing in listings)
+    if gray and decoding.channels == 3:
+        return ["gray images are read as RGB: the model takes 3 channels"]
+    if not gray and decoding.channels == 1:
+        return ["color images are read as gray ones: the model takes 1 channel"]
+    return []
 
 
 def _choose_white_level(
