@@ -5,11 +5,16 @@ from importlib.util import find_spec
 from pathlib import Path
 
 FORMATS = ("PNG", "JPEG", "BMP", "DIB", "GIF", "WEBP", "TIFF", "PPM", "AVIF", "JPEG2000")
-HEIC_SUFFIXES = frozenset((".heic", ".heif", ".hif"))
-SUFFIXES = HEIC_SUFFIXES | frozenset(
-    (".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jif", ".jfif", ".mpo", ".bmp", ".dib", ".gif",
-     ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".pfm", ".avif", ".jp2", ".j2k")
-)  # fmt: skip
+_JPEG, _PPM, _JP2 = ("JPEG", "MPO"), ("PPM",), ("JPEG2000",)
+_HEIC, _TIFF, _BMP = ("HEIF",), ("TIFF",), ("BMP", "DIB")
+# By suffix: the formats, as Pillow names them, that a file of this name is expected to hold.
+SUFFIXES = {
+    ".png": ("PNG",), ".apng": ("PNG",), ".jpg": _JPEG, ".jpeg": _JPEG, ".jpe": _JPEG,
+    ".jif": _JPEG, ".jfif": _JPEG, ".mpo": _JPEG, ".bmp": _BMP, ".dib": _BMP, ".gif": ("GIF",),
+    ".webp": ("WEBP",), ".tif": _TIFF, ".tiff": _TIFF, ".ppm": _PPM, ".pgm": _PPM, ".pbm": _PPM,
+    ".pnm": _PPM, ".pfm": _PPM, ".avif": ("AVIF",), ".jp2": _JP2, ".j2k": _JP2, ".heic": _HEIC,
+    ".heif": _HEIC, ".hif": _HEIC,
+}  # fmt: skip
 HEIC_MISSING = "HEIC: install kmixer[heic]"
 HEIC_BRANDS = frozenset(
     (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1")
@@ -46,11 +51,23 @@ def is_image(path: str | Path) -> bool:
 def skip_reason(path: str | Path) -> str | None:
     """Return why a file is no image by its name, such as "no image suffix (.txt)"; None: it is."""
     suffix = Path(path).suffix.lower()
-    if suffix in HEIC_SUFFIXES and not reads_heic():
+    if SUFFIXES.get(suffix) == _HEIC and not reads_heic():
         return HEIC_MISSING
     if suffix in SUFFIXES:
         return None
     return f"no image suffix ({suffix})" if suffix else "no image suffix"
+
+
+def misnamed(path: str | Path, content: str) -> str | None:
+    """Return what is odd about a file's name, such as "named .heic, holds JPEG"; None: nothing.
+
+    Args:
+        path: the file.
+        content: its format, as Pillow names it.
+    """
+    suffix = Path(path).suffix.lower()
+    fits = content in SUFFIXES.get(suffix, (content,))
+    return None if fits else f"named {suffix}, holds {content}"
 
 
 @cache

@@ -56,6 +56,6 @@ def _note_negative(found: Sequence[np.ndarray]) -> list[str]:
         return []
     least = min(float(levels.min()) for levels in below)
     return [
-        f"{len(below)} of {len(found)} such images have levels below 0 (to {least:,g}), which become"
-        " black"
+        f"{len(below)} of {len(found)} such images have levels below 0 (to {least:,g}), which"
+        " become black"
     ]

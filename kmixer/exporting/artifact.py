@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, PositiveInt, ValidationError
+from pydantic import AfterValidator, BaseModel, PositiveFloat, PositiveInt, ValidationError
 
 from ..config.schema import validation_message
+from ..data.decode import Decoding, Fit
 from ..errors import RunError, file_problem, nearest, one_line
 from ..files.checksums import checksum
 from .formats import FORMATS, QUANTIZATIONS
@@ -42,6 +43,15 @@ class _Run(BaseModel):
     name: str
 
 
+class _Data(BaseModel):
+    fit: Fit = "crop"
+    white_level: PositiveFloat | None = None
+
+
+class _Settings(BaseModel):
+    data: _Data = _Data()
+
+
 class _File(BaseModel):
     bytes: int
     sha256: str
@@ -57,6 +67,7 @@ class _Manifest(BaseModel):
     input: _Input
     output: _Output
     run: _Run
+    settings: _Settings = _Settings()
     proof: dict[str, Any]
     files: dict[str, _File]
 
@@ -83,6 +94,12 @@ class Artifact:
         """(height, width, channels) of the images that it was trained on."""
         height, width, channels = self.manifest["input"]["trained_on"]
         return height, width, channels
+
+    @property
+    def decoding(self) -> Decoding:
+        """How image files become pixels, as in its training; older exports crop."""
+        data = _Manifest.model_validate(self.manifest).settings.data
+        return Decoding(*self.image_shape, data.fit, data.white_level)
 
     @property
     def size(self) -> int:

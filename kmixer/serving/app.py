@@ -5,7 +5,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from typing import Any, TypeVar
 
@@ -16,15 +16,16 @@ from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
+from ..data.decode import Decoding
 from ..errors import DataError
 from ..exporting.artifact import Artifact
-from . import protocol
+from . import protocol, uploads
 from .batcher import Batcher, QueueFullError
 from .limits import RequestLimits
 from .metrics import ServerMetrics
 
 VERSION = "1"
-MAX_BODY = 16_000_000  # bytes
+MAX_BODY = 32_000_000  # bytes
 
 _Result = TypeVar("_Result")
 
@@ -38,6 +39,7 @@ def build_app(
     wait: float = 0.0,
     max_waiting: int = 256,
     max_body: int = MAX_BODY,
+    max_pixels: int = protocol.MAX_PIXELS,
 ) -> FastAPI:
     """Return the ASGI application that serves an exported model.
 
@@ -49,6 +51,7 @@ def build_app(
         wait: see `Batcher`.
         max_waiting: see `Batcher`; beyond it the answer is 503.
         max_body: bytes of a request; beyond it the answer is 413, before the rest is read.
+        max_pixels: of an image file; beyond it the answer is 400, before it is decoded.
     """
     predict, runtime = artifact.open(threads)
     metrics = ServerMetrics()
@@ -63,7 +66,8 @@ def build_app(
     app = FastAPI(
         title="kmixer", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan
     )
-    app.state.served = ServedModel(artifact, name, runtime, batcher, metrics, limits)
+    decoding = replace(artifact.decoding, max_pixels=max_pixels)
+    app.state.served = ServedModel(artifact, name, runtime, decoding, batcher, metrics, limits)
     app.middleware("http")(metrics.count_request)
     app.exception_handler(HTTPException)(_http_error)
     app.exception_handler(RequestValidationError)(_invalid_parameter)
@@ -75,12 +79,17 @@ def _add_addresses(app: FastAPI) -> None:
     plain: dict[str, Any] = {"response_model": None}  # answers are ours and need no validation
     for path in ("/v1/models/{model}", f"/v1/models/{{model}}/versions/{VERSION}"):
         app.post(f"{path}:predict", **plain)(_predict)
-        app.get(f"{path}/metadata", **plain)(_metadata)
-        app.get(path, **plain)(_status)
+        _readable(app, f"{path}/metadata", **plain)(_metadata)
+        _readable(app, path, **plain)(_status)
     app.post("/classify", **plain)(_classify)
-    app.get("/health", **plain)(_health)
-    app.get("/metrics", response_class=PlainTextResponse, **plain)(_metrics)
-    app.get("/", response_class=HTMLResponse, **plain)(_page)
+    _readable(app, "/health", **plain)(_health)
+    _readable(app, "/metrics", response_class=PlainTextResponse, **plain)(_metrics)
+    _readable(app, "/", response_class=HTMLResponse, **plain)(_page)
+
+
+def _readable(app: FastAPI, path: str, **options: Any) -> Callable[[Any], Any]:
+    """Answer GET at an address, and HEAD, with which others ask whether the server lives."""
+    return app.api_route(path, methods=["GET", "HEAD"], **options)
 
 
 @dataclass
@@ -91,6 +100,7 @@ class ServedModel:
         artifact: the exported model.
         name: its name in the addresses.
         runtime: that opened it, name and version.
+        decoding: how image files become its pixels.
         batcher: answers requests.
         metrics: counts requests.
         limits: refuses requests.
@@ -100,6 +110,7 @@ class ServedModel:
     artifact: Artifact
     name: str
     runtime: str
+    decoding: Decoding
     batcher: Batcher
     metrics: ServerMetrics
     limits: RequestLimits
@@ -113,14 +124,23 @@ class ServedModel:
     async def read(
         self, request: Request, reader: Callable[..., _Result], *arguments: Any
     ) -> _Result:
-        """Read a request's body and return what `reader(body, image_shape, *arguments)` returns."""
+        """Read a request's body and return what `reader(body, decoding, *arguments)` returns."""
         async with self.limits.body(request) as body:
-            try:
-                return await self.limits.decode(
-                    reader, bytes(body), self.artifact.image_shape, *arguments
-                )
-            except DataError as error:
-                raise HTTPException(400, str(error)) from None
+            return await self._decode(reader, bytes(body), *arguments)
+
+    async def read_file(self, request: Request, invert: bool) -> np.ndarray:
+        """Return the pixels of the image file in a request's body, or in its form."""
+        async with self.limits.body(request) as body:
+            content = await uploads.uploaded_file(request.headers, bytes(body))
+            return await self._decode(protocol.read_file, content, invert)
+
+    async def _decode(
+        self, reader: Callable[..., _Result], content: bytes, *arguments: Any
+    ) -> _Result:
+        try:
+            return await self.limits.decode(reader, content, self.decoding, *arguments)
+        except DataError as error:
+            raise HTTPException(400, str(error)) from None
 
     async def predict(self, images: np.ndarray) -> np.ndarray:
         """Return the probabilities of uint8 images, `(n, classes)`."""
@@ -144,7 +164,7 @@ async def _predict(request: Request, model: str) -> dict[str, Any]:
 async def _classify(request: Request, invert: bool = False) -> dict[str, Any]:
     """Classify an image file; answer the classes, best first, and the image as the model saw it."""
     served = _served(request)
-    pixels = await served.read(request, protocol.read_file, invert)
+    pixels = await served.read_file(request, invert)
     probabilities = (await served.predict(pixels[None]))[0]
     order = (-probabilities).argsort(kind="stable")
     names = served.artifact.class_names

@@ -15,6 +15,8 @@ import anyio
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
+from .uploads import check_encoding
+
 DECODERS = min(os.cpu_count() or 1, 4)  # decoding an image can need hundreds of megabytes
 MAX_BODIES = 8  # of the greatest length, together
 
@@ -38,7 +40,12 @@ class RequestLimits:
 
     @asynccontextmanager
     async def body(self, request: Request) -> AsyncIterator[bytearray]:
-        """Yield a request's body; the request counts as in flight until the block ends."""
+        """Yield a request's body; the request counts as in flight until the block ends.
+
+        Raises:
+            HTTPException: 413 too long, 415 compressed, 503 too much in flight.
+        """
+        check_encoding(request.headers)
         length = request.headers.get("content-length", "0")
         if not length.isdecimal() or int(length) > self.max_body:
             raise self._too_long()
@@ -72,7 +79,7 @@ class RequestLimits:
         return await anyio.to_thread.run_sync(call, limiter=self._decoders)
 
     def _too_long(self) -> HTTPException:
-        return HTTPException(413, f"the body is longer than {self.max_body:,} bytes")
+        return HTTPException(413, f"the body is longer than {self.max_body:,} bytes (--max-body)")
 
 
 def _busy(reason: str) -> HTTPException:

@@ -12,22 +12,22 @@ from ..data.decode import Decoding, decode
 from ..errors import DataError
 
 INPUT = "images"
-MAX_PIXELS = 16_000_000  # of an image file; several are decoded at once
+MAX_PIXELS = 50_000_000  # of an image file; a phone's photo has up to 50 million or so
 
 ImageShape = tuple[int, int, int]
 
 
-def read_body(body: bytes, shape: ImageShape, max_images: int) -> tuple[np.ndarray, str]:
+def read_body(body: bytes, decoding: Decoding, max_images: int) -> tuple[np.ndarray, str]:
     """Return the images of a predict request.
 
     Args:
         body: bytes of a JSON object with `instances` (rows) or `inputs` (columns); an image is
             `{"b64": …}`, a file in base64, or whole numbers 0..255 `(height, width, channels)`.
-        shape: (height, width, channels) that the model was trained on.
+        decoding: how the model's training images were decoded, and the most pixels of a file.
         max_images: images that one request may hold.
 
     Returns:
-        (uint8 `(n, *shape)`, the key of the answer: `predictions` or `outputs`).
+        (uint8 `(n, height, width, channels)`, the key of the answer: `predictions` or `outputs`).
 
     Raises:
         DataError: the body is not such a request.
@@ -46,18 +46,17 @@ def read_body(body: bytes, shape: ImageShape, max_images: int) -> tuple[np.ndarr
                 raise DataError(
                     f"{key}: received {len(items):,} images, expected at most {max_images:,}"
                 )
-            images = [_image(item, index, shape) for index, item in enumerate(items)]
+            images = [_image(item, index, decoding) for index, item in enumerate(items)]
             return np.stack(images), answer
     raise DataError(f"expected 'instances' or 'inputs', received {sorted(request)[:5]}")
 
 
-def read_file(content: bytes, shape: ImageShape, invert: bool = False) -> np.ndarray:
-    """Return an image file's bytes as uint8 `shape`, fitted as in training.
+def read_file(content: bytes, decoding: Decoding, invert: bool = False) -> np.ndarray:
+    """Return an image file's bytes as uint8 `(height, width, channels)`, as in training.
 
     Raises:
         DataError: it is not an image, or of a kind that is not read.
     """
-    decoding = Decoding(*shape, max_pixels=MAX_PIXELS)
     pixels = decode(io.BytesIO(content), decoding, "image")
     return 255 - pixels if invert else pixels
 
@@ -83,7 +82,7 @@ def _refuse(message: str) -> NoReturn:
     raise ValueError(message)
 
 
-def _image(item: Any, index: int, shape: ImageShape) -> np.ndarray:
+def _image(item: Any, index: int, decoding: Decoding) -> np.ndarray:
     if isinstance(item, dict) and set(item) == {INPUT}:
         item = item[INPUT]
     where = f"instance {index}"
@@ -93,10 +92,10 @@ def _image(item: Any, index: int, shape: ImageShape) -> np.ndarray:
         except (binascii.Error, TypeError, ValueError) as error:
             raise DataError(f"{where}: b64: {error}") from None
         try:
-            return read_file(content, shape)
+            return read_file(content, decoding)
         except DataError as error:
             raise DataError(f"{where}: {error}") from None
-    return _pixels(item, where, shape)
+    return _pixels(item, where, (decoding.height, decoding.width, decoding.channels))
 
 
 def _pixels(item: Any, where: str, shape: ImageShape) -> np.ndarray:

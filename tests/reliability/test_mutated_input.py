@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kmixer.config import loading, yaml_files
-from kmixer.data.decode import decode
+from kmixer.data.decode import Decoding, decode
 from kmixer.data.sources import image_folder
 from kmixer.data.sources.idx import read_idx
 from kmixer.errors import DataError, KmixerError, RunError, SettingsError, describe
@@ -129,8 +129,8 @@ def test_npz_files(tmp_path, content):
 @quickly
 @given(mutated(png()) | st.binary(max_size=200))
 def test_images(content):
-    refused(DataError, decode, io.BytesIO(content), (8, 8), True, "image")
-    refused(DataError, protocol.read_file, content, (8, 8, 1))
+    refused(DataError, decode, io.BytesIO(content), Decoding(8, 8, 1), "image")
+    refused(DataError, protocol.read_file, content, Decoding(8, 8, 1))
 
 
 @quickly
@@ -138,7 +138,7 @@ def test_images(content):
     st.binary(max_size=200) | VALUES.map(lambda value: json.dumps({"instances": value}).encode())
 )
 def test_requests(content):
-    refused(DataError, protocol.read_body, content, (8, 8, 1), 16)
+    refused(DataError, protocol.read_body, content, Decoding(8, 8, 1), 16)
 
 
 @quickly

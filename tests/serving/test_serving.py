@@ -18,6 +18,7 @@ pytest.importorskip("httpx2")
 
 from starlette.testclient import TestClient
 
+from kmixer.data.decode import Decoding
 from kmixer.errors import DataError
 from kmixer.serving import protocol
 from kmixer.serving.app import build_app
@@ -106,11 +107,11 @@ def test_a_malformed_request_is_refused_in_servings_shape(client, body, message)
 
 
 def test_an_image_of_too_many_pixels_is_refused_before_it_is_decoded(client, tmp_path):
-    Image.new("1", (5000, 4000)).save(tmp_path / "bomb.png")
+    Image.new("1", (10_000, 6000)).save(tmp_path / "bomb.png")
     assert (tmp_path / "bomb.png").stat().st_size < 10_000
     answer = client.post("/classify", content=(tmp_path / "bomb.png").read_bytes())
     assert answer.status_code == 400
-    assert "5000×4000 pixels, at most 16,000,000" in answer.json()["error"]
+    assert "too large: 10000×6000 pixels, at most 50,000,000 are read" in answer.json()["error"]
 
 
 def test_a_body_that_is_too_long_is_refused_before_it_is_read(client):
@@ -239,7 +240,7 @@ def test_one_long_text_among_the_numbers_costs_no_more_memory_than_itself():
     body = json.dumps({"instances": [rows]}).encode()
     tracemalloc.start()
     with pytest.raises(DataError, match="whole numbers"):
-        protocol.read_body(body, (28, 28, 1), 256)
+        protocol.read_body(body, Decoding(28, 28, 1), 256)
     assert tracemalloc.get_traced_memory()[1] < 20_000_000
     tracemalloc.stop()
 
