@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..config.image_size import ImageSize
-from ..errors import DataError, KmixerError, SettingsError, nearest
+from ..errors import SettingsError, nearest
 from .stored_images import Images, blocks, join, take
+from .stratified import Draw, absent_note, stratified
+
+if TYPE_CHECKING:
+    from .decode import Decoding
 
 DEFAULT_DIR = "~/tensorflow_datasets"
-
 
 
 def data_folder(folder: str | Path | None = None) -> Path:
@@ -88,7 +91,10 @@ class SkippedFile:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A named data set; `validation` is None until `with_validation` cuts it from `train`.
+    """A named data set.
+
+    `validation` is None until `with_validation` cuts it from `train`, unless the data set came
+    with a validation set.
 
     Attributes:
         name: as in the settings; of an image folder, the folder's name.
@@ -99,6 +105,8 @@ class Dataset:
         validation: the validation split.
         notes: what was skipped or decided while it was read, for people.
         skipped: each `SkippedFile`.
+        layout: by split, which folder it was read from, or what it was drawn from; for people.
+        decoding: how image files were decoded; None: there were none.
     """
 
     name: str
@@ -109,6 +117,8 @@ class Dataset:
     validation: Split | None = None
     notes: tuple[str, ...] = ()
     skipped: tuple[SkippedFile, ...] = ()
+    layout: Mapping[str, str] = field(default_factory=dict)
+    decoding: Decoding | None = None
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -134,6 +144,8 @@ class Dataset:
                 for name, split in self.splits.items()
             },
             "notes": list(self.notes),
+            "layout": dict(self.layout),
+            "skipped": [asdict(file) for file in self.skipped],
         }
 
     def _class_counts(self, split: Split) -> list[int]:
@@ -203,7 +215,10 @@ class Dataset:
         return replace(self, train=self.train.take(np.sort(np.concatenate(chosen))))
 
     def with_validation(self, size: float | None = None, seed: int = 0) -> Dataset:
-        """Cut a stratified validation split from the training images.
+        """Cut a stratified validation split from the training images, unless there is one.
+
+        A validation set that the data set came with stays as it is, whatever the size. A class
+        with one image keeps it for training.
 
         Args:
             size: a number of images (int), a share of the training images (float), or None for
@@ -213,11 +228,29 @@ class Dataset:
         Raises:
             SettingsError: the split cannot hold every class.
         """
-        count = _validation_count(size, len(self.train), len(self.class_names))
+        if self.validation is not None:
+            return self._with_given_validation(self.validation, size)
+        setting = "data.validation_size"
+        draw = _validation_draw(size, len(self.train))
         rest, held_out = stratified(
-            self.train.labels, count, seed, "data.validation_size", SettingsError
+            self.train.labels, draw, seed, self.class_names, setting, SettingsError
         )
-        return replace(self, train=self.train.take(rest), validation=self.train.take(held_out))
+        train, validation = self.train.take(rest), self.train.take(held_out)
+        notes = [
+            *absent_note("training", train.labels, self.class_names),
+            *absent_note("validation", validation.labels, self.class_names),
+        ]
+        return replace(self, train=train, validation=validation, notes=(*self.notes, *notes))
+
+    def _with_given_validation(self, validation: Split, size: float | None) -> Dataset:
+        """Say that a size is not used, where it is not the number of images that there are."""
+        if size is None or size == len(validation):
+            return self
+        note = (
+            f"data.validation_size ({size}) is not used: the data set comes with"
+            f" {len(validation):,} validation images"
+        )
+        return replace(self, notes=(*self.notes, note))
 
     def with_validation_in_train(self) -> Dataset:
         """Add the validation images to the training images, too; the validation split stays."""
@@ -225,10 +258,10 @@ class Dataset:
         return replace(self, train=Split.joined(splits))
 
 
-def _validation_count(size: float | None, total: int, classes: int) -> int:
+def _validation_draw(size: float | None, total: int) -> Draw:
     if size is None:
-        return max(round(total / 12), classes)
-    return size if isinstance(size, int) else max(round(size * total), classes)
+        return Draw(round(total / 12), raised=True)
+    return Draw(size) if isinstance(size, int) else Draw(round(size * total), raised=True)
 
 
 def as_gray(images: np.ndarray) -> np.ndarray:
@@ -237,38 +270,6 @@ def as_gray(images: np.ndarray) -> np.ndarray:
     parts = np.array_split(images, max(len(images) // 100, 1))
     gray = [((part @ weights + 0x8000) >> 16).astype(np.uint8) for part in parts]
     return np.concatenate(gray)[..., np.newaxis]
-
-
-def stratified(
-    labels: np.ndarray, count: int, seed: int, setting: str, error: type[KmixerError] = DataError
-) -> tuple[np.ndarray, np.ndarray]:
-    """Draw `count` indices with every class in proportion.
-
-    Args:
-        labels: int32 `(n,)`.
-        count: indices to draw.
-        seed: of the draw.
-        setting: what asked for it, for the error's message.
-        error: the class to raise.
-
-    Returns:
-        (the indices that are left, the drawn indices), both sorted.
-
-    Raises:
-        error: a class is too small, or `count` too large.
-    """
-    from sklearn.model_selection import train_test_split
-
-    try:
-        rest, drawn = train_test_split(
-            np.arange(len(labels)), test_size=count, stratify=labels, random_state=seed
-        )
-    except ValueError as reason:
-        raise error(
-            f"{setting}: cannot draw {count} of {len(labels)} images with every class in"
-            f" proportion: {reason}"
-        ) from None
-    return np.sort(rest), np.sort(drawn)
 
 
 def check_image_size(dataset: Dataset, image_size: ImageSize | None) -> Dataset:

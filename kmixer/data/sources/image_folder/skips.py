@@ -1,0 +1,74 @@
+"""What in a folder is not read, and why."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...dataset import SkippedFile
+from .names import few, printable
+
+HIDDEN = "hidden, or left by a system or a tool"
+OWN_OUTPUT = "kmixer's own output"
+BROKEN_LINK = "broken link"
+LINK_BACK = "link to a folder that is read elsewhere, or that holds this one"
+NOT_A_FILE = "neither file nor folder"
+EMPTY = "empty"
+NO_IMAGES = "no images in it"
+STRAY = "image outside the class folders"
+NO_ROLE = "neither training, validation nor test folder"
+DAMAGED = "unreadable or damaged"
+MOST_REASONS = 8  # in notes
+
+
+@dataclass(frozen=True)
+class Skip:
+    """A file or folder that is not read.
+
+    Attributes:
+        path: where it lies.
+        kind: why; what is skipped for the same reason is counted together.
+        detail: more about this one.
+        is_folder: whether it is a folder, with all that is in it.
+    """
+
+    path: Path
+    kind: str
+    detail: str = ""
+    is_folder: bool = False
+
+    def relative_to(self, folder: Path) -> SkippedFile:
+        """Return it for people, with its path relative to the data set's folder."""
+        reason = f"{self.kind}: {self.detail}" if self.detail else self.kind
+        return SkippedFile(self.name(folder), reason)
+
+    def name(self, folder: Path) -> str:
+        """Return its path relative to a folder, safe to print; a folder's ends with a slash."""
+        return relative_name(self.path, folder) + "/" * self.is_folder
+
+
+def relative_name(path: Path, folder: Path) -> str:
+    """Return a path relative to a folder above it, with slashes, safe to print."""
+    return printable(path.relative_to(folder).as_posix())
+
+
+def skip_notes(skips: Iterable[Skip], folder: Path) -> list[str]:
+    """Return a line for each reason: how many were skipped, and the first of their names."""
+    by_kind: dict[str, list[Skip]] = {}
+    for skip in skips:
+        by_kind.setdefault(skip.kind, []).append(skip)
+    groups = sorted(by_kind.items(), key=lambda group: -len(group[1]))
+    notes = [_note(kind, group, folder) for kind, group in groups[:MOST_REASONS]]
+    if rest := groups[MOST_REASONS:]:
+        count = sum(len(group) for _, group in rest)
+        notes.append(f"{count:,} more skipped, for {len(rest)} other reasons")
+    return notes
+
+
+def _note(kind: str, group: list[Skip], folder: Path) -> str:
+    folders = sum(skip.is_folder for skip in group)
+    noun = "images" if kind in (DAMAGED, STRAY) else "files"
+    if folders:
+        noun = "folders" if folders == len(group) else "files and folders"
+    if len(group) == 1:
+        noun = noun.removesuffix("s")
+    return f"{len(group):,} {noun} skipped ({kind}): {few([skip.name(folder) for skip in group])}"
