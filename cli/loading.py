@@ -33,9 +33,10 @@ def load_settings(
         (the preset's name or None, `Settings`).
     """
     from kmixer.config import loading, presets, yaml_files
-    from kmixer.data import check_name
+    from kmixer.data import check_name, find_source
 
-    if preset is None and config is None and dataset in presets.preset_names():
+    own_preset = preset is None and config is None and dataset in presets.preset_names()
+    if own_preset and not find_source(dataset).is_path:  # a folder may have a preset's name
         preset = dataset
     layers = [presets.read_preset(preset)] if preset is not None else []
     layers += [yaml_files.read_file(config)] if config else []

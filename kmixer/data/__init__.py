@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..config.image_size import ImageSize, read_image_size
-from ..errors import SettingsError, nearest
+from ..errors import KmixerError, SettingsError, nearest
 from .copies import held_out_splits, without_copies
 from .dataset import Dataset, Split
 from .sources import SOURCES, LoadOptions, Source
@@ -45,7 +46,20 @@ def load(name: str | None, folder: str | Path | None = None, **options: Any) -> 
         DataError: it is damaged or cannot be downloaded.
     """
     options["image_size"] = _image_size(options.get("image_size"))
-    return find_source(name).load(str(name), LoadOptions(folder, **options))
+    source = find_source(name)
+    notes = _passed_over(source, str(name))
+    try:
+        dataset = source.load(str(name), LoadOptions(folder, **options))
+    except KmixerError as error:
+        raise type(error)("; ".join([str(error), *notes])) from error
+    return replace(dataset, notes=(*notes, *dataset.notes))
+
+
+def _passed_over(source: Source, name: str) -> list[str]:
+    """Return a note on a folder that has the name of a data set, which is taken instead."""
+    if source.is_path or not Path(name).is_dir():
+        return []
+    return [f"{name} is the data set of that name; the folder {name} that is here is ./{name}"]
 
 
 def _image_size(value: Any) -> ImageSize | None:

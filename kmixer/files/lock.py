@@ -8,11 +8,12 @@ which hold a search's lock until the last of them has ended.
 import os
 import socket
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..errors import RunError, file_problem
+from ..errors import KmixerWarning, RunError, file_problem
 from . import atomic
 
 NAME = ".lock"
@@ -30,7 +31,7 @@ def folder_lock(
     """Hold a folder's lock; yield its descriptor, for child processes to hold it too.
 
     A process that holds it already gets it again. Where the system has no such locks (Windows),
-    None is yielded.
+    None is yielded; where the file system has none (some of networks and clouds), a warning says so.
 
     Args:
         folder: the folder; it is made if need be.
@@ -46,7 +47,10 @@ def folder_lock(
     if path in _held or not _available():
         yield _held.get(path)
         return
-    descriptor = _wait(path, folder, time.monotonic() + patience, waiting)
+    descriptor = _lock(path, folder, time.monotonic() + patience, waiting)
+    if descriptor is None:
+        yield None
+        return
     _held[path] = descriptor
     try:
         yield descriptor
@@ -56,12 +60,31 @@ def folder_lock(
         os.close(descriptor)
 
 
+class _NoLocksError(Exception):
+    """The file system has no locks."""
+
+
 def _available() -> bool:
     try:
         import fcntl  # noqa: F401
     except ImportError:
         return False
     return True
+
+
+def _lock(
+    path: Path, folder: str | Path, until: float, waiting: Callable[[str], object]
+) -> int | None:
+    """Return the lock's descriptor; where the file system has no locks, warn and return None."""
+    try:
+        return _wait(path, folder, until, waiting)
+    except _NoLocksError as error:
+        warnings.warn(
+            f"{folder}: its file system has no locks ({error}); let no second process write there",
+            KmixerWarning,
+            stacklevel=1,
+        )
+        return None
 
 
 def _wait(path: Path, folder: str | Path, until: float, waiting: Callable[[str], object]) -> int:
@@ -90,9 +113,13 @@ def _take(path: Path) -> int | None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if not _is_at(path, descriptor):  # its holder has removed the file meanwhile
             raise BlockingIOError
-    except OSError:
+    except (BlockingIOError, PermissionError):  # the latter over some networks
         os.close(descriptor)
         return None
+    except OSError as error:
+        os.close(descriptor)
+        path.unlink(missing_ok=True)
+        raise _NoLocksError(file_problem(error)) from None
     os.truncate(descriptor, 0)
     os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode())
     return descriptor

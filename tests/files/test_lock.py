@@ -1,5 +1,6 @@
 """One process at a time trains a run; the other leaves and names it."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -9,7 +10,7 @@ import time
 import pytest
 
 from interrupted_training import HARD, Signal, build, cut
-from kmixer.errors import RunError
+from kmixer.errors import KmixerWarning, RunError
 from kmixer.files.lock import NAME, folder_lock
 
 pytest.importorskip("fcntl", reason="the system has no such locks")
@@ -48,6 +49,17 @@ def test_a_folder_that_cannot_be_locked_is_told(tmp_path):
     (tmp_path / NAME).mkdir()
     with pytest.raises(RunError, match="cannot be written"), folder_lock(tmp_path):
         pass
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL])
+def test_a_file_system_without_locks_is_told_and_written_to(tmp_path, monkeypatch, number):
+    def refuse(descriptor, operation):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with pytest.warns(KmixerWarning, match="has no locks"), folder_lock(tmp_path) as descriptor:
+        assert descriptor is None
+    assert not (tmp_path / NAME).exists()
 
 
 def test_a_run_that_is_in_use_is_left_alone(kmixer_cli, begun):
