@@ -6,11 +6,12 @@ from typing import Annotated
 import typer
 
 from .image_options import SIZE, Fit, read_size
+from .starts import START_HELP, open_start
 from .terminal import Backend, DataDir, Dataset, Json, Quiet, Set, Terminal, folder_name
 
 
 def finetune(
-    run: Annotated[Path, typer.Argument(help="The run to start from, trained or imported.")],
+    start: Annotated[str, typer.Argument(help=START_HELP)],
     dataset: Dataset,
     freeze: Annotated[
         str | None, typer.Option(help="Layers that stay as they are, such as stem,blocks.0-5.")
@@ -36,12 +37,10 @@ def finetune(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Train a run's model on another data set, with a new head.
+    """Train a run's model, or a published one, on another data set, with a new head.
 
     Example: kmixer finetune saved_models/photos-1 ./flowers --freeze stem --layer-decay 0.75
     """
-    from kmixer.runs.run import load_run
-
     from .loading import load_settings
     from .train import train_and_show
 
@@ -55,8 +54,7 @@ def finetune(
         "data.fit": fit,
     }
     size = read_size(image_size)
-    opened = load_run(run)
-    opened.check_model()  # before anything slow is imported
-    base = opened.start_settings(size)
+    terminal = Terminal(quiet, as_json)
+    base = open_start(start, terminal).start_settings(size)  # before anything slow is imported
     recipe, settings = load_settings(dataset, preset, config, flags, assignments, base)
-    train_and_show(recipe, settings, name, out, Terminal(quiet, as_json))
+    train_and_show(recipe, settings, name, out, terminal)

@@ -18,7 +18,10 @@ def import_weights(
     file: Annotated[
         Path, typer.Argument(help="The original's .npz, or timm's .safetensors, of an MLP-Mixer.")
     ],
-    size: Annotated[str, typer.Option(help="s32, s16, b32, b16, l32, l16 or h14.")],
+    size: Annotated[
+        str | None,
+        typer.Option(help="s32, s16, b32, b16, l32, l16 or h14; default: as the arrays are."),
+    ] = None,
     labels: Annotated[
         Path | None, typer.Option(help="Class names, one a line; default: class 0, class 1, …")
     ] = None,
@@ -37,7 +40,7 @@ def import_weights(
 ) -> None:
     """Import published weights of one of the paper's Mixers into a run folder.
 
-    Example: kmixer import-weights Mixer-B_16.npz --size b16
+    Example: kmixer import-weights Mixer-B_16.npz
     """
     from kmixer.backend import choose
     from kmixer.models.published_weights import read_published
@@ -46,7 +49,8 @@ def import_weights(
     from .loading import start
 
     choose(backend)
-    size_key(size)
+    if size is not None:
+        size_key(size)
     published = read_published(file)  # before anything slow is imported
     start()
     from kmixer.runs.import_weights import import_weights
@@ -60,9 +64,9 @@ def import_weights(
     terminal.result({"run": str(run.folder)} | run.info["imported"])
 
 
-def _command(file: Path, size: str, labels: Path | None, mean: float, std: float) -> str:
+def _command(file: Path, size: str | None, labels: Path | None, mean: float, std: float) -> str:
     """Return the command without the files' folders, which mean nothing on another machine."""
-    words = ["kmixer", "import-weights", file.name, "--size", size]
+    words = ["kmixer", "import-weights", file.name, *(["--size", size] if size else [])]
     words += ["--labels", labels.name] if labels else []
     for flag, value in (("--mean", mean), ("--std", std)):
         words += [flag, f"{value:g}"] if value != MINUS_ONE_TO_ONE else []
@@ -71,13 +75,14 @@ def _command(file: Path, size: str, labels: Path | None, mean: float, std: float
 
 def _print(terminal: Terminal, run: "Run") -> None:
     imported, model = run.info["imported"], run.settings.model
+    size = imported["size"] or "of no size of the paper"
     height, width, channels = run.info["input_shape"]
     terminal.say(
         f"file     {imported['file']}: {imported['layout']} layout, SHA-256"
         f" {imported['sha256'][:12]}…"
     )
     terminal.say(
-        f"model    mixer {imported['size']}: {imported['parameters']:,} parameters,"
+        f"model    mixer {size}: {imported['parameters']:,} parameters,"
         f" {height}×{width}×{channels}, {len(run.class_names):,} classes, {model.activation}"
     )
     terminal.say(f"run      {run.folder}: config.yaml, labels.txt, model.keras")

@@ -188,3 +188,20 @@ def run_command(monkeypatch):
             return run_here(words)
 
     return run
+
+
+@pytest.fixture
+def fake_hub(tmp_path, monkeypatch):
+    """A `FakeHub` that the Hub's client asks instead of the real one, with a cache of its own."""
+    from huggingface_hub import constants
+
+    from fake_hub import serving
+
+    with serving() as (hub, address):
+        monkeypatch.setattr(constants, "ENDPOINT", address)
+        template = f"{address}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+        hub.env = {"HF_ENDPOINT": address, "HF_HOME": str(tmp_path / "home")}
+        hub.cache = tmp_path / "hub"
+        yield hub

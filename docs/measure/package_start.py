@@ -21,14 +21,15 @@ from kmixer.config import loading, yaml_files
 from kmixer.data import load_splits
 from kmixer.evaluation.evaluate import predict_split
 from kmixer.runs.run import CARD_FILE, CONFIG_FILE, INFO, LABELS_FILE, Run, load_run
-from kmixer.runs.starts.packaged import FOLDER, WEIGHTS_FILE, open_start
 from kmixer.runs.starts.names import Reference
+from kmixer.runs.starts.packaged import FOLDER, WEIGHTS_FILE, open_start
 
 MOST_BYTES = 3_000_000
 PIXELS = ("image_size", "resize_size", "crop_size", "mean", "std", "classes")
 
 
 def main(folder: str, name: str) -> None:
+    """Write the start's folder."""
     run = load_run(folder)
     run.check_finished()
     out = FOLDER / name
@@ -45,6 +46,7 @@ def main(folder: str, name: str) -> None:
 
 
 def write_weights(run: Run, path: Path) -> None:
+    """Write the best weights in half precision."""
     model = run.in_float32().load_model()
     arrays = {w.path: keras.ops.convert_to_numpy(w).astype(np.float16) for w in model.weights}
     save_file({key: np.ascontiguousarray(array) for key, array in arrays.items()}, path)
@@ -77,6 +79,7 @@ def measure(run: Run, name: str) -> float:
 
 
 def card(run: Run, name: str, accuracy: float) -> str:
+    """Return the card, with the accuracy that the shipped weights have."""
     template = Path(__file__).with_name("start_card.md").read_text()
     environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True)
     values: dict[str, Any] = {

@@ -67,7 +67,8 @@ def read_shapes(path: Path) -> Shapes:
 
     try:
         with safe_open(path, framework="numpy") as file:
-            return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}
+            names = list(file.keys())
+            return {name: tuple(file.get_slice(name).get_shape()) for name in names}
     except Exception as error:  # as in _read
         raise DataError(f"{path}: cannot be read: {one_line(error)}") from error
 

@@ -41,9 +41,7 @@ def check_arrays(
         raise DataError(f"{published.path}: its arrays are not those of {expected}: {kinds}{hint}")
 
 
-def find_mismatches(
-    shapes: Shapes, layout: Layout, weights: Iterable[Any]
-) -> dict[str, list[str]]:
+def find_mismatches(shapes: Shapes, layout: Layout, weights: Iterable[Any]) -> dict[str, list[str]]:
     """Return the missing, extra and misshapen arrays; empty where all fit.
 
     Args:

@@ -40,7 +40,7 @@ def published_settings(
     model = {"name": "mixer", "activation": layout.activation} | dict(arguments)
     settings = loading.build_settings({"data": data, "model": model})
     classes = _length(shapes, layout, ["head/bias"], PAPER_CLASSES)
-    return settings, (side, side, len(data["mean"])), classes
+    return settings, (side, side, len(mean)), classes
 
 
 def mixer_arguments(shapes: Shapes, layout: Layout) -> dict[str, int]:
@@ -83,5 +83,3 @@ def _length(shapes: Shapes, layout: Layout, names: Sequence[str], default: int) 
     files = [name for name in map(layout.file_name, names) if name in shapes]
     lengths = Counter(math.prod(shapes[name]) for name in files)
     return max(lengths.most_common(1)[0][0], 1) if lengths else default
-
-

@@ -12,6 +12,7 @@ from ..errors import SettingsError
 from ..layers import Block, resize_weights
 from ..models.grids import token_grid
 from ..runs.starts import resolve_start
+from ..runs.starts.start import Start
 
 if TYPE_CHECKING:
     from ..config import Settings
@@ -60,6 +61,14 @@ def recorded(finetune: FinetuneSettings) -> dict[str, Any]:
     """
     named = resolve_start(finetune.run, finetune.sha256).start_settings()["finetune"]
     return dict(named)
+
+
+def start_info(settings: Settings) -> dict[str, Any]:
+    """Return what the section `run` of config.yaml says of a start by name; of a folder nothing."""
+    if not settings.finetune:
+        return {}
+    start = resolve_start(settings.finetune.run, settings.finetune.sha256)
+    return {"start": start.record} if isinstance(start, Start) else {}
 
 
 def assign_weights(model: keras.Model, weights: dict[str, np.ndarray]) -> None:

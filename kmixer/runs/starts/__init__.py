@@ -8,9 +8,10 @@ from ...errors import SettingsError
 from ...files.checksums import checksum
 from ..run import MODEL_FILE, Run, load_run
 from . import packaged
-from .names import known_names, parse
+from .catalogue import ALIASES, TIMM
+from .names import Reference, known_names, parse
 
-__all__ = ["known_names", "resolve_start"]
+__all__ = ["known_names", "resolve_start", "start_descriptions"]
 
 
 def resolve_start(name: str | Path, sha256: str | None = None) -> Run:
@@ -44,6 +45,13 @@ def resolve_start(name: str | Path, sha256: str | None = None) -> Run:
     from .published import open_start  # safetensors and the Hub's client are not needed before
 
     return open_start(reference)
+
+
+def start_descriptions() -> dict[str, str]:
+    """Return what each known name stands for; nothing is fetched."""
+    shipped = {name: packaged.open_start(Reference(name)).summary for name in packaged.names()}
+    short = {name: f"published weights, timm/{full}" for name, full in ALIASES.items()}
+    return shipped | short | {name: f"published weights, timm/{name}" for name in TIMM}
 
 
 def _checked_run(run: Run, sha256: str | None) -> Run:

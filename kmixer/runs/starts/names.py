@@ -24,14 +24,21 @@ class Reference:
         name: of a start that kmixer ships, or a repository of the Hub as `OWNER/REPO`.
         revision: of the repository: a branch, a tag or a commit; None: its main branch.
         sha256: what that of the file of weights has to be; None: not known beforehand.
+        given: the name as it was given, where it is a short one.
     """
 
     name: str
     revision: str | None = None
     sha256: str | None = None
+    given: str | None = None
 
     def __str__(self) -> str:
         return f"{self.name}@{self.revision}" if self.revision else self.name
+
+    @property
+    def label(self) -> str:
+        """What errors call it: as it was given."""
+        return str(replace(self, name=self.given or self.name))
 
     def with_sha256(self, sha256: str | None) -> Reference:
         """Return the reference with a checksum from elsewhere.
@@ -64,19 +71,29 @@ def parse(text: str) -> Path | Reference:
         SettingsError: it is neither, or it is a known name and a run folder.
     """
     base, *pins = text.split("@")
+    name = _full_name(base)
+    if name is not None:
+        _refuse_folder(base)
+    elif _is_path(text, base):
+        return Path(text).expanduser()
+    elif not re.fullmatch(REPOSITORY, base):
+        raise _unknown(text, base)
+    return _pinned(text, Reference(name or base, given=base), pins)
+
+
+def _full_name(base: str) -> str | None:
+    """Return what a known name is short for, or itself where it is shipped; None: not known."""
+    if base in packaged.names():
+        return base
     name = base.removeprefix("timm/")
     name = ALIASES.get(name, name)
-    if name in TIMM:
-        return _pinned(text, _no_folder(base, f"timm/{name}"), pins)
-    if name in packaged.names():
-        return _pinned(text, _no_folder(base, name), pins)
-    if _is_path(text, base):
-        return Path(text).expanduser()
-    if re.fullmatch(REPOSITORY, base):
-        return _pinned(text, base, pins)
-    raise SettingsError(
+    return f"timm/{name}" if name in TIMM else None
+
+
+def _unknown(text: str, base: str) -> SettingsError:
+    return SettingsError(
         f"start: received {text!r}, expected a run folder, OWNER/REPO on the Hugging Face Hub, or a"
-        f" known name{nearest(name, known_names())}"
+        f" known name{nearest(base, known_names())}"
     )
 
 
@@ -94,26 +111,24 @@ def _exists(path: Path) -> bool:
         return False
 
 
-def _no_folder(text: str, name: str) -> str:
-    """Return the name, unless a run folder of the same name is here."""
-    if _exists(Path(text) / "config.yaml"):
+def _refuse_folder(base: str) -> None:
+    """Refuse a known name where a run folder of the same name is: either could be meant."""
+    if _exists(Path(base) / "config.yaml"):
         raise SettingsError(
-            f"start: {text!r} is a known name, and a run folder here; write ./{text} for the folder,"
-            " or rename it"
+            f"start: {base!r} is a known name, and a run folder here; write ./{base} for the"
+            " folder, or rename it"
         )
-    return name
 
 
-def _pinned(text: str, name: str, pins: Iterable[str]) -> Reference:
-    revision = sha256 = None
+def _pinned(text: str, reference: Reference, pins: Iterable[str]) -> Reference:
     for pin in pins:
-        if pin.startswith(SHA256) and sha256 is None:
-            sha256 = _hexadecimal(pin.removeprefix(SHA256))
-        elif pin and not pin.startswith(SHA256) and revision is None:
-            revision = pin
+        if pin.startswith(SHA256) and reference.sha256 is None:
+            reference = replace(reference, sha256=_hexadecimal(pin))
+        elif pin and not pin.startswith(SHA256) and reference.revision is None:
+            reference = replace(reference, revision=pin)
         else:
             raise SettingsError(f"start: received {text!r}, expected NAME[@REVISION][@sha256:HEX]")
-    return Reference(name, revision, sha256)
+    return reference
 
 
 def _hexadecimal(text: str) -> str:

@@ -42,6 +42,25 @@ class Start(Run):
     def class_names(self) -> tuple[str, ...]:
         return self.labels
 
+    @property
+    def record(self) -> dict[str, Any]:
+        """What the section `run` of a fine-tuning's config.yaml says of it."""
+        known = {"name": self.reference, "file": self.weights.name, "sha256": self.sha256}
+        return known | self.info.get("imported", {})
+
+    @property
+    def summary(self) -> str:
+        """What it is, on one line without its name."""
+        shape = "×".join(map(str, self.info["input_shape"]))
+        record = self.record
+        origin = f"trained on {self.info['dataset']}" if self.info["dataset"] else None
+        license_name = f"licence {record['license']}" if record.get("license") else None
+        parts = [
+            f"{self.settings.model.name} {record.get('size') or ''}".strip(), shape,
+            f"{len(self.labels):,} classes", f"SHA-256 {self.sha256[:12]}…", origin, license_name,
+        ]  # fmt: skip
+        return ", ".join(filter(None, parts))
+
     def start_settings(self, image_size: ImageSize | None = None) -> dict[str, Any]:
         """Return a run's; `finetune` names the start and the SHA-256 of its file instead."""
         named = {"run": self.reference, "sha256": self.sha256}
