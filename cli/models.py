@@ -51,6 +51,7 @@ def models(
 
 def _list(terminal: Terminal, image_size: "ImageSize | None", classes: int | None) -> None:
     from kmixer.evaluation.model_table import architecture_names
+    from kmixer.runs.starts import start_descriptions
 
     names = architecture_names()
     rows = []
@@ -59,7 +60,9 @@ def _list(terminal: Terminal, image_size: "ImageSize | None", classes: int | Non
             rows.append(_describe(name, image_size, classes))
             progress(len(rows), len(names))
     terminal.table(None, COLUMNS, [[row["name"], *_cells(row)] for row in rows])
-    terminal.result({"models": rows})
+    starts = start_descriptions()
+    terminal.table("to start from, by name", ("start", "what it is"), list(starts.items()))
+    terminal.result({"models": rows, "starts": starts})
 
 
 def _describe(name: str, image_size: "ImageSize | None", classes: int | None) -> dict[str, Any]:

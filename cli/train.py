@@ -10,6 +10,7 @@ import typer
 from . import STARTED
 from .image_options import SIZE, read_size
 from .loading import command_line, load_settings, read_data, start
+from .starts import START_HELP, open_start
 from .terminal import Backend, DataDir, Dataset, Json, Quiet, Set, Terminal, folder_name, option
 
 if TYPE_CHECKING:
@@ -32,6 +33,10 @@ def train(
         str | None, typer.Option(help="A shipped preset; default: the data set's own, if any.")
     ] = None,
     config: Annotated[Path | None, typer.Option(help="A YAML file of settings.")] = None,
+    start_from: Annotated[
+        str | None,
+        typer.Option("--start", metavar="NAME", help=f"{START_HELP} The recipe is then finetune."),
+    ] = None,
     blocks: Annotated[Text, _flag("Number of Mixer blocks.", _MODEL, "INT")] = None,
     patch_size: Annotated[Text, _flag("Side of a patch in pixels.", _MODEL, "INT")] = None,
     patch_stride: Annotated[Text, _flag("Pixels between patches.", _MODEL, "INT")] = None,
@@ -83,6 +88,7 @@ def train(
 
     Example: kmixer train fmnist --blocks 2
     """
+    size, terminal = read_size(image_size), Terminal(quiet, as_json)
     flags = {
         "model.blocks": blocks,
         "model.patch_size": patch_size,
@@ -101,7 +107,7 @@ def train(
         "training.checkpoint_every": checkpoint_every,
         "training.backend": backend,
         "data.batch_size": batch_size,
-        "data.image_size": read_size(image_size),
+        "data.image_size": None if start_from else size,
         "data.fit": fit,
         "data.dir": data_dir,
         "optimizer.name": optimizer,
@@ -109,8 +115,11 @@ def train(
         "optimizer.weight_decay": weight_decay,
         "schedule.name": schedule,
     }
-    preset, settings = load_settings(dataset, preset, config, flags, assignments)
-    train_and_show(preset, settings, name, out, Terminal(quiet, as_json), resume)
+    base = None
+    if start_from is not None:  # its model takes the images' size, as in `kmixer finetune`
+        base, preset = open_start(start_from, terminal).start_settings(size), preset or "finetune"
+    preset, settings = load_settings(dataset, preset, config, flags, assignments, base)
+    train_and_show(preset, settings, name, out, terminal, resume)
 
 
 def resume(

@@ -122,7 +122,7 @@ def train(
     run = find_resumable_run(settings, **location) if go_on else None
     if run:
         return run if run.finished else _resume(run, options, fingerprint, weights)
-    info = _info(dataset, fingerprint, command, preset)
+    info = _info(dataset, fingerprint, command, preset) | finetuning.start_info(settings)
 
     def write_images(folder: Path) -> None:
         write_seen_images(folder, digests)
