@@ -96,7 +96,7 @@ def trained_run(image_folder, tmp_path_factory):
 @pytest.fixture(scope="session")
 def tflite_export(trained_run, tmp_path_factory):
     """The TFLite export of `trained_run`."""
-    from kmixer.evaluation.evaluate import load_data
+    from kmixer.evaluation.images import load_data
     from kmixer.exporting.export import export_run
     from kmixer.exporting.reference import Reference
 

@@ -18,7 +18,7 @@ from in_process_export import export
 from kmixer.data.decode import Decoding
 from kmixer.data.image_files import read_images
 from kmixer.errors import RunError, SettingsError, one_line
-from kmixer.evaluation.evaluate import load_data
+from kmixer.evaluation.images import load_data
 from kmixer.exporting import formats, subprocesses, support, verification
 from kmixer.exporting.artifact import load_artifact
 from kmixer.exporting.export import export_run
