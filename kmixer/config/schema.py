@@ -54,6 +54,7 @@ def _describe(problem: Any, path: str, section: type[BaseModel]) -> str:
             received = problem["ctx"]["tag"]
             return f"{path}.name: received {received!r}, no such choice{nearest(received, choices)}"
     expected = problem["msg"].removeprefix("Input should be ").removeprefix("a valid ")
+    expected = "true or false" if expected == "boolean" else expected
     return f"{path}: received {shorten(problem['input'])}, expected {expected}"
 
 

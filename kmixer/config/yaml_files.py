@@ -1,5 +1,6 @@
 """YAML 1.2 files of settings, read safely and within bounds."""
 
+import codecs
 import re
 from collections.abc import Hashable, Mapping
 from pathlib import Path
@@ -18,11 +19,12 @@ def _refusal(problem: str, mark: Any) -> yaml.MarkedYAMLError:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML 1.2's core rules: `on` and `no` are words, `1e-3` is a number.
+    """YAML 1.2's core rules: `on` and `no` are words, `1e-3` and `010` are decimal numbers.
 
     Aliases are refused: a few lines of them unfold to billions of values, and no settings need
-    them. So are keys that come twice, of which YAML itself would keep the last, and files that are
-    larger or nested deeper than any settings.
+    them. So are keys that come twice, of which YAML itself would keep the last, merged sections
+    (`<<`), whose keys may come twice too, and files that are larger or nested deeper than any
+    settings.
     """
 
     def __init__(self, text: str) -> None:
@@ -46,15 +48,22 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         keys = set()
         for key, _ in node.value:
+            if key.tag == "tag:yaml.org,2002:merge":
+                raise _refusal("received <<, expected the keys themselves", key.start_mark)
             if isinstance(key, yaml.ScalarNode) and key.value in keys:
                 problem = f"received the key {key.value!r} twice, expected it once"
                 raise _refusal(problem, key.start_mark)
             keys.add(str(key.value))
         return super().construct_mapping(node, deep)
 
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+        text = str(node.value)
+        digits = text.lower().lstrip("+-")
+        return int(text, 0 if digits.startswith(("0x", "0o")) else 10)
+
 
 _Loader.yaml_implicit_resolvers = {
-    first: [(tag, rule) for tag, rule in rules if not tag.endswith((":bool", ":float"))]
+    first: [(tag, rule) for tag, rule in rules if not tag.endswith((":bool", ":int", ":float"))]
     for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
 
@@ -71,7 +80,14 @@ class _Dumper(yaml.SafeDumper):
         return True
 
 
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
+
 for _yaml in (_Loader, _Dumper):  # the latter, so that a text such as 1e3 is quoted
+    _yaml.add_implicit_resolver(
+        "tag:yaml.org,2002:int",
+        re.compile(r"^[-+]?(?:[0-9]+(?:_[0-9]+)*|0o[0-7]+|0x[0-9a-fA-F]+)$"),
+        list("-+0123456789"),
+    )
     _yaml.add_implicit_resolver(
         "tag:yaml.org,2002:float",
         re.compile(
@@ -123,7 +139,9 @@ def read_file(path: str | Path, keep_run: bool = False) -> dict[str, Any]:
         SettingsError: it cannot be read, or is not YAML of settings.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        content = Path(path).read_bytes()
+        utf_16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))  # of PowerShell
+        text = content.decode("utf-16" if utf_16 else "utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path}: cannot be read: {file_problem(error)}") from None
     values = mapping(parse_yaml(text, str(path)), str(path))

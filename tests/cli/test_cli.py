@@ -99,7 +99,7 @@ def test_evaluate_writes_figures_and_pictures(run_command, trained):
     )
     folder = cwd / figures["folder"]
     names = {path.name for path in folder.iterdir()}
-    assert names == {"metrics.json", "confusion_matrix.png", "mistakes.png"}
+    assert names == {"metrics.json", "confusion_matrix.png", "mistakes.png", "mistakes.csv"}
     assert "accuracy" in run_command("evaluate", "saved_models/halves-1", cwd=cwd).stdout
 
 
@@ -242,7 +242,7 @@ def test_benchmark_measures(kmixer_cli):
         ("train fmnist --blocks two", 2, "model.blocks: received 'two', expected integer"),
         ("train fmnist --epochs true", 2, "training.epochs: received True, expected integer"),
         ("train fmnist --image-size 32", 2, "data.image_size: received 32, expected 28"),
-        ("train fmnist --set model.skip_connections=no", 2, "received 'no', expected boolean"),
+        ("train fmnist --set model.skip_connections=no", 2, "received 'no', expected true or false"),
         ("train fmnist --blocks 0", 2, "model.blocks: received 0, expected greater than"),
         ("train fmnist --optimizer addam", 2, "received 'addam', no such choice (nearest: 'adam'"),
         ("train fmnist --schedule linear", 2, "schedule.name: received 'linear'"),

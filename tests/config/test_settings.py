@@ -84,10 +84,19 @@ def test_another_optimizer_starts_from_its_own_defaults():
     assert kept.optimizer.learning_rate == 0.03
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_a_file_of_any_editor_is_read(tmp_path, encoding, end):
+    file = tmp_path / "mine.yaml"
+    file.write_bytes(f"# Größe{end}model:{end}  blocks: 2{end}".encode(encoding))
+    assert yaml_files.read_file(file) == {"model": {"blocks": 2}}
+
+
 @pytest.mark.parametrize(
     ("text", "value"),
     [("1e-3", 0.001), ("on", "on"), ("no", "no"), ("true", True), ("-2.5E2", -250.0), ("7", 7),
-     ("1.2.3", "1.2.3"), (".5", 0.5), ("null", None)],
+     ("1.2.3", "1.2.3"), (".5", 0.5), ("null", None), ("010", 10), ("1:30", "1:30"),
+     ("0x1F", 31), ("1_000", 1000)],
 )  # fmt: skip
 def test_yaml_reads_words_as_words_and_numbers_as_numbers(text, value):
     assert yaml_files.parse_yaml(text, "here") == value
@@ -109,6 +118,7 @@ def test_yaml_builds_no_objects_and_values_that_are_not_what_their_tag_says_are_
         ("a: 1\nb: {c: 2}\na: 3\n", "here: expected YAML; line 3: received the key 'a' twice"),
         ("b: {c: 2, c: 2}\n", "line 1: received the key 'c' twice, expected it once"),
         ("a: &x [1]\nb: *x\n", r"line 2: received the alias \*x, expected the value itself"),
+        ("a:\n  <<: {c: 1}\n  c: 2\n", "line 2: received <<, expected the keys themselves"),
     ],
 )
 def test_keys_that_come_twice_and_aliases_are_refused(text, message):
