@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from . import data_cache
+from .data_layout import print_layout
 from .image_options import Fit, Size, check_fit, read_size
 from .terminal import DataDir, Dataset, Json, Quiet, Set, Terminal
 
@@ -61,15 +62,12 @@ def _print_info(terminal: Terminal, facts: dict[str, Any]) -> None:
     shape = "×".join(str(side) for side in facts["image_shape"])
     terminal.say(f"{facts['name']}: {shape} uint8, {facts['megabytes']:.1f} MB of pixels")
     terminal.say(f"source: {facts['source']}")
-    for note in facts["notes"]:
-        terminal.say(f"note: {note}")
-    splits = list(facts["counts"])
-    rows = [
-        [label, *(f"{facts['counts'][split][label]:,}" for split in splits)]
-        for label in facts["counts"]["train"]
-    ]
-    totals = [f"{sum(facts['counts'][split].values()):,}" for split in splits]
-    terminal.table(None, ["class", *splits], [*rows, ["all", *totals]])
+    if facts["layout"]:
+        print_layout(terminal, facts)
+    else:
+        for note in facts["notes"]:
+            terminal.say(f"note: {note}")
+        _print_counts(terminal, facts["counts"])
     if "duplicates" in facts:
         counts = facts["duplicates"]
         terminal.say(
@@ -77,6 +75,14 @@ def _print_info(terminal: Terminal, facts: dict[str, Any]) -> None:
             f" training and test set), {counts['near']} near pairs ({counts['near_across']} across"
             f" the two; pixel correlation ≥ {counts['similarity']})"
         )
+
+
+def _print_counts(terminal: Terminal, counts: dict[str, dict[str, int]]) -> None:
+    rows = [
+        [label, *(f"{counts[split][label]:,}" for split in counts)] for label in counts["train"]
+    ]
+    totals = [f"{sum(split.values()):,}" for split in counts.values()]
+    terminal.table(None, ["class", *counts], [*rows, ["all", *totals]])
 
 
 @app.command("import")

@@ -90,9 +90,10 @@ def _draw_test(read: Read, layout: Layout) -> None:
     draw = Draw(round(TEST_SHARE * len(train)), raised=True)
     rest, drawn = stratified(train.labels, draw, 0, names, f"{layout.root}: the test set")
     read.splits |= {"train": train.take(rest), "test": train.take(drawn)}
-    read.layout["test"] = f"{len(drawn):,} images drawn from {read.layout['train']}"
+    read.layout["test"] = f"drawn from {read.layout['train']}"
     read.notes.append(
-        f"no test/ folder: {len(drawn):,} images drawn as test set (stratified, seed 0)"
+        f"no test folder with classes: {len(drawn):,} images of {read.layout['train']} drawn as"
+        " test set (stratified, seed 0)"
     )
 
 

@@ -17,7 +17,14 @@ LEFT_BY_TOOLS = frozenset((
     "ehthumbs.db", "desktop.ini", "icon\r",
 ))  # fmt: skip
 RUNS_FOLDER = "saved_models"
-RUN_FILES, EXPORT_FILES = ("config.yaml", "labels.txt"), ("manifest.json", "labels.txt")
+# Two files of each folder that kmixer writes, and a word that the first of them holds.
+WRITTEN = (
+    ("config.yaml", "labels.txt", "\nrun:"),
+    ("manifest.json", "labels.txt", '"class_names"'),
+    ("metrics.json", "confusion_matrix.png", '"per_class"'),
+)
+BEGINNING = 1_000_000  # bytes of it that are looked at
+INSIDE_RUNS = frozenset(("evaluation", "export", "tensorboard"))
 
 
 @dataclass
@@ -77,7 +84,7 @@ def _is_left_by_tools(name: str) -> bool:
 
 def is_own_output(folder: Path) -> bool:
     """Return whether kmixer wrote a folder: a run, an export, or a folder of nothing but those."""
-    if folder.name == RUNS_FOLDER or _is_run_or_export(folder):
+    if folder.name == RUNS_FOLDER or _is_written(folder):
         return True
     inside = []
     try:
@@ -89,13 +96,27 @@ def is_own_output(folder: Path) -> bool:
                     inside.append(folder / entry.name)
     except OSError:
         return False  # whoever reads it says so
-    return bool(inside) and all(map(_is_run_or_export, inside))
+    return bool(inside) and all(map(_is_written, inside))
 
 
-def _is_run_or_export(folder: Path) -> bool:
-    return any(
-        all(os.path.isfile(folder / name) for name in names) for names in (RUN_FILES, EXPORT_FILES)
-    )
+def _is_written(folder: Path) -> bool:
+    """Return whether a folder is a run, an export or an evaluation.
+
+    Others have files of these names, too; then either the content or the folders inside tell.
+    """
+    for first, second, word in WRITTEN:
+        if (folder / first).is_file() and (folder / second).is_file():
+            inside = {path.name for path in folder.iterdir() if path.is_dir()}
+            return inside <= INSIDE_RUNS or word in _beginning(folder / first)
+    return False
+
+
+def _beginning(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return file.read(BEGINNING).decode("utf-8", "replace")
+    except OSError:
+        return ""
 
 
 class Links:

@@ -16,7 +16,7 @@
 """
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,16 +84,16 @@ def find_layout(root: Path) -> Layout:
     return layout
 
 
-def _find_links_back(splits: Splits, links: Links) -> set[Path]:
+def _find_links_back(splits: Splits, links: Links) -> list[Path]:
     """Return the class folders that are read under another name; take note of all others."""
     paths = [path for found in splits.classes.values() for _, path in found]
     linked = [path for path in paths if not links.is_direct(path)]
     for path in set(paths).difference(linked):
         links.add(path)
-    return {path for path in linked if not links.follow(path)}
+    return [path for path in sorted(linked) if not links.follow(path)]
 
 
-def _by_name(found: Iterable[tuple[str, Path]], linked: set[Path]) -> ClassFolders:
+def _by_name(found: Iterable[tuple[str, Path]], linked: Sequence[Path]) -> ClassFolders:
     """Return the class folders by the name that the class gets.
 
     Raises:
@@ -107,7 +107,7 @@ def _by_name(found: Iterable[tuple[str, Path]], linked: set[Path]) -> ClassFolde
         name, composed = printable(original), unicodedata.normalize("NFC", original)
         if originals.setdefault(name, composed) != composed:
             raise DataError(
-                f"{shown(path.parent)}: two class folders whose names are both shown as {name!r};"
+                f"{shown(path.parent)}: two class folders whose names are both shown as '{name}';"
                 " rename one of them"
             )
         classes.setdefault(name, []).append(path)

@@ -92,7 +92,8 @@ def several_folders(role: str, folders: Iterable[Path]) -> DataError:
 
 def _hint(folders: Iterable[Path]) -> str:
     """Say that folders such as `labels`, in one of these, are of another task."""
-    found = {path.name.lower() for folder in folders for path in folder.iterdir() if path.is_dir()}
+    found = {path.name.lower() for folder in folders if folder.is_dir()
+             for path in folder.iterdir() if path.is_dir()}  # fmt: skip
     if not found & DETECTION:
         return ""
     return f"; {min(found & DETECTION)}/ is of object detection, which kmixer does not train"

@@ -60,7 +60,7 @@ def find_splits(contents: Contents, root: Path) -> Splits:
     if named and len(contents.folders) > 1:
         names = few([f"{printable(path.name)}/" for path in contents.folders if path in named])
         splits.notes.append(
-            f"{names} taken for a class: not a training folder beside a held-out one of its classes"
+            f"{names} taken for a class: no training folder beside a held-out one of its classes"
         )
     return splits
 
@@ -162,7 +162,7 @@ def _why_left_out(path: Path, named: Mapping[Path, tuple[Role, Contents]], root:
 
 def _class_first(contents: Contents, root: Path) -> Splits | None:
     """Return the splits of `CLASS/train/*.png` and `CLASS/test/*.png`; None if it is not that."""
-    splits = Splits({"train": contents.folder}, {"train": []}, list(contents.skips))
+    splits = Splits(skips=list(contents.skips))
     splits.skips += [Skip(path, STRAY) for path in contents.images]
     for folder in contents.folders:
         inner = look_into(folder, root)
@@ -173,8 +173,9 @@ def _class_first(contents: Contents, root: Path) -> Splits | None:
         for path in inner.folders:
             role = role_of(path.name)
             if role in ("train", "validation", "test"):
-                splits.folders[role] = contents.folder
+                splits.folders[role] = contents.folder / "CLASS" / path.name  # for people
                 splits.classes.setdefault(role, []).append((folder.name, path))
             else:
                 splits.skips.append(Skip(path, NO_ROLE, is_folder=True))
+    splits.classes = {name: splits.classes[name] for name in ROLE_NAMES if name in splits.classes}
     return splits
