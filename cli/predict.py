@@ -31,6 +31,9 @@ def predict(
         bool, typer.Option("--strict", help="Stop at the first file that cannot be read.")
     ] = False,
     csv: Annotated[Path | None, typer.Option(help="Write the table to this file too.")] = None,
+    max_pixels: Annotated[
+        int, typer.Option(min=1, help="Pixels of an image file; larger ones are not read.")
+    ] = 250_000_000,
     backend: Backend = None,
     quiet: Quiet = False,
     as_json: Json = False,
@@ -41,6 +44,8 @@ def predict(
 
     Example: kmixer predict saved_models/fmnist-1 photo.png
     """
+    from dataclasses import replace
+
     from kmixer.backend import choose
     from kmixer.data.image_files import find_images
     from kmixer.files import atomic
@@ -55,10 +60,11 @@ def predict(
         atomic.check_writable(csv)
     choose(backend or opened.settings.training.backend)
     terminal = Terminal(quiet, as_json)
+    decoding = replace(opened.decoding, max_pixels=max_pixels)
     predictions = []
     with terminal.bar("predicting") as progress:
         for prediction in predict_files(
-            _model(opened), files, opened.decoding, invert=invert, strict=strict
+            _model(opened), files, decoding, invert=invert, strict=strict
         ):
             predictions.append(prediction)
             progress(len(predictions), len(files))

@@ -34,7 +34,8 @@ def to_eight_bit(
     image.load()
     if image.mode in TRANSPARENT_MODES or "transparency" in image.info:
         image = lay_on_background(image)
-    return image.convert("L" if channels == 1 else "RGB")
+    mode = "L" if channels == 1 else "RGB"
+    return image if image.mode == mode else image.convert(mode)  # which would copy it all
 
 
 def _scaled(

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError, file_problem
-from .decode import Decoding, decode, is_image
+from .decode import Decoding, decode
+from .image_formats import has_image_suffix
 
 
 def find_images(patterns: Iterable[str | Path]) -> list[Path]:
@@ -19,7 +20,8 @@ def find_images(patterns: Iterable[str | Path]) -> list[Path]:
 
     Args:
         patterns: a file is returned whatever its name; of a folder, all files in and below it that
-            are named like images; of a pattern (`*`, `?`, `[…]`, `**`), all that it matches.
+            are named like images and not hidden; of a pattern (`*`, `?`, `[…]`, `**`), all that it
+            matches.
 
     Raises:
         DataError: one of them names no image.
@@ -41,8 +43,9 @@ def _matches(pattern: str) -> list[Path]:
         return [path]
     if is_folder:
         walk = os.walk(path, onerror=_raise_unreadable)
+        files = (Path(root) / name for root, _, names in walk for name in names)
         return sorted(
-            Path(root) / name for root, _, names in walk for name in names if is_image(name)
+            file for file in files if has_image_suffix(file) and not _is_hidden(file, path)
         )
     if exists or not glob.has_magic(pattern):
         return [path]  # if it is missing or damaged, read_images reports it
@@ -50,6 +53,10 @@ def _matches(pattern: str) -> list[Path]:
     return [
         file for match in matches for file in (_matches(str(match)) if match.is_dir() else [match])
     ]
+
+
+def _is_hidden(file: Path, folder: Path) -> bool:
+    return any(part.startswith(".") for part in file.relative_to(folder).parts)
 
 
 def _raise_unreadable(error: OSError) -> None:

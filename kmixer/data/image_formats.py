@@ -1,5 +1,6 @@
 """Which files are images: by their names, and by their first bytes."""
 
+import os
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -50,12 +51,17 @@ def is_image(path: str | Path) -> bool:
 
 def skip_reason(path: str | Path) -> str | None:
     """Return why a file is no image by its name, such as "no image suffix (.txt)"; None: it is."""
-    suffix = Path(path).suffix.lower()
+    suffix = os.path.splitext(path)[1].lower()
     if SUFFIXES.get(suffix) == _HEIC and not reads_heic():
         return HEIC_MISSING
     if suffix in SUFFIXES:
         return None
     return f"no image suffix ({suffix})" if suffix else "no image suffix"
+
+
+def has_image_suffix(path: str | Path) -> bool:
+    """Return whether the file's name ends like an image's, whether it can be read here or not."""
+    return os.path.splitext(path)[1].lower() in SUFFIXES
 
 
 def misnamed(path: str | Path, content: str) -> str | None:
@@ -65,7 +71,7 @@ def misnamed(path: str | Path, content: str) -> str | None:
         path: the file.
         content: its format, as Pillow names it.
     """
-    suffix = Path(path).suffix.lower()
+    suffix = os.path.splitext(path)[1].lower()
     fits = content in SUFFIXES.get(suffix, (content,))
     return None if fits else f"named {suffix}, holds {content}"
 
