@@ -323,14 +323,14 @@ def test_two_processes_that_write_at_once_leave_a_whole_entry(folder, cache_fold
 
 
 def test_progress_is_told_from_the_first_file_to_the_last(folder):
-    for _ in range(2):  # decoded, then from the cache
-        calls = []
-        load(str(folder), progress=lambda *counts: calls.append(counts))
-        shares = [done / total for done, total in calls]
-        assert shares == sorted(shares) and shares[-1] == 1
     calls = []
-    load(str(folder), cache=False, progress=lambda *counts: calls.append(counts))
-    assert calls[0][0] == 1
+    load(str(folder), progress=lambda *counts: calls.append(counts))
+    shares = [done / total for done, total in calls]
+    assert shares == sorted(shares)
+    assert shares[0] == 0 and shares[-1] == 1  # before any file is listed, and at the end
+    calls.clear()
+    load(str(folder), progress=lambda *counts: calls.append(counts))  # from the cache
+    assert calls[0][0] == 0 and calls[-1][0] == calls[-1][1]
 
 
 def test_what_is_large(monkeypatch):

@@ -14,7 +14,7 @@ import numpy as np
 from ....errors import DataError, RunError
 from ...cache import CacheFolder, facts_key, find_cache_folder
 from ...decode import ImageFacts
-from ...progress import Progress, part
+from ...progress import DESCRIBING, Progress, part
 from ..source import LoadOptions
 
 SLOW_SECONDS = 1.0  # what is described faster is not kept in the cache
@@ -40,13 +40,13 @@ def describe_files(
     """
     cache = find_cache_folder() if options.cache else None
     if cache is None:
-        return _describe_all(paths, describe, part(options.progress, 0, 2))
+        return _describe_all(paths, describe, part(options.progress, DESCRIBING))
     key = facts_key(folder, paths)
     kept = _from_cache(cache, key)
     if kept is not None:
         return kept
     began = time.perf_counter()
-    described = _describe_all(paths, describe, part(options.progress, 0, 2))
+    described = _describe_all(paths, describe, part(options.progress, DESCRIBING))
     if time.perf_counter() - began > SLOW_SECONDS:
         with suppress(RunError):  # reading the pixels says that nothing can be kept
             _keep(cache, key, folder, described)

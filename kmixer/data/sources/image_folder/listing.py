@@ -9,6 +9,7 @@ from pathlib import Path
 from ....errors import DataError
 from ...decode import ImageFacts, describe
 from ...image_formats import is_image, misnamed, skip_reason
+from ...progress import LISTING, Progress, part
 from ..source import LoadOptions
 from .describing import Described, describe_files
 from .entries import direct_files, walk
@@ -73,7 +74,7 @@ def list_images(layout: Layout, options: LoadOptions) -> list[Listing]:
     Raises:
         DataError: a class folder without readable images, or a folder that cannot be read.
     """
-    classes = list(_all_files(layout))
+    classes = list(_all_files(layout, part(options.progress, LISTING)))
     paths = [path for each in classes for path in each.paths]
     facts = iter(describe_files(layout.root, paths, try_describe, options))
     listings = {split: Listing(split) for split in layout.classes}
@@ -103,12 +104,17 @@ def check_classes(layout: Layout) -> None:
                 raise no_images(folders[0], [*found.skips, *damaged])
 
 
-def _all_files(layout: Layout) -> Iterator[ClassFiles]:
+def _all_files(layout: Layout, progress: Progress) -> Iterator[ClassFiles]:
     """Yield the files of each class in each split, in the order of the labels."""
-    for split, classes in layout.classes.items():
-        for name in layout.class_names:
-            if name in classes:
-                yield _class_files(layout, split, name)
+    present = [
+        (split, name)
+        for split, classes in layout.classes.items()
+        for name in layout.class_names
+        if name in classes
+    ]
+    for done, (split, name) in enumerate(present):
+        progress(done, len(present))
+        yield _class_files(layout, split, name)
 
 
 def _class_files(layout: Layout, split: SplitName, name: str) -> ClassFiles:

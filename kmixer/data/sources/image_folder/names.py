@@ -14,6 +14,8 @@ def printable(name: str) -> str:
     Names that look the same become the same. Control characters, line ends, marks that turn the
     direction of the text, and bytes that are not UTF-8 become `\n`, `\u202e`, `\xff`.
     """
+    if name.isascii() and name.isprintable():  # the usual case, of thousands of files
+        return name
     return "".join(map(_shown, unicodedata.normalize("NFC", name)))
 
 

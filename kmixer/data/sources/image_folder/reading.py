@@ -18,7 +18,7 @@ from ...cache import CacheFolder, Entry, EntryWriter, find_cache_folder, pixels_
 from ...dataset import Split
 from ...decode import Decoding, decode
 from ...memory import is_large
-from ...progress import Progress, part
+from ...progress import DECODING, Progress, part
 from ...stored_images import Images, StoredImages, take
 from ..source import LoadOptions
 from .listing import Listing, no_images
@@ -106,7 +106,7 @@ def read_pixels(
     in_file = is_large(size) if options.in_memory is None else not options.in_memory
     cache = find_cache_folder() if options.cache else None
     key = pixels_key(folder, paths, decoding) if cache else ""
-    progress = part(options.progress, 1, 2)  # the first was describing the files
+    progress = part(options.progress, DECODING)
     kept = cache and _from_cache(cache, key, shape, in_file, progress)
     if kept:
         return kept

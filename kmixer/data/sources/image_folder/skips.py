@@ -48,7 +48,7 @@ class Skip:
 
 def relative_name(path: Path, folder: Path) -> str:
     """Return a path relative to a folder above it, with slashes, safe to print."""
-    return printable(path.relative_to(folder).as_posix())
+    return printable("/".join(path.parts[len(folder.parts) :]))
 
 
 def skip_notes(skips: Iterable[Skip], folder: Path) -> list[str]:
