@@ -22,7 +22,7 @@ def print_layout(terminal: Terminal, facts: dict[str, Any]) -> None:
     from rich.text import Text
     from rich.tree import Tree
 
-    tree = Tree(Text(f"{facts['name']}: {len(facts['counts']['train']):,} classes"))
+    tree = Tree(Text(f"{len(facts['counts']['train']):,} classes"))
     for split, counts in facts["counts"].items():
         place, total = facts["layout"][split], sum(counts.values())
         _add_classes(tree.add(Text(f"{split}: {place}, {total:,} images")), counts)

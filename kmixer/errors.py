@@ -1,7 +1,7 @@
 """The errors kmixer raises: one line saying what was received, what was expected, what to do."""
 
 import signal
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 _OUT_OF_MEMORY = ("RESOURCE_EXHAUSTED", "OOM when", "out of memory", "not enough memory")
@@ -79,6 +79,13 @@ def nearest(name: object, valid: Iterable[object]) -> str:
     if close:
         return " (nearest: " + ", ".join(repr(choice) for choice in close) + ")"
     return " (valid: " + ", ".join(names) + ")"
+
+
+def few(names: Sequence[str], most: int = 3, longest: int = 100) -> str:
+    """Return the first names and how many more there are: `a, b, c and 12 more`."""
+    short = [name if len(name) <= longest else f"{name[:longest]}…" for name in names[:most]]
+    more = len(names) - most
+    return ", ".join(short) + (f" and {more:,} more" if more > 0 else "")
 
 
 def process_failure(code: int, stderr: str) -> str:

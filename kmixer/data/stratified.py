@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import DataError, KmixerError
+from ..errors import DataError, KmixerError, few
 
 MOST_NAMES = 5
 
@@ -71,9 +71,8 @@ def absent_classes(labels: np.ndarray, class_names: Sequence[str]) -> list[str]:
 def absent_note(split: str, labels: np.ndarray, class_names: Sequence[str]) -> list[str]:
     """Return a note that names the classes of which a split has no image; none if it has all."""
     absent = absent_classes(labels, class_names)
-    more = f" and {len(absent) - MOST_NAMES:,} more" if len(absent) > MOST_NAMES else ""
-    names = ", ".join(repr(name) for name in absent[:MOST_NAMES])
-    return [f"no images in the {split} set of: {names}{more}"] if absent else []
+    names = few([repr(name) for name in absent], MOST_NAMES)
+    return [f"no images in the {split} set of: {names}"] if absent else []
 
 
 def _fits(labels: np.ndarray, draw: Draw) -> bool:

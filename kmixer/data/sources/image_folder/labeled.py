@@ -10,17 +10,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ....errors import DataError, nearest
+from ....errors import DataError, few, nearest
 from ...dataset import SkippedFile, Split
 from ...decode import Decoding
-from ..source import LoadOptions, Progress
+from ...progress import Progress
+from ..source import LoadOptions
 from .contents import Contents, look_into
 from .decoding import color_notes
 from .entries import Links
 from .layout import ClassFolders, Layout
 from .layout_errors import check_is_folder
 from .listing import list_images
-from .names import few, printable, shown
+from .names import printable, shown
 from .reading import read_splits
 from .skips import NO_ROLE, STRAY, Skip, skip_notes
 from .split_names import Role, role_of

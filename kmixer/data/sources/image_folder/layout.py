@@ -20,11 +20,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ....errors import DataError
+from ....errors import DataError, few
 from .contents import look_into
 from .entries import Links
 from .layout_errors import check_is_folder, no_class_folders, one_class
-from .names import few, printable, shown
+from .names import printable, shown
 from .skips import LINK_BACK, Skip, relative_name
 from .splits import SplitName, Splits, find_splits, unwrap
 

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path
 
-from ....errors import DataError
+from ....errors import DataError, few
 from ...image_formats import is_image
 from .contents import Contents, files
-from .names import few, printable, shown
+from .names import printable, shown
 from .skips import EMPTY, NO_IMAGES, Skip
 
 EXPECTED = "expected CLASS/*.png, one folder per class, or train/CLASS/*.png and test/CLASS/*.png"

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 
-from ....errors import DataError
+from ....errors import DataError, few
 from ...decode import ImageFacts, describe
 from ...image_formats import is_image, misnamed, skip_reason
 from ...progress import LISTING, Progress, part
@@ -14,7 +14,7 @@ from ..source import LoadOptions
 from .describing import Described, describe_files
 from .entries import direct_files, walk
 from .layout import Layout
-from .names import few, printable, shown
+from .names import printable, shown
 from .skips import DAMAGED, Skip, relative_name
 from .splits import SplitName
 

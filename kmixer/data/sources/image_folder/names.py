@@ -1,7 +1,6 @@
 """Names of files and folders as text that can be shown, compared, and stored one a line."""
 
 import unicodedata
-from collections.abc import Sequence
 from pathlib import Path
 
 JOINERS = "\u200c\u200d"  # invisible, but part of Persian and Indic words and of emoji
@@ -33,11 +32,3 @@ def shown(path: Path) -> str:
     text = printable(str(path))
     half = LONGEST // 2
     return text if len(text) <= 2 * LONGEST else f"{text[:half]}…{text[-half:]}"
-
-
-def few(names: Sequence[str], most: int = 3) -> str:
-    """Return the first names and how many more there are: `a, b, c and 12 more`."""
-    more = len(names) - most
-    short = [name if len(name) <= LONGEST else f"{name[:LONGEST]}…" for name in names[:most]]
-    listed = ", ".join(short)
-    return f"{listed} and {more:,} more" if more > 0 else listed

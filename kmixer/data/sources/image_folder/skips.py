@@ -4,8 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from ....errors import few
 from ...dataset import SkippedFile
-from .names import few, printable
+from .names import printable
 
 HIDDEN = "hidden, or left by a system or a tool"
 OWN_OUTPUT = "kmixer's own output"

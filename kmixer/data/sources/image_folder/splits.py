@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from ....errors import few
 from .contents import Contents, files, look_into, looks_like_image
 from .layout_errors import no_training_folder, several_folders, unlabeled_splits
-from .names import few, printable, shown
+from .names import printable, shown
 from .skips import EMPTY, NO_ROLE, STRAY, Skip
 from .split_names import Role, is_plain, is_wrapper, role_of
 
