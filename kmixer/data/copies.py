@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,25 +21,20 @@ MOST_COMPARED = 20_000  # images that are compared each with each, which takes s
 Names = Sequence[str]
 
 
-class Place(NamedTuple):
-    """Where an image is: its split's name, and its index there."""
-
-    split: str
-    index: int
-
-
 @dataclass(frozen=True)
 class Copy:
     """A training image that is in another split as well.
 
     Attributes:
         index: of the training image.
-        other: where its copy is.
+        split: the name of the other split.
+        other: the index of its copy there.
         exact: whether all pixels are the same; else nearly.
     """
 
     index: int
-    other: Place
+    split: str
+    other: int
     exact: bool
 
 
@@ -62,17 +57,17 @@ def find_copies(dataset: Dataset, digests: Digests, held_out: Names) -> list[Cop
         One `Copy` a training image at most, in the order of the training images.
     """
     splits = {name: split for name, split in dataset.splits.items() if name in held_out}
-    places = [Place(name, index) for name, split in splits.items() for index in range(len(split))]
+    places = [(name, index) for name, split in splits.items() for index in range(len(split))]
     if not places:
         return []
     others = np.concatenate([digests[name] for name in splits])
     found = _exact_copies(digests["train"], others)
-    copies = {index: Copy(index, places[other], True) for index, other in found.items()}
+    copies = {index: Copy(index, *places[other], True) for index, other in found.items()}
     if len(dataset.train) + len(places) <= MOST_COMPARED:
         images = np.concatenate([np.asarray(split.images) for split in splits.values()])
         near = _near_copies(np.asarray(dataset.train.images), images, digests["train"])
         for index, other in near.items():
-            copies.setdefault(index, Copy(index, places[other], False))
+            copies.setdefault(index, Copy(index, *places[other], False))
     return [copies[index] for index in sorted(copies)]
 
 
@@ -129,9 +124,9 @@ def without_copies(dataset: Dataset, held_out: Names) -> Dataset:
 
 def describe_copy(dataset: Dataset, copy: Copy) -> str:
     """Return what an image is a copy of, such as `exact copy of test/a/1.png (test)`."""
-    name, index = copy.other
     kind = "exact copy" if copy.exact else "nearly the same"
-    return f"{kind}: {file_name(dataset.splits[name], name, index)} ({name})"
+    other = file_name(dataset.splits[copy.split], copy.split, copy.other)
+    return f"{kind}: {other} ({copy.split})"
 
 
 def file_name(split: Split, split_name: str, index: int) -> str:

@@ -116,7 +116,7 @@ def _without_contrast(images: _Images) -> list[Problem]:
     flat = np.concatenate([_is_flat(split.images) for split in images.splits.values()])
     return [
         images.problem(position, "no contrast", "all one color")
-        for position in np.flatnonzero(flat)
+        for position in np.flatnonzero(flat).tolist()
     ]
 
 
@@ -184,7 +184,7 @@ def _in_two_classes(images: _Images, digests: Digests) -> list[Problem]:
         labels_of.setdefault(int(values[position]), {})[int(images.labels[position])] = position
     twice = [digest for digest, labels in labels_of.items() if len(labels) > 1]
     found = []
-    for position in np.flatnonzero(np.isin(values, np.array(twice, np.uint64))):
+    for position in np.flatnonzero(np.isin(values, np.array(twice, np.uint64))).tolist():
         labels = labels_of[int(values[position])]
         other = next(p for label, p in labels.items() if label != images.labels[position])
         detail = f"the same image as {images.file(other)} ({images.class_name(other)})"

@@ -16,7 +16,7 @@ from .own_data import load_own
 
 if TYPE_CHECKING:
     from ..data import Dataset
-    from ..data.sources.source import Progress
+    from ..data.progress import Progress
     from ..runs.run import Run
     from ..runs.seen_images import SeenImages
 
@@ -64,6 +64,7 @@ def choose_images(
         KmixerError: they cannot be loaded, are of classes that the run does not know, or it was
             trained on all of them.
     """
+    check_available(run, name)
     if is_own(run, name):
         own = load_own(run, folder, progress)
         left_out = own.left_out if split_name in (None, "test") else {}

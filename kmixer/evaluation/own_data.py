@@ -14,7 +14,7 @@ from ..errors import DataError, KmixerError
 from .class_names import missing_classes, with_classes_of
 
 if TYPE_CHECKING:
-    from ..data.sources.source import Progress
+    from ..data.progress import Progress
     from ..runs.run import Run
     from ..runs.seen_images import SeenImages
 

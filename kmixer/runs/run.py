@@ -122,7 +122,7 @@ class Run:
         """Return the nested settings that a fine-tuning takes over from this run.
 
         They are the model, and the preprocessing of its images: the same mean and standard
-        deviation, and images of the size that it was trained on. A square size is reached inside
+        deviation, the same channels (gray images become RGB for a model of those), and images of the size that it was trained on. A square size is reached inside
         the model, so that images are stored at their own; one that is not square, when files are
         read.
 
@@ -131,6 +131,7 @@ class Run:
         """
         values = self.settings.model_dump(mode="json")
         data = {key: values["data"][key] for key in ("mean", "std", "fit")}
+        data["channels"] = self.info["input_shape"][2]
         data |= self._start_size(image_size)
         start = {"run": str(self.folder.resolve()), "sha256": None}
         return {"data": data, "model": values["model"], "finetune": start}

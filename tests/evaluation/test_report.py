@@ -96,7 +96,7 @@ def test_a_report_on_other_images_says_so(runs, tmp_path):
     config = copy / "config.yaml"
     config.write_text(re.sub(r"data_sha256: .*", "data_sha256: other", config.read_text()))
     report.write_report(comparison.find_runs([copy]), tmp_path / "r.html")
-    assert "measured on other images than the run had" in (tmp_path / "r.html").read_text()
+    assert "halves has changed since the training" in (tmp_path / "r.html").read_text()
 
 
 def test_color_images_that_are_not_square_and_many_classes(trained_run, tmp_path):

@@ -9,7 +9,8 @@ import yaml
 import kmixer
 from kmixer.errors import DataError, RunError, SettingsError
 from kmixer.evaluation import comparison
-from kmixer.evaluation.evaluate import evaluate, load_data
+from kmixer.evaluation.evaluate import evaluate
+from kmixer.evaluation.images import choose_images
 from kmixer.models import mixer_size
 from kmixer.runs.import_weights import import_weights
 from kmixer.runs.run import load_run
@@ -137,11 +138,30 @@ def test_it_is_evaluated_on_a_named_data_set(tmp_path):
     (tmp_path / "labels.txt").write_text("cat\ndog\n")
     run = imported(tmp_path, official("tiny", classes=2), labels=tmp_path / "labels.txt")
     with pytest.raises(DataError, match=r"without a data set; .* kmixer evaluate .*tiny-1 DATASET"):
-        load_data(run)
-    dataset = load_data(run, str(tmp_path / "images"))
-    metrics, _ = evaluate(run, dataset)
-    logits = official_logits(official("tiny", classes=2), dataset.test.images)
-    assert metrics["accuracy"] == (logits.argmax(1) == dataset.test.labels).mean()
+        choose_images(run)
+    images = choose_images(run, str(tmp_path / "images"))
+    metrics, _ = evaluate(run, images)
+    logits = official_logits(official("tiny", classes=2), images.split.images)
+    assert metrics["examples"] == 12
+    assert metrics["accuracy"] == (logits.argmax(1) == images.split.labels).mean()
+
+
+def test_numbers_as_class_names_are_matched_by_name_not_by_order(tmp_path):
+    """Sorted as text, `10` comes before `2`."""
+    from PIL import Image
+
+    names = [str(number) for number in range(12)]
+    for index, name in enumerate(names):
+        (tmp_path / "images" / name).mkdir(parents=True)
+        Image.fromarray(pictures(20, 12)[index]).save(tmp_path / "images" / name / "one.png")
+    (tmp_path / "labels.txt").write_text("\n".join(names))
+    run = imported(tmp_path, official("tiny", classes=12), labels=tmp_path / "labels.txt")
+    images = choose_images(run, str(tmp_path / "images"))
+    assert images.split.labels.tolist() == list(range(12))
+    assert [str(file) for file in images.split.files] == [f"{name}/one.png" for name in names]
+    metrics, _ = evaluate(run, images)
+    logits = official_logits(official("tiny", classes=12), images.split.images)
+    assert metrics["accuracy"] == (logits.argmax(1) == np.arange(12)).mean()
 
 
 def test_the_command(run_command, tmp_path):

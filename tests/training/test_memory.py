@@ -21,7 +21,8 @@ backend.select()
 import keras
 import kmixer
 from kmixer.config import presets
-from kmixer.evaluation.evaluate import evaluate, load_data
+from kmixer.evaluation.evaluate import evaluate
+from kmixer.evaluation.images import choose_images
 
 def resident():
     status = Path("/proc/self/status").read_text()
@@ -40,10 +41,10 @@ small = {
     "training": {"epochs": count},
 }
 run = kmixer.train(kmixer.build_settings(preset, small), root=root, callbacks=[Watch()])
-data = load_data(run)
+images = choose_images(run, split_name="validation")
 evaluations = []
 for _ in range(count):
-    evaluate(run, data, "validation")
+    evaluate(run, images)
     evaluations.append(resident())
 print(json.dumps({"training": Watch.seen, "evaluate": evaluations}))
 """
