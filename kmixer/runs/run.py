@@ -122,9 +122,9 @@ class Run:
         """Return the nested settings that a fine-tuning takes over from this run.
 
         They are the model, and the preprocessing of its images: the same mean and standard
-        deviation, the same channels (gray images become RGB for a model of those), and images of the size that it was trained on. A square size is reached inside
-        the model, so that images are stored at their own; one that is not square, when files are
-        read.
+        deviation, the same channels (gray images become RGB for a model of those), and images of
+        the size that it was trained on. A square size is reached inside the model, so that images
+        are stored at their own; one that is not square, when files are read.
 
         Args:
             image_size: another size: a side in pixels, or (height, width).
