@@ -202,6 +202,7 @@ def fake_hub(tmp_path, monkeypatch):
         template = f"{address}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
         monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
         monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+        monkeypatch.setattr(constants, "HF_HUB_DISABLE_TELEMETRY", True)
         hub.env = {"HF_ENDPOINT": address, "HF_HOME": str(tmp_path / "home")}
         hub.cache = tmp_path / "hub"
         yield hub

@@ -83,7 +83,8 @@ def test_layers_and_models_know_neither_settings_nor_tensorflow(path):
 
 LIGHT = (
     "config/*", "files/*", "errors", "backend", "data/image_files", "models/published_weights",
-    "models/variants", "runs/inference", "runs/resumable", "runs/run",
+    "models/variants", "models/weight_names", "runs/inference", "runs/published_settings", "runs/resumable", "runs/run",
+    "runs/starts/*",
 )  # fmt: skip
 
 

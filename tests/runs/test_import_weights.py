@@ -185,3 +185,31 @@ def test_the_command(run_command, tmp_path):
         done = run_command(*words, cwd=tmp_path)
         assert done.returncode == 1 and done.stdout == ""
         assert done.stderr.startswith("kmixer: ") and done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_the_size_follows_from_the_arrays(tmp_path, layout):
+    name, arrange, logits = LAYOUTS[layout]
+    arrays = arrange(official("tiny"))
+    run = import_weights(write(tmp_path / name, arrays), root=tmp_path)
+    assert run.folder.name == "mixer-tiny-1" and run.info["imported"]["size"] == "tiny"
+    computed = run.load_model().predict(pictures(12), verbose=0)
+    np.testing.assert_allclose(computed, logits(arrays, pictures(12)), rtol=0, atol=1e-4)
+
+
+def test_a_size_that_the_paper_does_not_have_needs_no_name(run_command, tmp_path, monkeypatch):
+    from kmixer.models import SIZES
+
+    own = {"patch_size": 3, "blocks": 3, "hidden_dim": 10, "tokens_mlp_dim": 7, "channels_mlp_dim": 9}  # fmt: skip
+    with monkeypatch.context() as patch:
+        patch.setitem(SIZES, "own", own)
+        arrays = official("own", tokens=16, classes=3)
+    path = write(tmp_path / "w.npz", arrays)
+    done = run_command("import-weights", path, cwd=tmp_path)
+    assert done.returncode == 0 and done.stderr == "", done.stderr
+    assert "mixer of no size of the paper: " in done.stdout and "12×12×3, 3 classes" in done.stdout
+    run = load_run(tmp_path / "saved_models" / "mixer-1")
+    assert own.items() <= run.settings.model.model_dump().items()
+    del arrays["MixerBlock_1/LayerNorm_1/bias"]
+    with pytest.raises(DataError, match=r"not those of one Mixer: missing: MixerBlock_1/LayerNorm_1/bias$"):  # fmt: skip
+        import_weights(write(path, arrays), root=tmp_path)

@@ -14,12 +14,14 @@ class FakeHub:
     """Repositories, and what is to go wrong.
 
     `repositories` holds by `OWNER/REPO` a list of versions, the last of which is main, each a dict
-    of bytes by file name. `breaks_after` bytes a download of a large file breaks off, once.
+    of bytes by file name. A download of a large file breaks off after `breaks_after` bytes, `breaks`
+    times.
     """
 
     def __init__(self):
         self.repositories, self.asked, self.sent = {}, [], []
-        self.breaks_after = self.status = self.stated_sha256 = self.stated_size = None
+        self.breaks_after = self.breaks = 0
+        self.status = self.stated_sha256 = self.stated_size = None
 
     def publish(self, name, **files):
         """Add a version of a repository; return its commit. In names, `_` stands for the dot."""
@@ -116,7 +118,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if not body:
             return
-        if may_break and self.hub.breaks_after:
+        if may_break and self.hub.breaks:
+            self.hub.breaks -= 1
             self.wfile.write(content[: self.hub.breaks_after])
             self.wfile.flush()
             self.close_connection = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import sys
 from collections.abc import Iterable, Iterator
@@ -50,10 +51,11 @@ class _Listing:
 
 
 def fetch(reference: Reference, catalogued: str | None = None) -> Fetched:
-    """Fetch a repository's weights, unless they are in the cache; an interrupted fetch goes on.
+    """Fetch a repository's weights, unless they are in the cache.
 
     The cache is the Hub's own, which `HF_HOME` and `HF_HUB_CACHE` move. What is asked for by its
-    commit and is in the cache needs no network.
+    commit and is in the cache needs no network. A download whose connection breaks goes on where it
+    stopped; that of a process that was killed begins anew.
 
     Args:
         reference: the repository, its revision and the SHA-256 that its weights have to have.
@@ -82,6 +84,7 @@ def fetch(reference: Reference, catalogued: str | None = None) -> Fetched:
 
 
 def _check_installed(reference: Reference) -> None:
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # read when the client is imported
     try:
         import huggingface_hub  # noqa: F401
     except ImportError:
@@ -107,8 +110,8 @@ def _cached_instead(reference: Reference) -> Path:
     weights = _cached(reference)
     if weights is None:
         raise DataError(
-            f"{reference.label}: {_host()} cannot be reached, and the weights are not in the cache;"
-            f" {ELSEWHERE}"
+            f"{reference.label}: {_no_folder(reference)}{_host()} cannot be reached, and the"
+            f" weights are not in the cache; {ELSEWHERE}"
         )
     LOGGER.warning(
         "%s: %s cannot be reached; commit %s of it is in the cache, and is used",
@@ -184,9 +187,14 @@ def _check(reference: Reference, weights: Path, stated: dict[str, str | None]) -
         if expected not in (None, sha256):
             raise DataError(
                 f"{reference.label}: {WEIGHTS} has the SHA-256 {sha256}, expected {expected},"
-                f" {source}; it is not used; if it is damaged, remove {weights.resolve()} and run it again"
+                f" {source}; it is not used, and lies in {weights.resolve()}"
             )
     return sha256
+
+
+def _no_folder(reference: Reference) -> str:
+    """Return what is said first of a name that could have been meant as a folder."""
+    return "" if reference.name.startswith("timm/") else "there is no such folder, and "
 
 
 def _host() -> str:
@@ -211,9 +219,10 @@ def _in_one_line(reference: Reference) -> Iterator[None]:
             " then log in with: hf auth login"
         ) from None
     except errors.RepositoryNotFoundError:
+        near = nearest(reference.name.rpartition("/")[2], known_names())
         raise DataError(
-            f"{reference.label}: {_host()} has no such repository, or it is private; names that are"
-            f" known{nearest(reference.name.rpartition('/')[2], known_names())}"
+            f"{reference.label}: {_no_folder(reference)}{_host()} has no such repository, or it is"
+            f" private; names that are known{near}"
         ) from None
     except errors.RevisionNotFoundError:
         raise DataError(f"{reference.label}: {reference.name} has no such revision") from None
@@ -226,8 +235,8 @@ def _in_one_line(reference: Reference) -> Iterator[None]:
         raise DataError(f"{reference.label}: {_host()} answered {code}; try again later") from None
     except (errors.LocalEntryNotFoundError, httpx2.TransportError, ConnectionError) as error:
         raise DataError(
-            f"{reference.label}: the download from {_host()} broke off ({type(error).__name__}); run"
-            " it again: it goes on where it stopped"
+            f"{reference.label}: the download from {_host()} broke off ({type(error).__name__}),"
+            " though it was tried again; run it again"
         ) from None
     except OSError as error:
         raise DataError(f"{reference.label}: cannot be cached: {file_problem(error)}") from None

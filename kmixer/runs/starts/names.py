@@ -74,7 +74,7 @@ def parse(text: str) -> Path | Reference:
     name = _full_name(base)
     if name is not None:
         _refuse_folder(base)
-    elif _is_path(text, base):
+    elif text and _is_path(text, base):
         return Path(text).expanduser()
     elif not re.fullmatch(REPOSITORY, base):
         raise _unknown(text, base)

@@ -34,7 +34,7 @@ def open_start(reference: Reference) -> Start:
     fetched = hub.fetch(reference, TIMM.get(reference.name.removeprefix("timm/")))
     pinned = Reference(reference.name, fetched.commit)
     shapes = read_shapes(fetched.weights)
-    layout = find_layout(fetched.weights, shapes)
+    layout = find_layout(str(pinned), shapes)
     config = read_config(fetched.config, pinned)
     pixels = _pixels(config, stem_channels(shapes, layout), pinned)
     arguments = mixer_arguments(shapes, layout)

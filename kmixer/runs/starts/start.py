@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...errors import DataError
 from ..run import Run
 
 if TYPE_CHECKING:
@@ -76,7 +77,9 @@ class Start(Run):
         from ..assign_weights import assign_arrays, check_arrays
 
         published, model = read_published(self.weights, self.layout), self.build_model()
-        check_arrays(published, model.weights, self.reference)
+        if published.sha256 != self.sha256:
+            raise DataError(f"{self.weights}: changed since it was checked; run it again")
+        check_arrays(published, model.weights, "one model")
         assign_arrays(published, model)
         return model
 
