@@ -77,7 +77,7 @@ def fingerprint(folder):
 
 
 def skipped(notes):
-    return sum(int(note.split(": ")[-1].split()[0]) for note in notes if "images skipped" in note)
+    return sum(int(note.split()[0]) for note in notes if "skipped (unreadable or damaged)" in note)
 
 
 def test_bad_images_are_skipped_counted_and_left_alone(bad):
@@ -114,9 +114,11 @@ def test_a_pixel_that_is_no_number_is_skipped_and_counted(run_command, tmp_path,
         Image.fromarray(spoilt).save(folder / "b" / name)
     loaded = load(str(folder))
     assert len(loaded.train) + len(loaded.test) == 21
-    assert "2 images skipped (truncated, damaged, or with NaN pixels)" in loaded.notes
+    assert "2 images skipped (unreadable or damaged): b/infinite.tif, b/nan.tif" in loaded.notes
+    assert [file.path for file in loaded.skipped] == ["b/infinite.tif", "b/nan.tif"]
+    assert all("not finite numbers (NaN or infinite)" in file.reason for file in loaded.skipped)
     done = run_command("data", "info", folder, cwd=tmp_path)
-    assert done.returncode == 0 and "or with NaN pixels)" in done.stdout
+    assert done.returncode == 0 and "2 images skipped" in done.stdout
     saw("nan pixel", "2 of 2 skipped and counted; no step sees one")
 
 

@@ -82,11 +82,12 @@ FOLDERS = {
     "no classes": {"notes.txt": b"x"},
     "images without classes": {f"{n}.png": image() for n in range(5)},
     "one class": {f"a/{n}.png": image() for n in range(5)},
-    "an empty class": FLAT | {"c/notes.txt": b"x"},
+    "an archive": {"a.zip": archive(a="b")},
+    "splits without classes": {f"{split}/{n}.png": image() for split in ("train", "test") for n in range(4)},
+    "held-out folders only": {f"{split}/{name}": each for split in ("val", "test") for name, each in FLAT.items()},
     "a class of damaged images": FLAT | {"c/0.png": b"x", "c/1.png": image()[:30]},
     "one image a class": {"a/0.png": image(), "b/0.png": image()},
     "test of other classes": {f"train/{name}": each for name, each in FLAT.items()} | {"test/c/0.png": image()},
-    "test of fewer classes": {f"train/{name}": each for name, each in FLAT.items()} | {"test/a/0.png": image()},
     "test damaged": {f"train/{name}": each for name, each in FLAT.items()} | {"test/a/0.png": b"", "test/b/0.png": b""},
 }  # fmt: skip
 READ_FOLDER = {

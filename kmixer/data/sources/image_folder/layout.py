@@ -56,7 +56,7 @@ class Layout:
     def name(self, split: SplitName) -> str:
         """Return the folder of a split, relative to the root, for people."""
         inside = relative_name(self.folders[split], self.root)
-        return "./" if inside == "." else f"{inside}/"
+        return f"{inside}/" if inside else "./"
 
 
 def find_layout(root: Path) -> Layout:
