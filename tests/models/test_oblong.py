@@ -56,7 +56,7 @@ def test_the_first_token_is_the_patch_in_the_corner():
     """A model whose stem sums a patch: a white patch at (row 1, column 2) is token 1·16 + 2."""
     model = MODELS["mixer"]()
     tokens = keras.Model(model.input, model.get_layer("tokens").output)
-    kernel, bias = model.get_layer("stem").weights
+    kernel, _ = model.get_layer("stem").weights
     kernel.assign(keras.ops.ones_like(kernel))
     image = np.zeros((1, *SHAPE), np.uint8)
     image[:, 4:8, 8:12] = 255

@@ -154,7 +154,12 @@ PIXELS = [{}, {"crop_size": 24}, {"resize_size": 35}, {"resize_size": 30, "crop_
     [(model, {}, SHAPE) for model in MODELS]
     + [({"patch_size": 4}, data, SHAPE) for data in PIXELS]
     + [({"patch_size": size}, {}, (28, 21, 1)) for size in (4, 7)]
-    + [({"patch_size": 7}, data, (28, 21, 1)) for data in PIXELS],
+    + [({"patch_size": 7}, data, (28, 21, 1)) for data in PIXELS]
+    + [
+        ({"patch_size": None, "patch_stride": stride}, {}, shape)
+        for shape in ((16, 64, 1), (97, 97, 1), (97, 31, 1), (101, 64, 1))
+        for stride in (None, 4)
+    ],
 )
 def test_the_geometry_is_that_of_the_models(model, data, shape):
     """`check_geometry` refuses a model exactly if its builder does."""
@@ -165,14 +170,9 @@ def test_the_geometry_is_that_of_the_models(model, data, shape):
 
 
 def _build(settings, shape):
-    from kmixer.models.variants import default_patch_size
+    from kmixer.models.factory import with_patch_size
 
-    data = settings.data
-    if settings.model.name == "mixer" and settings.model.patch_size is None:
-        side = data.crop_size or data.resize_size or min(shape[:2])
-        model = settings.model.model_copy(update={"patch_size": default_patch_size(side)})
-        settings = settings.model_copy(update={"model": model})
-    build_model(settings, shape, 3)
+    build_model(with_patch_size(settings, *shape[:2]), shape, 3)
 
 
 def _refuses(action, *arguments):
