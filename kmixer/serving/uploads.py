@@ -51,5 +51,8 @@ async def _files_of_form(headers: Headers, body: bytes) -> list[bytes]:
         form = await parser.parse()
     except MultiPartException as error:
         raise HTTPException(400, f"form: {error.message}") from None
-    values = [value for _, value in form.multi_items()]
-    return [await value.read() for value in values if isinstance(value, UploadFile)]
+    try:
+        values = [value for _, value in form.multi_items()]
+        return [await value.read() for value in values if isinstance(value, UploadFile)]
+    finally:
+        await form.close()
