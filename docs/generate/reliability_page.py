@@ -66,6 +66,18 @@ ROWS = {
         "resident memory after 30 of them over that after 3, at most 1.05, on each backend",
         "pytest -m slow tests/training/test_memory.py",
     ),
+    "large sets": (
+        "a folder of images whose pixels are larger than the memory is trained on",
+        "200,000 images of 64×64 RGB, one epoch, all of the process's memory counted; the same run from"
+        " memory and from the file is identical (`pytest tests/data/test_large_folders.py`)",
+        "pytest -m slow tests/data/test_large_folders.py -k two_hundred",
+    ),
+    "decoded once": (
+        "a folder is listed, described and decoded once; then its pixels come from a cache, which notices"
+        " changed files and its own damage",
+        "60,000 JPEGs loaded twice, each in a process of its own",
+        "pytest -m slow tests/data/test_large_folders.py -k sixty",
+    ),
     "concurrency": (
         "processes that run at once do not disturb each other; what was killed is not taken for whole",
         "ten trainings in one folder; three processes prepare one data set; SIGKILL during both kinds of preparation",

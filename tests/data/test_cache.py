@@ -83,6 +83,17 @@ def test_a_second_time_nothing_is_read_again(folder, read_files):
     assert same(first, second) and first.notes == second.notes
 
 
+def test_a_folder_may_be_named_in_several_ways(folder, read_files, monkeypatch, tmp_path):
+    first = load(str(folder))
+    monkeypatch.chdir(folder.parent)
+    (tmp_path / "link").symlink_to(folder)
+    for name in ("photos", "./photos/", "../" + folder.parent.name + "/photos", "link"):
+        assert same(first, load(name))
+    monkeypatch.chdir(folder)
+    assert same(first, load("."))
+    assert len(read_files["decoded"]) == 2 * COUNT
+
+
 def test_what_could_not_be_decoded_is_told_again(folder):
     whole = (folder / "a" / "3.png").read_bytes()
     (folder / "a" / "3.png").write_bytes(whole[: len(whole) // 2])
@@ -282,6 +293,12 @@ def test_without_a_home_nothing_is_kept(folder, monkeypatch):
 def test_the_size_of_the_cache(monkeypatch, text, size):
     monkeypatch.setenv("KMIXER_CACHE_SIZE", text)
     assert find_cache_folder().limit == size
+
+
+def test_a_cache_of_no_size_keeps_nothing_and_says_nothing(folder, cache_folder, monkeypatch):
+    monkeypatch.setenv("KMIXER_CACHE_SIZE", "0")
+    loaded = load(str(folder))
+    assert not cache_folder.exists() and "kept" not in " ".join(loaded.notes)
 
 
 def test_a_size_that_is_none_is_refused(monkeypatch):

@@ -14,7 +14,7 @@ cannot be written means that nothing is kept, never an error.
 """
 
 from .entry import Entry, EntryWriter
-from .folder import CacheFolder, StoredEntry, find_cache_folder
+from .folder import CacheFolder, StoredEntry, find_cache_folder, usable_cache
 from .keys import facts_key, pixels_key
 
 __all__ = [
@@ -25,4 +25,5 @@ __all__ = [
     "facts_key",
     "find_cache_folder",
     "pixels_key",
+    "usable_cache",
 ]

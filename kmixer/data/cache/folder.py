@@ -42,6 +42,16 @@ def find_cache_folder() -> CacheFolder | None:
     return CacheFolder(base / "kmixer", _size_limit())
 
 
+def usable_cache(wanted: bool) -> CacheFolder | None:
+    """Return the `CacheFolder`, or None if it is not wanted, or there is none to keep anything in.
+
+    Raises:
+        SettingsError: see `find_cache_folder`.
+    """
+    cache = find_cache_folder() if wanted else None
+    return cache if cache and cache.limit else None
+
+
 def _size_limit() -> int:
     text = os.environ.get(SIZE, "").strip()
     if not text:
@@ -138,9 +148,9 @@ class CacheFolder:
         """Remove what was used least recently until `size` more bytes are within the limit."""
         free = shutil.disk_usage(self.path).free
         if size > self.limit:
-            raise RunError(f"{self.path}: {_gigabytes(size)} are more than {SIZE} allows")
+            raise RunError(f"{self.path}: {_megabytes(size)} are more than {SIZE} allows")
         if size > free * FREE_SHARE:
-            raise RunError(f"{self.path}: {_gigabytes(size)} are too much for its disk")
+            raise RunError(f"{self.path}: {_megabytes(size)} are too much for its disk")
         for path in self._half_written():
             with suppress(OSError):
                 if path.stat().st_mtime < time.time() - ABANDONED_SECONDS:
@@ -172,5 +182,5 @@ def _remove(path: Path) -> bool:
     return True
 
 
-def _gigabytes(size: int) -> str:
-    return f"{size / 1e9:.1f} GB of pixels"
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:,.1f} MB"

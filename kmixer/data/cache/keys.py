@@ -30,12 +30,13 @@ def facts_key(root: Path, paths: Iterable[str | Path]) -> str:
 def _key(root: Path, paths: Iterable[str | Path], what: str) -> str:
     digest = sha256(json.dumps([what, str(root.resolve()), _reader()]).encode())
     for path in paths:
+        name = str(path).removeprefix(str(root)).lstrip(os.sep)  # however the folder is named
         try:
             stat = os.stat(path)
             stamp = f"{stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns}"
         except OSError:
             stamp = "missing"
-        digest.update(os.fsencode(f"{path}\0{stamp}\0"))
+        digest.update(os.fsencode(f"{name}\0{stamp}\0"))
     return digest.hexdigest()[:40]
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ....errors import DataError, RunError
-from ...cache import CacheFolder, facts_key, find_cache_folder
+from ...cache import CacheFolder, facts_key, usable_cache
 from ...decode import ImageFacts
 from ...progress import DESCRIBING, Progress, part
 from ..source import LoadOptions
@@ -38,7 +38,7 @@ def describe_files(
     Returns:
         What `describe` says of each file, in their order.
     """
-    cache = find_cache_folder() if options.cache else None
+    cache = usable_cache(options.cache)
     if cache is None:
         return _describe_all(paths, describe, part(options.progress, DESCRIBING))
     key = facts_key(folder, paths)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ....errors import DataError, KmixerError, RunError, file_problem
-from ...cache import CacheFolder, Entry, EntryWriter, find_cache_folder, pixels_key
+from ...cache import CacheFolder, Entry, EntryWriter, pixels_key, usable_cache
 from ...dataset import Split
 from ...decode import Decoding, decode
 from ...memory import is_large
@@ -104,7 +106,7 @@ def read_pixels(
     shape = (len(paths), decoding.height, decoding.width, decoding.channels)
     size = int(np.prod(shape))
     in_file = is_large(size) if options.in_memory is None else not options.in_memory
-    cache = find_cache_folder() if options.cache else None
+    cache = usable_cache(options.cache)
     key = pixels_key(folder, paths, decoding) if cache else ""
     progress = part(options.progress, DECODING)
     kept = cache and _from_cache(cache, key, shape, in_file, progress)
@@ -225,14 +227,16 @@ def _decode_to_file(
         except RunError as error:
             notes.append(_not_kept(error))
     try:
-        stored = _decode_to_temporary_file(decoder, about)
+        stored = _decode_to_temporary_file(decoder, about, size)
     except OSError as error:
         notes.append(f"they are kept in memory: a temporary file: {file_problem(error)}")
         stored = _decode_to_memory(decoder, None, key, about)
     return Pixels(stored.images, stored.bad, (*notes, *stored.notes))
 
 
-def _decode_to_temporary_file(decoder: Decoder, about: dict[str, Any]) -> Pixels:
+def _decode_to_temporary_file(decoder: Decoder, about: dict[str, Any], size: int) -> Pixels:
+    if size > shutil.disk_usage(tempfile.gettempdir()).free:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     with tempfile.TemporaryFile(prefix="kmixer-") as file:
         _write_all(decoder, EntryWriter(file), about)
         entry = Entry(os.dup(file.fileno()), "a temporary file")
