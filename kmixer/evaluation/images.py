@@ -67,8 +67,10 @@ def choose_images(
     check_available(run, name)
     if is_own(run, name):
         own = load_own(run, folder, progress)
-        left_out = own.left_out if split_name in (None, "test") else {}
-        return _of_split(own.dataset, split_name or "test", own.notes, left_out)
+        if split_name in ("train", "validation"):
+            return _of_split(own.dataset, split_name, own.notes)
+        own.check_test(run)
+        return _of_split(own.dataset, "test", own.notes, own.left_out)
     if split_name is None and find_source(name).is_path:
         return _all_of_folder(run, str(name), progress)
     dataset = load_data(run, name, folder, progress)

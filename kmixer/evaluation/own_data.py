@@ -45,6 +45,19 @@ class OwnData:
         """What has changed, and what was skipped or decided while it was read, for people."""
         return (self.changed, *self.dataset.notes) if self.changed else self.dataset.notes
 
+    def check_test(self, run: Run) -> None:
+        """Refuse to measure on changed data of which the run has seen every image.
+
+        Raises:
+            DataError: see above.
+        """
+        if not len(self.dataset.test):
+            raise DataError(
+                f"{self.dataset.name} has changed since the training: {run.folder} was trained on,"
+                f" or chosen by, all its {sum(self.left_out.values()):,} images; name others:"
+                f" kmixer evaluate {run.folder} DATASET"
+            )
+
 
 def load_own(run: Run, folder: str | None = None, progress: Progress | None = None) -> OwnData:
     """Load a run's own data set; where it has changed, with the splits of the training.
@@ -55,8 +68,7 @@ def load_own(run: Run, folder: str | None = None, progress: Progress | None = No
         progress: called with (done, total) while images are read.
 
     Raises:
-        KmixerError: it cannot be loaded, has classes that the run does not know, or the run was
-            trained on, or chosen by, all of its images.
+        KmixerError: it cannot be loaded, or has classes that the run does not know.
     """
     data = run.settings.data.model_copy(update={"dir": folder or run.settings.data.dir})
     in_folder = find_source(data.name).is_path
@@ -86,11 +98,6 @@ def _split_by_content(
     digests, all_digests = (image_digests(split.images) for split in (candidates, everything))
     trained_on, chosen_by = seen.trained_on(digests), seen.chosen_by(digests)
     unseen = np.flatnonzero(~(trained_on | chosen_by))
-    if not len(unseen):
-        raise DataError(
-            f"{name} has changed since the training: {run.folder} was trained on, or chosen by, all"
-            f" its {len(digests):,} images; name others: kmixer evaluate {run.folder} DATASET"
-        )
     old = int(seen.tested_on(digests[unseen]).sum())
     left_out = {"trained_on": int(trained_on.sum()), "chosen_by": int(chosen_by.sum())}
     changed = (

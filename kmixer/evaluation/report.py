@@ -101,6 +101,7 @@ def _section(name: str, run: Run, loaded: Loaded) -> dict[str, Any]:
         return section | {"problem": "it is a search's trial, and the test set is not read"}
     try:
         own = _own_data(run, loaded)
+        own.check_test(run)
         model = run.load_model()
     except KmixerError as error:
         return section | {"problem": str(error)}

@@ -91,8 +91,9 @@ def load_labeled(
 
 def unknown_classes(where: object, unknown: Sequence[str], known: Sequence[str]) -> DataError:
     """Return the error for classes that a model does not know."""
+    noun = "class" if len(unknown) == 1 else "classes"
     return DataError(
-        f"{where}: {len(unknown)} classes that the run does not know:"
+        f"{where}: {len(unknown)} {noun} that the run does not know:"
         f" {few([repr(name) for name in unknown])}{nearest(unknown[0], known)}"
     )
 
