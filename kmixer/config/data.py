@@ -21,6 +21,11 @@ class DataSettings(Section):
         " when they are read; null: chosen by a folder's images, at most about 224×224 pixels; as"
         " stored in other data sets, but larger ones of tfds:NAME are shrunk to resize_size",
     )
+    largest_side: Count | None = Field(
+        None,
+        description="of a square with the area that image files get at most, where image_size is"
+        " open; null: 224",
+    )
     fit: Literal["crop", "pad", "stretch"] = Field(
         "crop",
         description="what becomes of image files of another aspect ratio: crop: the center is"
@@ -53,7 +58,9 @@ class DataSettings(Section):
         " For random crops, shift the images with augment.translation and fill_mode nearest",
     )
     validation_size: Count | OpenShare | None = Field(
-        None, description="images or share cut from the training set; null: a twelfth"
+        None,
+        description="images or share cut from the training set; null: a twelfth. A validation"
+        " folder of the data set is used as it is",
     )
     train_on_validation: StrictBool = Field(
         False, description="also train on the validation images; its metrics are then optimistic"
@@ -72,7 +79,9 @@ class DataSettings(Section):
     train_per_class: Count | None = Field(
         None, description="training images of each class that are used; null: all"
     )
-    batch_size: Count = Field(256, description="images per step")
+    batch_size: Count | None = Field(
+        None, description="images per step; null: by the number of images, at most 256"
+    )
     mean: list[FiniteFloat] | None = Field(
         None, description="per channel, of pixels/255; null: of the training images"
     )

@@ -180,7 +180,7 @@ def test_label_files_among_classes_are_left_out(tmp_path):
     write_files(tmp_path, "annotations/a.xml", "images/a/0.png.json", "images/a/metadata.json")
     dataset = read(tmp_path)
     assert dataset.class_names == ("a", "b") and len(dataset.train) + len(dataset.test) == 16
-    assert "1 folder skipped (no images in it): annotations/" in dataset.notes
+    assert "1 folder skipped (no images in it): annotations/ (.xml)" in dataset.notes
     assert "2 files skipped (no image suffix (.json))" in said(dataset)
 
 

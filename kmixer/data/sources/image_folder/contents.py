@@ -2,14 +2,17 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 
+from ....errors import few
 from ...image_formats import is_image, skip_reason
 from .entries import Links, direct_files, read_entries, walk
+from .names import printable
 from .skips import EMPTY, NO_IMAGES, Skip
 
 NO_SUFFIX = "no image suffix"
+MOST_FILES = 100  # of a folder without images, whose suffixes are told
 
 
 @dataclass(frozen=True)
@@ -51,17 +54,23 @@ def look_into(folder: Path, root: Path) -> Contents:
     entries = read_entries(folder)
     contents = Contents(folder, skips=entries.skips)
     for path in entries.folders:
-        kind = None if holds_images(path, root) else NO_IMAGES if any(files(path, root)) else EMPTY
-        if kind:
-            contents.skips.append(Skip(path, kind, is_folder=True))
-        else:
+        if holds_images(path, root):
             contents.folders.append(path)
+        else:
+            contents.skips.append(_without_images(path, root))
     for path in entries.files:
         if looks_like_image(path):
             contents.images.append(path)
         else:
             contents.skips.append(Skip(path, skip_reason(path) or NO_SUFFIX))
     return contents
+
+
+def _without_images(folder: Path, root: Path) -> Skip:
+    """Return why a folder is left out, with the suffixes of what is in it."""
+    some = list(islice(files(folder, root), MOST_FILES))
+    kinds = sorted({printable(path.suffix.lower() or path.name) for path in some})
+    return Skip(folder, NO_IMAGES if some else EMPTY, few(kinds), is_folder=True)
 
 
 def files(folder: Path, root: Path) -> Iterator[Path]:

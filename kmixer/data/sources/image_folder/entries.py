@@ -53,14 +53,14 @@ def read_entries(folder: Path) -> Entries:
 
 
 def _add(entries: Entries, path: Path, entry: os.DirEntry[str]) -> None:
-    is_folder = entry.is_dir()
+    is_folder = _is_folder(entry)
     if _is_left_by_tools(entry.name):
         entries.skips.append(Skip(path, HIDDEN, is_folder=is_folder))
     elif is_folder and is_own_output(path):
         entries.skips.append(Skip(path, OWN_OUTPUT, is_folder=True))
     elif is_folder:
         entries.folders.append(path)
-    elif entry.is_file():
+    elif _is_file(entry):
         entries.files.append(path)
     else:
         kind = BROKEN_LINK if entry.is_symlink() else NOT_A_FILE
@@ -72,10 +72,19 @@ def direct_files(folder: Path) -> Iterator[Path]:
     try:
         with os.scandir(folder) as scan:
             for entry in scan:
-                if not _is_left_by_tools(entry.name) and entry.is_file():
+                if not _is_left_by_tools(entry.name) and _is_file(entry):
                     yield folder / entry.name
     except OSError:
         return  # whoever reads it all says so
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Return whether it is a folder, or leads to one; a link in a circle leads to none."""
+    return os.path.isdir(entry) if entry.is_symlink() else entry.is_dir()
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    return os.path.isfile(entry) if entry.is_symlink() else entry.is_file()
 
 
 def _is_left_by_tools(name: str) -> bool:
@@ -92,7 +101,7 @@ def is_own_output(folder: Path) -> bool:
             for entry in scan:
                 if is_image(entry.name):
                     return False  # the usual case, seen at the first entry
-                if entry.is_dir() and not entry.name.startswith("."):
+                if _is_folder(entry) and not entry.name.startswith("."):
                     inside.append(folder / entry.name)
     except OSError:
         return False  # whoever reads it says so
@@ -105,7 +114,7 @@ def _is_written(folder: Path) -> bool:
     Others have files of these names, too; then either the content or the folders inside tell.
     """
     for first, second, word in WRITTEN:
-        if (folder / first).is_file() and (folder / second).is_file():
+        if all(os.path.isfile(folder / name) for name in (first, second)):
             inside = {path.name for path in folder.iterdir() if path.is_dir()}
             return inside <= INSIDE_RUNS or word in _beginning(folder / first)
     return False

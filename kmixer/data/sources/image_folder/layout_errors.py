@@ -1,5 +1,6 @@
 """Errors for folders that nobody can learn classes from: what is there, and what is expected."""
 
+import os
 from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path
@@ -22,9 +23,9 @@ def check_is_folder(folder: Path) -> None:
     Raises:
         DataError: see above; it says what to do with an archive or an image.
     """
-    if folder.is_dir():
+    if os.path.isdir(folder):
         return
-    if not folder.exists():
+    if not os.path.exists(folder):
         raise DataError(f"{shown(folder)}: no such folder; {EXPECTED}")
     if folder.name.lower().endswith(ARCHIVES):
         raise DataError(f"{shown(folder)}: an archive; unpack it first, then name its folder")

@@ -72,4 +72,10 @@ def _note(kind: str, group: list[Skip], folder: Path) -> str:
         noun = "folders" if folders == len(group) else "files and folders"
     if len(group) == 1:
         noun = noun.removesuffix("s")
-    return f"{len(group):,} {noun} skipped ({kind}): {few([skip.name(folder) for skip in group])}"
+    return f"{len(group):,} {noun} skipped ({kind}): {few([_told(skip, folder) for skip in group])}"
+
+
+def _told(skip: Skip, folder: Path) -> str:
+    """Return a path, and of a folder what is in it."""
+    inside = f" ({skip.detail})" if skip.detail and skip.is_folder else ""
+    return skip.name(folder) + inside
