@@ -34,8 +34,8 @@ def notes(dataset):
         ([(256, 64)], (64, 256), ["all images are 64×256 (height×width): the model is not square"]),
         ([(64, 256)], (256, 64), ["all images are 256×64 (height×width): the model is not square"]),
         ([(97, 97)], (96, 96), ["all images are 97×97 (height×width): they are resized to 96×96;"
-                                " --image-size 97x97 keeps them"]),
-        ([(300, 300)], (224, 224), ["they are resized to 224×224; --image-size 300x300 keeps"]),
+                                " --image-size chooses another size"]),
+        ([(300, 300)], (224, 224), ["they are resized to 224×224; --image-size chooses another size"]),
         ([(1, 1)], (4, 4), ["they are enlarged to 4×4"]),
         ([(640, 360)], (160, 288), ["they are resized to 160×288; the model is not square"]),
         ([(80, 60), (160, 120)], (90, 120), ["images differ in size: they are resized to 90×120"]),

@@ -82,7 +82,7 @@ def choose_decoding(
         (the `Decoding`, notes on what was chosen and why, for people).
     """
     shapes = Shapes.of(listings)
-    size = options.image_size or _choose_size(shapes, options.resize_size)
+    size = options.image_size or _choose_size(shapes, options)
     height, width = size if isinstance(size, tuple) else (size, size)
     gray = all(listing.gray for listing in listings)
     channels = options.channels or (1 if gray else 3)
@@ -119,20 +119,21 @@ def _content_notes(listings: Sequence[Listing]) -> list[str]:
     ]
 
 
-def _choose_size(shapes: Shapes, resize_size: int | None) -> tuple[int, int]:
+def _choose_size(shapes: Shapes, options: LoadOptions) -> tuple[int, int]:
     """Return (height, width): of the images' own shape where nearly all share one, else square.
 
-    The area is at most about that of a square of 224 pixels, and patches divide the sides. A model
-    that resizes images itself takes squares.
+    The area is at most about that of a square of 224 pixels, or of `largest_side`, and patches
+    divide the sides. A model that resizes images itself takes squares.
     """
+    resize_size, area = options.resize_size, (options.largest_side or MAX_SIDE) ** 2
     height, width = shapes.typical
     oblong = max(height, width) / min(height, width)
     if shapes.are_alike and SAME_SHAPE < oblong <= MOST_OBLONG and not resize_size:
-        return divisible_size(height, width, MAX_SIDE**2)
+        return divisible_size(height, width, area)
     side = _square_side(shapes)
     if resize_size:
         return (min(side, resize_size),) * 2
-    return divisible_size(side, side, MAX_SIDE**2)
+    return divisible_size(side, side, area)
 
 
 def _square_side(shapes: Shapes) -> int:
@@ -150,7 +151,7 @@ def _size_notes(shapes: Shapes, decoding: Decoding, resize_size: int | None) -> 
     if decoding.height != decoding.width:
         chosen.append("the model is not square")
     if chosen and shapes.are_equal and size != shapes.typical and not resize_size:
-        chosen.append("--image-size {}x{} keeps them".format(*shapes.typical))
+        chosen.append("--image-size chooses another size")
     return [f"{shapes}: {'; '.join(chosen)}"] if chosen else []
 
 
