@@ -15,7 +15,7 @@ from PIL import Image
 from kmixer.data import cache, load, memory
 from kmixer.data.cache import CacheFolder, find_cache_folder
 from kmixer.data.memory import is_large
-from kmixer.data.sources.image_folder import describing, listing, reading
+from kmixer.data.sources.image_folder import decoder, describing, listing, reading
 from kmixer.data.stored_images import StoredImages
 from kmixer.errors import SettingsError
 
@@ -46,7 +46,7 @@ def folder(tmp_path):
 def read_files(monkeypatch):
     """The files that are described and decoded, as they come."""
     seen = {"described": [], "decoded": []}
-    decode, describe = reading.decode, listing.describe
+    decode, describe = decoder.decode, listing.describe
 
     def counted_decode(path, *arguments, **options):
         seen["decoded"].append(path)
@@ -56,7 +56,7 @@ def read_files(monkeypatch):
         seen["described"].append(path)
         return describe(path, *arguments, **options)
 
-    monkeypatch.setattr(reading, "decode", counted_decode)
+    monkeypatch.setattr(decoder, "decode", counted_decode)
     monkeypatch.setattr(listing, "describe", counted_describe)
     return seen
 
@@ -100,6 +100,29 @@ def test_what_could_not_be_decoded_is_told_again(folder):
     (folder / "b" / "7.png").write_text("no image")
     first, second = load(str(folder)), load(str(folder))
     assert len(first.skipped) == 2 and same(first, second) and first.notes == second.notes
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+@pytest.mark.parametrize(
+    "problem", [OSError(5, "Input/output error"), MemoryError(), OSError(24, "Too many open files")]
+)
+def test_what_the_system_could_not_read_is_tried_again(folder, monkeypatch, in_memory, problem):
+    whole = load(str(folder), cache=False)
+
+    def fail(*arguments, **options):
+        raise problem
+
+    with monkeypatch.context() as patch:
+        original = Image.open
+        patch.setattr(
+            Image,
+            "open",
+            lambda path, *a, **o: (fail if str(path).endswith("b/7.png") else original)(
+                path, *a, **o
+            ),
+        )
+        assert len(load(str(folder), in_memory=in_memory).skipped) == 1
+    assert same(whole, load(str(folder), in_memory=in_memory))
 
 
 def test_other_settings_are_other_images(folder, read_files):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +20,7 @@ from ..source import LoadOptions
 
 SLOW_SECONDS = 1.0  # what is described faster is not kept in the cache
 BLOCK = 4096  # files that are described together
+SYSTEM_ERROR = re.compile(r"cannot be read: |\[Errno |damaged image: *$")  # the last: no memory
 
 Described = ImageFacts | str  # the facts, or why there are none
 Describe = Callable[[Path], Described]
@@ -71,7 +73,14 @@ def _from_cache(cache: CacheFolder, key: str) -> list[Described] | None:
         rows = json.loads(entry.read().tobytes())
     except DataError:  # damaged: made anew
         return None
+    if any(isinstance(row, str) and may_pass(row) for row in rows):
+        return None
     return [_facts(row) if isinstance(row, list) else row for row in rows]
+
+
+def may_pass(reason: str) -> bool:
+    """Say whether the system may be to blame, not the file, which is then tried again next time."""
+    return bool(SYSTEM_ERROR.search(reason))
 
 
 def _facts(row: list[object]) -> ImageFacts:

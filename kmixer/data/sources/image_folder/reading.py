@@ -7,8 +7,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,17 +17,18 @@ import numpy as np
 from ....errors import DataError, KmixerError, RunError, file_problem
 from ...cache import CacheFolder, Entry, EntryWriter, pixels_key, usable_cache
 from ...dataset import Split
-from ...decode import Decoding, decode
+from ...decode import Decoding
 from ...memory import is_large
 from ...progress import DECODING, Progress, part
 from ...stored_images import Images, StoredImages, take
 from ..source import LoadOptions
+from .decoder import Decoder
+from .describing import may_pass
 from .listing import Listing, no_images
 from .names import printable
 from .skips import DAMAGED, Skip
 
 SLOW_SECONDS = 1.0  # what is decoded faster is not kept in the cache
-BLOCK_IMAGES, BLOCK_BYTES = 1024, 64_000_000  # that are decoded together, at most
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def _from_cache(
     cache: CacheFolder, key: str, shape: tuple[int, ...], in_file: bool, progress: Progress
 ) -> Pixels | None:
     entry = cache.find(key)
-    if entry is None:
+    if entry is None or any(map(may_pass, _bad(entry).values())):
         return None
     try:
         if not in_file:
@@ -143,52 +143,6 @@ def _stored(entry: Entry, where: str) -> Pixels:
     images = StoredImages(entry.file, shape, np.arange(count))
     note = f"{images.nbytes / 1e9:.1f} GB of pixels are not kept in memory but in a file {where}"
     return Pixels(images, _bad(entry), (note,))
-
-
-class Decoder:
-    """Decode image files, block after block, each block's in parallel.
-
-    Args:
-        paths: the files.
-        decoding: how they become pixels.
-        progress: called with (done, total).
-
-    Attributes:
-        bad: why a file could not be decoded, by its index.
-        seconds: that it took.
-    """
-
-    def __init__(self, paths: Sequence[Path], decoding: Decoding, progress: Progress) -> None:
-        self.paths, self.decoding, self.progress = paths, decoding, progress
-        self.shape = (decoding.height, decoding.width, decoding.channels)
-        self.bad: dict[int, str] = {}
-        self.seconds = 0.0
-
-    def blocks(self) -> Iterator[tuple[int, np.ndarray]]:
-        """Yield (the index of the first image, the images) of each block, in order."""
-        self.bad, began = {}, time.perf_counter()
-        size = max(16, min(BLOCK_IMAGES, BLOCK_BYTES // int(np.prod(self.shape))))
-        with ThreadPoolExecutor() as pool:
-            for start in range(0, len(self.paths), size):
-                indices = range(start, min(start + size, len(self.paths)))
-                block = np.zeros((len(indices), *self.shape), np.uint8)
-                self._fill(block, indices, pool)
-                self.seconds = time.perf_counter() - began
-                yield start, block
-
-    def _fill(self, block: np.ndarray, indices: range, pool: ThreadPoolExecutor) -> None:
-        def decode_one(index: int) -> str | None:
-            path = self.paths[index]
-            try:
-                block[index - indices.start] = decode(path, self.decoding, path.name)
-            except DataError as error:
-                return str(error).removeprefix(f"{path.name}: ")
-            return None
-
-        for index, problem in zip(indices, pool.map(decode_one, indices), strict=True):
-            if problem is not None:
-                self.bad[index] = problem
-            self.progress(index + 1, len(self.paths))
 
 
 def _decode_to_memory(
