@@ -13,6 +13,8 @@ from .types import Shape, Tensor
 class ResizeCrop(keras.layers.Layer):
     """Resize the smaller side, then crop the center: the paper's "resmall-crop" for evaluation.
 
+    What it returns is square, whatever it is given: a model of oblong images has no such layer.
+
     Bilinear with half-pixel centers, and antialiased where it shrinks, as Pillow does it. Random
     crops for training come from shifting the images beforehand, by whole pixels and with the border
     repeated (RandomTranslation with `fill_mode="nearest"`): the crop moves over the resized image.
