@@ -129,7 +129,11 @@ def _print(terminal: Terminal, artifacts: "list[Artifact]") -> None:
         f"verified on {first['images']} images ({first['source']}) against {first['reference']};"
         f" Keras' predict takes {first['keras_predict_milliseconds']:.1f} ms an image"
     )
+    for note in filter(None, (artifact.manifest["proof"]["note"] for artifact in artifacts)):
+        terminal.say(note)
     for artifact in artifacts:
+        if needed := artifact.manifest["least_runtime"]:
+            terminal.say(f"{artifact.folder.name} needs {needed} or newer, or LiteRT")
         names = ", ".join(artifact.model_files)
         terminal.say(f"in {artifact.folder}: {names}, labels.txt, README.md, …")
     terminal.result({"exports": [{"folder": str(a.folder)} | a.manifest for a in artifacts]})

@@ -13,9 +13,11 @@ import numpy as np
 from ..files import atomic
 from ..files.text import csv_text
 from ..runs.inference import predict_probabilities
-from . import figures
+from . import figures, fonts
 from .mistakes import MISTAKE_COLUMNS, all_mistakes
 from .predictions import Predictions, worst_mistakes
+
+SCORES = ("loss", "accuracy", "balanced_accuracy", "macro_f1")
 
 if TYPE_CHECKING:
     import keras
@@ -32,7 +34,7 @@ class SplitMetrics:
     """How good a model is on several splits.
 
     Attributes:
-        metrics: loss and accuracy by the split's name; None for a test split that was not read.
+        metrics: `SCORES` by the split's name; None for a test split that was not read.
         confusion_matrix: of the last split, int `(classes, classes)`.
     """
 
@@ -68,7 +70,7 @@ def measure_splits(
     metrics: dict[str, dict[str, float] | None] = {"test": None}
     for name in splits:
         predictions = predict_split(model, dataset.splits[name], callbacks=callbacks)
-        metrics[name] = {"loss": predictions.loss, "accuracy": predictions.accuracy}
+        metrics[name] = {key: getattr(predictions, key) for key in SCORES}
     return SplitMetrics(metrics, predictions.confusion_matrix)
 
 
@@ -117,8 +119,7 @@ def _metrics(run: Run, images: MeasuredImages, predictions: Predictions) -> dict
         "dataset": images.dataset,
         "split": images.split_name,
         "examples": len(images.split),
-        "accuracy": predictions.accuracy,
-        "loss": predictions.loss,
+        **{key: getattr(predictions, key) for key in SCORES},
         "calibration_error": predictions.calibration_error,
         "per_class": predictions.per_class(run.class_names),
         "confusion_matrix": predictions.confusion_matrix.tolist(),
@@ -143,7 +144,7 @@ def _save_figures(
 ) -> None:
     matrix = figures.confusion_matrix(predictions.confusion_matrix, class_names)
     figures.save(matrix, folder / "confusion_matrix.png")
-    mistakes = worst_mistakes(predictions, class_names)
+    mistakes = worst_mistakes(predictions, fonts.drawable(class_names))
     titles = [f"{m.truth}\nsaid {m.predicted} {m.probability:.0%}" for m in mistakes]
     images = split.images[[m.index for m in mistakes]]
     figures.save(figures.images(images, titles, columns=8), folder / "mistakes.png")

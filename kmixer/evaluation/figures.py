@@ -13,6 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from ..errors import SettingsError
 from ..files import atomic
+from .fonts import choose_fonts, drawable
 
 History = Sequence[Mapping[str, Any]]  # one row per epoch
 LINE_STYLES = ("-", "--", ":", "-.")  # each for ten runs of a figure
@@ -31,12 +32,14 @@ def save(figure: Figure, path: Path) -> None:
         raise SettingsError(
             f"{path}: received {path.suffix!r}, expected one of {', '.join(formats)}"
         )
+    choose_fonts(figure)
     with atomic.replacing(path) as temporary:
         figure.savefig(temporary, dpi=120)
 
 
 def as_svg(figure: Figure) -> str:
     """Return a figure as a `data:` address of an SVG picture."""
+    choose_fonts(figure)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None})
     return data_address("image/svg+xml", buffer.getvalue())
@@ -182,11 +185,11 @@ def confusion_matrix(matrix: np.ndarray, class_names: Sequence[str]) -> Figure:
                 color = "white" if shares[row, column] > 0.5 else "black"
                 axes.text(column, row, str(matrix[row, column]), ha="center", va="center",
                           color=color, fontsize=8)  # fmt: skip
-    ticks = range(classes)
+    ticks, names = range(classes), drawable(class_names)
     axes.set_xticks(
-        ticks, class_names, rotation=60, ha="right", rotation_mode="anchor", parse_math=False
+        ticks, names, rotation=60, ha="right", rotation_mode="anchor", parse_math=False
     )
-    axes.set_yticks(ticks, class_names, parse_math=False)
+    axes.set_yticks(ticks, names, parse_math=False)
     axes.set_xlabel("Predicted")
     axes.set_ylabel("True")
     accuracy = np.trace(matrix) / max(matrix.sum(), 1)

@@ -9,12 +9,15 @@ from .formats import FORMATS
 from .subprocesses import Job
 
 
-def convert(job: Job) -> None:
+def convert(job: Job) -> Job:
     """Write a run's model in a format.
 
     Args:
         job: `run` (folder), `format`, `quantize`, `folder` (an empty one to write into), `images`
             (an .npz file; its `representative` are training images, for int8).
+
+    Returns:
+        `least_runtime`: see `Format.write`.
     """
     export_format = FORMATS[job["format"]]
     backend.select(export_format.backend)
@@ -24,4 +27,7 @@ def convert(job: Job) -> None:
     model = run.load_model()
     with np.load(job["images"]) as arrays:
         representative = arrays["representative"] if job["quantize"] == "int8" else None
-    export_format.write(model, run, Path(job["folder"]), job["quantize"], representative)
+    least_runtime = export_format.write(
+        model, run, Path(job["folder"]), job["quantize"], representative
+    )
+    return {"least_runtime": least_runtime}

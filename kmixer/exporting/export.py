@@ -68,12 +68,12 @@ def export_run(
         job = {"run": str(run.folder), "format": name, "quantize": quantize, "folder": str(staged),
                "path": str(staged / export_format.file), "images": str(images)}  # fmt: skip
         on_step(f"{export_name}: converting")
-        subprocesses.call(
+        converted = subprocesses.call(
             convert, job, backend=export_format.backend, task=f"{export_name}: converting"
         )
         on_step(f"{export_name}: verifying")
         proof = _verify(job, reference, export_name, max_drop)
-        _describe(staged, export_format, quantize, reference, proof)
+        _describe(staged, export_format, quantize, reference, proof, converted["least_runtime"])
     return load_artifact(folder)
 
 
@@ -106,7 +106,7 @@ def _verify(
         comparison = verification.compare(
             reference.probabilities, answers["images"], _accuracy(reference, answers)
         )
-    verification.check(comparison, export_name, job["quantize"], max_drop)
+    note = verification.check(comparison, export_name, job["quantize"], max_drop)
     # Another process for two threads: TensorFlow takes their number only once, and the threads of a
     # file that is still open would disturb the timing.
     timed = subprocesses.call(verify, job | {"threads": 2, "answers": None}, task=task)
@@ -114,15 +114,15 @@ def _verify(
         "1 thread": answered["seconds_per_image"],
         "2 threads": timed["seconds_per_image"],
     }
-    return _proof(comparison, answered["runtime"], seconds, reference)
+    return _proof(comparison, answered["runtime"], seconds, reference) | {"note": note}
 
 
 def _accuracy(reference: Reference, answers: Mapping[str, np.ndarray]) -> Accuracy | None:
-    """Return the accuracies on the test set, which only a quantized file is asked about."""
+    """Return the answers to the test set, which only a quantized file is asked about."""
     if reference.dataset is None or "test" not in answers:
         return None
     right = answers["test"].argmax(axis=1) == reference.dataset.test.labels
-    return Accuracy(reference.accuracy, float(right.mean()))
+    return Accuracy(reference.right, right)
 
 
 def _proof(
@@ -133,7 +133,8 @@ def _proof(
     accuracy = None
     if comparison.accuracy and reference.dataset:
         accuracy = {"keras": comparison.accuracy.keras, "file": comparison.accuracy.file,
-                    "images": len(reference.dataset.test)}  # fmt: skip
+                    "images": len(reference.dataset.test),
+                    "lost_points_interval": list(comparison.accuracy.interval)}  # fmt: skip
     return {
         "runtime": runtime,
         "reference": f"Keras {keras.__version__} on {keras.backend.backend()}, float32",
@@ -156,6 +157,7 @@ def _describe(
     quantize: str,
     reference: Reference,
     proof: dict[str, Any],
+    least_runtime: str | None,
 ) -> None:
     """Write labels.txt, the model card, and last the manifest with the checksums of them all."""
     run = reference.run
@@ -166,6 +168,7 @@ def _describe(
         "format": export_format.name,
         "quantize": quantize,
         "file": export_format.file,
+        "least_runtime": least_runtime,
         "class_names": list(run.class_names),
         "input": {"name": "images", "dtype": "uint8", "shape": [None, *size, shape[2]],
                   "trained_on": shape},

@@ -75,10 +75,16 @@ class Format:
         folder: Path,
         quantize: str,
         representative: np.ndarray | None,
-    ) -> None:
-        """Write a model in this format; see `writers/saved_model.py`."""
+    ) -> str | None:
+        """Write a model in this format; see `writers/saved_model.py`.
+
+        Returns:
+            The least runtime that opens the file, such as `"TensorFlow Lite 2.9.0"`; None: the file
+            does not say.
+        """
         module = import_module(f".writers.{self.writer}", __package__)
-        module.write(model, run, folder, quantize, representative)
+        least_runtime: str | None = module.write(model, run, folder, quantize, representative)
+        return least_runtime
 
 
 _LABELS = 'labels = open("labels.txt", encoding="utf-8").read().splitlines()'

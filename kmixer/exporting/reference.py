@@ -63,13 +63,14 @@ class Reference:
         return median(times[1:])
 
     @cached_property
-    def accuracy(self) -> float:
-        """The model's accuracy on the whole test set, 0 to 1.
+    def right(self) -> np.ndarray:
+        """Which images of the whole test set the model gets right, bool `(n,)`.
 
         Raises:
             ValueError: there is no data set.
         """
-        return predict_split(self.model, self._dataset.test).accuracy
+        predictions = predict_split(self.model, self._dataset.test)
+        return predictions.predicted == predictions.labels
 
     @property
     def calibration_images(self) -> np.ndarray:

@@ -177,13 +177,16 @@ def test_a_float_file_that_differs_is_not_kept(reference, tmp_path, monkeypatch)
 
 
 def test_a_quantised_file_that_loses_too_much_is_not_kept_and_the_old_one_is(
-    reference, exported, tmp_path
+    reference, exported, tmp_path, monkeypatch
 ):
+    half = np.arange(40) < 20
+    monkeypatch.setattr("kmixer.exporting.export._accuracy",
+                        lambda *_: verification.Accuracy(np.ones(40, bool), half))  # fmt: skip
     old = shutil.copytree(exported("tflite", "int8").folder, tmp_path / "tflite-int8")
     with pytest.raises(
-        RunError, match=r"100\.00 % became 100\.00 %, 0\.00 points lost, at most -1"
+        RunError, match=r"100\.00 % became 50\.00 %, 50\.00 points lost \(from .* nothing was kept"
     ):
-        export(reference, "tflite", "int8", out=tmp_path, max_drop=-1)
+        export(reference, "tflite", "int8", out=tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["tflite-int8"]
     assert load_artifact(old).manifest == exported("tflite", "int8").manifest
 
@@ -238,15 +241,42 @@ def test_a_function_is_called_in_a_process_that_finds_no_module_in_the_current_f
     assert "Traceback" in str(caught.value.__cause__)
 
 
+def _accuracy(images, lost, gained):
+    """Of a model that is right but for `gained` images, which its file gets right instead of `lost`."""
+    keras_right = np.arange(images) >= gained
+    file_right = np.arange(images) < images - lost
+    return verification.Accuracy(keras_right, file_right)
+
+
+@pytest.mark.parametrize(
+    ("images", "lost", "gained", "kept"),
+    [(35, 1, 0, True), (35, 5, 0, True), (35, 6, 0, False), (20, 20, 0, False),
+     (10_000, 60, 0, False), (10_000, 160, 100, False), (10_000, 1_060, 1_000, True)],
+)  # fmt: skip
+def test_a_drop_is_refused_where_the_images_that_changed_prove_it(images, lost, gained, kept):
+    accuracy = _accuracy(images, lost, gained)
+    assert accuracy.drop == pytest.approx(100 * (lost - gained) / images)
+    lowest, highest = accuracy.interval
+    assert lowest < accuracy.drop <= highest + 1e-9
+    same = np.array([[0.9, 0.1]])
+    comparison = verification.compare(same, same, accuracy)
+    if kept:
+        note = verification.check(comparison, "tflite-int8", "int8", 0.5)
+        assert f"kept, since {images:,} images cannot tell" in note
+    else:
+        with pytest.raises(RunError, match="nothing was kept"):
+            verification.check(comparison, "tflite-int8", "int8", 0.5)
+
+
 def test_agreement_and_difference_by_hand():
     expected = np.array([[0.9, 0.1], [0.4, 0.6]])
-    received, accuracy = np.array([[0.8, 0.2], [0.55, 0.45]]), verification.Accuracy(0.91, 0.905)
+    received, accuracy = np.array([[0.8, 0.2], [0.55, 0.45]]), _accuracy(1000, lost=8, gained=1)
     comparison = verification.compare(expected, received, accuracy)
     assert comparison.agreement == 0.5 and comparison.largest_difference == pytest.approx(0.15)
-    assert accuracy.drop == pytest.approx(0.5)
-    verification.check(comparison, "tflite-int8", "int8", 0.51)
-    with pytest.raises(RunError, match=r"91\.00 % became 90\.50 %"):
-        verification.check(comparison, "tflite-int8", "int8", 0.49)
+    assert accuracy.drop == pytest.approx(0.7)
+    assert verification.check(comparison, "tflite-int8", "int8", 0.71) is None
+    with pytest.raises(RunError, match=r"99\.90 % became 99\.20 %, 0\.70 points lost \(from 0\.03"):
+        verification.check(comparison, "tflite-int8", "int8", 0.69)
     with pytest.raises(RunError, match=r"same first class 50\.00%"):
         verification.check(comparison, "onnx", "none", 0.5)
 

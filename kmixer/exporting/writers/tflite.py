@@ -17,7 +17,7 @@ from .saved_model import save
 
 def write(
     model: keras.Model, run: Run, folder: Path, quantize: str, representative: np.ndarray | None
-) -> None:
+) -> str | None:
     """Write `model.tflite`: images of the size trained on, in batches of any size.
 
     Args:
@@ -27,6 +27,9 @@ def write(
         quantize: `"none"`, `"float16"` (weights), `"dynamic"` (8-bit weights, float activations) or
             `"int8"` (integers throughout).
         representative: for `"int8"`, uint8 training images `(n, height, width, channels)`.
+
+    Returns:
+        The least runtime that opens the file.
     """
     function = traced.fixed_size(
         model, tuple(run.info["input_shape"]), representative=representative
@@ -46,6 +49,7 @@ def write(
     path.write_bytes(content)
     labels = read_text(run.folder / LABELS_FILE)
     tflite_metadata.append_labels(path, labels)
+    return tflite_metadata.least_runtime(packed)
 
 
 def _quantize(converter: Any, quantize: str, representative: np.ndarray | None) -> None:
@@ -62,8 +66,10 @@ def _quantize(converter: Any, quantize: str, representative: np.ndarray | None) 
         )
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         converter.inference_input_type = tf.uint8
-        # One scale for a whole kernel instead of one a column: as accurate here, and the file is an
-        # eighth smaller (docs/export.md).
+    if quantize in ("dynamic", "int8"):
+        # One scale for a whole kernel instead of one a column: as accurate here, the file is an
+        # eighth smaller (docs/export.md), and with float arithmetic TFLite opens it from 2.9 on
+        # instead of from 2.17.
         converter._experimental_disable_per_channel_quantization_for_dense_layers = True
 
 

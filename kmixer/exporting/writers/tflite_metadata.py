@@ -15,6 +15,7 @@ from tensorflow.lite.python import schema_py_generated as schema
 
 from ...runs.run import Run
 
+LEAST_RUNTIME = b"min_runtime_version"  # the converter's own entry, by the operators' versions
 BUFFER, IDENTIFIER, PARSER_VERSION = b"TFLITE_METADATA", b"M001", "1.0.0"
 LABELS = "labels.txt"
 AXIS_LABELS = 2  # AssociatedFileType.TENSOR_AXIS_LABELS
@@ -35,6 +36,19 @@ def describe(model: Any, run: Run) -> None:
     entry = schema.MetadataT()
     entry.name, entry.buffer = BUFFER, len(model.buffers) - 1
     model.metadata = [*(model.metadata or []), entry]
+
+
+def least_runtime(model: Any) -> str | None:
+    """Return the oldest TensorFlow Lite that has a model's operators, as the converter noted it.
+
+    Args:
+        model: the `ModelT` of an unpacked file.
+    """
+    for entry in model.metadata or ():
+        if entry.name == LEAST_RUNTIME:
+            version = bytes(model.buffers[entry.buffer].data).rstrip(b"\0").decode()
+            return f"TensorFlow Lite {version}" if version else None
+    return None
 
 
 def append_labels(path: Path, labels: str) -> None:
