@@ -14,18 +14,20 @@ says otherwise, and has no passwords: put it behind what has.
 | --- | --- |
 | `POST /v1/models/NAME:predict` | `{"instances": [IMAGE, …]}` → `{"predictions": [[…], …]}`; `inputs` → `outputs`; an image is whole numbers 0 to 255, height × width × channels, or `{"b64": "…"}`, any image file |
 | `GET /v1/models/NAME` | status; `/metadata` the signature, class names, and the file's proof |
-| `POST /classify` | an image file as the body → classes, the best first, and what the model saw; `?invert=true` |
-| `GET /health`, `GET /metrics` | for supervisors and Prometheus |
+| `POST /classify` | an image file as the body, or a form with one file in a field of any name → classes, the best first, and what the model saw; `?invert=true` |
+| `GET /health`, `GET /metrics` | for supervisors and Prometheus; HEAD is answered wherever GET is |
 | `GET /` | a page: drop, paste or draw an image; offline, on a phone, by keyboard |
 
 ```sh
-curl --data-binary @photo.png http://127.0.0.1:8501/classify
+curl -F file=@photo.jpg http://127.0.0.1:8501/classify
+curl --data-binary @photo.jpg http://127.0.0.1:8501/classify
 ```
 
 The first two are TensorFlow Serving's REST calls, errors too: `{"error": "…"}` with 400 (what is wrong with which
-instance), 404, 413 (longer than `--max-body`, refused before it is read), 503 with Retry-After (more than `--queue` images
-wait, or requests are in hand). Images of more than 16 megapixels are refused before they are decoded, and no more
-than four are decoded at a time. Requests that wait are answered together, up to `--max-batch` images. SIGTERM and
+instance), 404, 413 (longer than `--max-body`, refused before it is read), 415 (a compressed body), 503 with Retry-After (more than `--queue` images
+wait, or requests are in hand). Images of more than `--max-pixels` (50 megapixels) are refused before they are decoded;
+no more than four are decoded at a time, and no more than 128 megapixels together. Files are decoded as in training. Pages of other
+origins cannot call the server (no CORS headers): put a proxy before it that adds them. Requests that wait are answered together, up to `--max-batch` images. SIGTERM and
 Ctrl-C let what has begun finish. A file whose SHA-256 is not its manifest's is not served. Why it is so:
 [ADR 16](adr/0016-serve.md).
 """

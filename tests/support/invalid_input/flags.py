@@ -36,13 +36,14 @@ OTHERS = {
     ("resume", "run"): {"--nonsense": ("1",)},
     ("evaluate", "run"): {"--split": ("tset", ""), "--backend": ("theano",)},
     ("predict", "run", "{images}"): {"--top": ("0", "-1", "x"), "--csv": ("run", ".", "no/such/folder.csv"),
-                                     "--backend": ("theano",)},
+                                     "--max-pixels": ("0", "x"), "--backend": ("theano",)},
     ("export", "run", "--format", "tflite"): {
         "--format": ("pickle", ""), "--quantize": ("int3", ""), "--max-drop": ("-1", "x"), "--data": ("nowhere",),
     },
     ("serve", "run"): {
         "--port": ("70000", "-1", "x"), "--threads": ("0", "x"), "--max-batch": ("0",), "--queue": ("0", "x"),
-        "--batch-wait": ("-1", "2000", "x"), "--max-body": ("0", "x"), "--name": ("a/b", "", "../x"),
+        "--batch-wait": ("-1", "2000", "x"), "--max-body": ("0", "x"),
+        "--max-pixels": ("0", "x"), "--name": ("a/b", "", "../x"),
         "--host": ("256.256.256.256",),
     },
     ("compare", "run"): {"--csv": ("run", ".", "no/such/table.csv"), "--markdown": ("no/such/table.md",)},
