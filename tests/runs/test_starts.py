@@ -50,6 +50,7 @@ def tiny(fake_hub, tiny_size):
         ("mixer-b16", "timm/mixer_b16_224.goog_in21k_ft_in1k", None),
         ("mixer_l16_224.goog_in21k", "timm/mixer_l16_224.goog_in21k", None),
         ("timm/mixer_b16_224.miil_in21k@v1", "timm/mixer_b16_224.miil_in21k", "v1"),
+        ("mixer_b16_224", "timm/mixer_b16_224.goog_in21k_ft_in1k", None),
         ("timm/mixer-b16", "timm/mixer_b16_224.goog_in21k_ft_in1k", None),
         ("some-one/My.Mixer_2@refs/pr/1", "some-one/My.Mixer_2", "refs/pr/1"),
         ("cifar10-shift", "cifar10-shift", None),
@@ -90,6 +91,8 @@ def test_what_is_a_path_stays_one(tmp_path, monkeypatch):
         ("mixer-b16@", r"expected NAME\[@REVISION\]"),
         ("mixer-b16@a@b", r"expected NAME\[@REVISION\]"),
         ("mixer-b16@sha256:12", "received 'sha256:12', expected 64 hexadecimal digits"),
+        ("https://huggingface.co/timm/mixer-b16/tree/main", "repository alone: timm/mixer-b16$"),
+        ("hf-hub:timm/mixer-b16", "repository alone: timm/mixer-b16$"),
         ("x" * 300, "expected a run folder"),
         ("a\0b", "expected a run folder"),
     ],
@@ -106,6 +109,23 @@ def test_a_run_folder_of_a_known_name_is_not_mistaken(tmp_path, monkeypatch, tra
     with pytest.raises(SettingsError, match=r"write \./mixer-b16 for the folder"):
         resolve_start("mixer-b16")
     assert resolve_start("./mixer-b16").settings == trained_run.settings
+
+
+def test_files_of_weights_are_to_be_made_a_run_first(tmp_path):
+    file = tmp_path / "model.safetensors"
+    file.write_bytes(b"")
+    for start in (file, tmp_path):
+        with pytest.raises(RunError, match=f"with: kmixer import-weights {file}$"):
+            resolve_start(start)
+
+
+def test_a_damaged_cache_is_told_what_to_remove(tiny, fake_hub):
+    weights = resolve_start("someone/tiny").weights
+    weights.write_bytes(weights.read_bytes()[:-100])
+    with pytest.raises(DataError, match=rf"it is damaged; remove {weights.resolve()} and run"):
+        resolve_start("someone/tiny")
+    weights.resolve().unlink()
+    resolve_start("someone/tiny").load_model()
 
 
 def test_a_runs_own_weights_can_be_pinned(trained_run):
@@ -287,7 +307,7 @@ def test_weights_of_another_checksum_are_refused(tiny, fake_hub, monkeypatch, pi
         fake_hub.stated_sha256 = wrong
     whose = {"catalogue": "kmixer knows it", "hub": "the Hub states it"}.get(pin, "it was given")
     for _ in range(2):  # the second time from the cache
-        with pytest.raises(DataError, match=f"expected {wrong}, as {whose}; it is not used"):
+        with pytest.raises(DataError, match=f"expected {wrong}, as {whose}: "):
             resolve_start(name, setting)
 
 

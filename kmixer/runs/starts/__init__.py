@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ...errors import SettingsError
+from ...errors import RunError, SettingsError
 from ...files.checksums import checksum
-from ..run import MODEL_FILE, Run, load_run
+from ..run import CONFIG_FILE, MODEL_FILE, Run, load_run
 from . import packaged
 from .catalogue import ALIASES, TIMM
 from .names import Reference, known_names, parse
@@ -38,6 +38,7 @@ def resolve_start(name: str | Path, sha256: str | None = None) -> Run:
     """
     reference = parse(str(name))
     if isinstance(reference, Path):
+        _refuse_files(reference)
         return _checked_run(load_run(reference), sha256)
     reference = reference.with_sha256(sha256)
     if reference.name in packaged.names():
@@ -52,6 +53,15 @@ def start_descriptions() -> dict[str, str]:
     shipped = {name: packaged.open_start(Reference(name)).summary for name in packaged.names()}
     short = {name: f"published weights, timm/{full}" for name, full in ALIASES.items()}
     return shipped | short | {name: f"published weights, timm/{name}" for name in TIMM}
+
+
+def _refuse_files(path: Path) -> None:
+    """Refuse a file of weights, or a folder of one, of which a run has to be made first."""
+    file = path if path.is_file() else path / "model.safetensors"
+    if file.is_file() and not (path / CONFIG_FILE).exists():
+        raise RunError(
+            f"{path}: not a run folder; make one of its weights with: kmixer import-weights {file}"
+        )
 
 
 def _checked_run(run: Run, sha256: str | None) -> Run:

@@ -16,4 +16,6 @@ TIMM: dict[str, str | None] = {
 ALIASES = {
     "mixer-b16": "mixer_b16_224.goog_in21k_ft_in1k",
     "mixer-l16": "mixer_l16_224.goog_in21k_ft_in1k",
+    "mixer_b16_224": "mixer_b16_224.goog_in21k_ft_in1k",  # timm means the same by them
+    "mixer_l16_224": "mixer_l16_224.goog_in21k_ft_in1k",
 }

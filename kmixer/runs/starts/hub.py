@@ -74,10 +74,12 @@ def fetch(reference: Reference, catalogued: str | None = None) -> Fetched:
             weights = _download(reference, listing)
         elif weights is None:
             weights = _cached_instead(reference)
+    other = "these are not the weights that were asked for"
+    damaged = f"it is damaged; remove {weights.resolve()} and run it again"
     stated = {
-        "as it was given": reference.sha256,
-        "as kmixer knows it": catalogued,
-        "as the Hub states it": listing.sha256 if listing else _etag(weights),
+        f"as it was given: {other}": reference.sha256,
+        f"as kmixer knows it: {other}": catalogued,
+        f"as the Hub states it: {damaged}": listing.sha256 if listing else _etag(weights),
     }
     sha256 = _check(reference, weights, stated)
     return Fetched(weights.parent.name, weights, weights.with_name(CONFIG), sha256)
@@ -187,7 +189,7 @@ def _check(reference: Reference, weights: Path, stated: dict[str, str | None]) -
         if expected not in (None, sha256):
             raise DataError(
                 f"{reference.label}: {WEIGHTS} has the SHA-256 {sha256}, expected {expected},"
-                f" {source}; it is not used, and lies in {weights.resolve()}"
+                f" {source}"
             )
     return sha256
 

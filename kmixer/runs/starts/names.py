@@ -70,6 +70,8 @@ def parse(text: str) -> Path | Reference:
     Raises:
         SettingsError: it is neither, or it is a known name and a run folder.
     """
+    if found := re.match(r"(?:https?://[^/]+/|hf://|hf[-_]hub:)([^/]+/[^/]+)", text):
+        raise SettingsError(f"start: received {text!r}, expected the repository alone: {found[1]}")
     base, *pins = text.split("@")
     name = _full_name(base)
     if name is not None:
