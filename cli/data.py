@@ -45,11 +45,13 @@ def info(
     """
     from kmixer.data import load
     from kmixer.data.duplicates import find_duplicates
+    from kmixer.data.quality import contrast_notes
 
     terminal, size, how = Terminal(quiet, as_json), read_size(image_size), check_fit(fit)
     with terminal.bar("reading") as progress:
         dataset = load(name, data_dir, image_size=size, **how, progress=progress)
     facts = dataset.describe()
+    facts["notes"] += contrast_notes(dataset)
     if duplicates:
         with terminal.bar("comparing") as progress:
             train, test = dataset.train.images, dataset.test.images

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ..config import DataSettings
 
 LEAST_CONTRAST = 4  # of 256 levels between the darkest and the brightest pixel of a channel
+MOST_CLASSES = 5  # that are told one by one
 COARSE = 16  # pixels a side that are looked at first
 
 COLUMNS = ("file", "class", "problem", "detail")
@@ -85,7 +86,9 @@ def find_problems(dataset: Dataset, digests: Digests, data: DataSettings) -> Fin
 
 
 def contrast_notes(dataset: Dataset) -> list[str]:
-    """Return a line for each class with images that are all one color."""
+    """Return a line for each class of a folder with images that are all one color."""
+    if dataset.train.files is None:
+        return []
     images = _Images(dataset, tuple(dataset.splits))
     return _contrast_notes(images, _without_contrast(images))
 
@@ -143,12 +146,16 @@ def _contrast(images: np.ndarray) -> np.ndarray:
 
 def _contrast_notes(images: _Images, flat: list[Problem]) -> list[str]:
     counts = Counter(problem.class_name for problem in flat)
-    totals = np.bincount(images.labels, minlength=len(images.dataset.class_names))
-    return [
-        f"{counts[name]} of {total} images of {name!r} have no contrast (all one color)"
-        for name, total in zip(images.dataset.class_names, totals, strict=True)
-        if counts[name]
+    names = images.dataset.class_names
+    totals = dict(zip(names, np.bincount(images.labels, minlength=len(names)), strict=True))
+    notes = [
+        f"{count:,} of {totals[name]:,} images of {name!r} have no contrast (all one color)"
+        for name, count in counts.most_common(MOST_CLASSES)
     ]
+    rest = counts.total() - sum(count for _, count in counts.most_common(MOST_CLASSES))
+    if rest:
+        notes.append(f"{rest:,} more of {len(counts) - MOST_CLASSES} other classes have none")
+    return notes
 
 
 def _copies(images: _Images, digests: Digests, held_out: Names) -> list[Problem]:

@@ -73,3 +73,25 @@ def read_seen_images(folder: Path) -> SeenImages | None:
     except ValueError as error:
         raise RunError(f"{path}: {error}") from None
     return seen
+
+
+def seen_by_start(start: str | Path, digests: Digests) -> list[str]:
+    """Return a line on the test images that the run of a fine-tuning's start has seen, if any.
+
+    Args:
+        start: the folder of the run to start from; a start by name has no record.
+        digests: of the images to fine-tune on.
+
+    Raises:
+        RunError: the record is damaged.
+    """
+    seen = read_seen_images(Path(start))
+    if seen is None:
+        return []
+    count = int((seen.trained_on(digests["test"]) | seen.chosen_by(digests["test"])).sum())
+    if not count:
+        return []
+    return [
+        f"{count:,} of {len(digests['test']):,} test images were seen before: {start}, which this"
+        " starts from, was trained on or chosen by them"
+    ]

@@ -140,3 +140,15 @@ def test_named_sets_change_their_channels_and_say_so(pictures):
     color = gray.with_channels(3)
     assert color.image_shape == (8, 8, 3) and np.ptp(color.test.images, axis=3).max() == 0
     assert data.with_channels(3) is data
+
+
+def test_many_classes_without_contrast_are_a_few_lines(pictures):
+    from dataclasses import replace
+
+    names = tuple("abcdefgh")
+    flat = split(np.zeros((9, 8, 8, 3), np.uint8), [0, 0, 1, 2, 3, 4, 5, 6, 7], list("123456789"))
+    rest = split(pictures[:8], range(8), list("ABCDEFGH"))
+    data = replace(dataset(flat, rest, rest), class_names=names)
+    notes = find_problems(data, split_digests(data), DATA).notes
+    assert notes[0] == "2 of 4 images of 'a' have no contrast (all one color)"
+    assert notes[5] == "3 more of 3 other classes have none"
