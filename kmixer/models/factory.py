@@ -11,8 +11,8 @@ import keras
 import numpy as np
 
 from .. import models
-from ..config.patches import default_patches
 from ..layers import ResidentImages
+from .patches import default_patches
 
 if TYPE_CHECKING:
     from ..augment import AugmentationPipeline

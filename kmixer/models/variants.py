@@ -1,7 +1,7 @@
 """The paper's sizes of Mixers, and the patch size for other images; imports no Keras."""
 
-from ..config.patches import default_patches
 from ..errors import SettingsError, nearest
+from .patches import default_patches
 
 # Table 1 of the paper.
 SIZES: dict[str, dict[str, int]] = {
@@ -49,7 +49,7 @@ def default_patch_size(height: int, width: int | None = None) -> int:
     """Return the side of patches that cover an image exactly, about seven of them along a side.
 
     Where no such patches lie side by side, as where a side is a prime number, they overlap:
-    `kmixer.config.patches.default_patches` gives the stride, too.
+    `kmixer.models.patches.default_patches` gives the stride, too.
 
     Args:
         height: of the images in pixels.

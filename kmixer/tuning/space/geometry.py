@@ -15,8 +15,9 @@ from ...config.model import (
     MixerSettings,
     ShiftMlpSettings,
 )
-from ...config.patches import default_patches
 from ...errors import SettingsError
+from ...models.patches import default_patches
+from ...training.choices import fitting_batch_size
 
 if TYPE_CHECKING:
     from ...config import Settings
@@ -49,14 +50,16 @@ def check_steps(settings: Settings, training_images: int) -> None:
     """Refuse settings that leave an epoch without a whole step.
 
     Raises:
-        SettingsError: a batch, or the gradients to accumulate, take more images than there are.
+        SettingsError: the steps at once, or the gradients to accumulate, take more images than
+            there are.
     """
-    batch, at_once = settings.data.batch_size, settings.training.steps_per_execution
+    batch = fitting_batch_size(settings, training_images)
+    at_once = settings.training.steps_per_execution
     steps = training_images // batch // at_once * at_once
     if not steps:
         raise SettingsError(
-            f"data.batch_size: received {batch} with training.steps_per_execution {at_once},"
-            f" expected at most {training_images} images together"
+            f"training.steps_per_execution: received {at_once}, expected at most the"
+            f" {training_images} training images"
         )
     accumulated = settings.optimizer.gradient_accumulation_steps
     if steps < accumulated:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ....config.patches import divisible_size
 from ...decode import Decoding
 from ...white_level import common_white_level
 from ..source import LoadOptions
+from .divisible import divisible_size
 from .listing import Listing
 
 MAX_SIDE = 224

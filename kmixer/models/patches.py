@@ -1,4 +1,4 @@
-"""The patches that settings leave open, chosen by the size of the images."""
+"""The patches that settings leave open, chosen by the size of the images; imports no Keras."""
 
 import math
 from collections.abc import Iterable, Iterator
@@ -62,8 +62,8 @@ def default_patches(height: int, width: int) -> Patches:
         return min(divisors, key=distance)  # of so few pixels, each is a token
     raise SettingsError(
         f"model.patch_size: no square patches divide images of {height}×{width} pixels into a"
-        " sensible number of tokens; give another data.image_size, such as"
-        " {}x{}".format(*divisible_size(height, width))
+        " sensible number of tokens; give a data.image_size whose sides have a larger common"
+        " divisor, such as 64x96"
     )
 
 
@@ -85,46 +85,3 @@ def _overlapping(height: int, width: int) -> Iterator[Patches]:
         size = stride + height % stride
         if height % stride == width % stride and size <= min(height, width):
             yield Patches(size, stride)
-
-
-def has_default_patches(height: int, width: int) -> bool:
-    """Whether patches that lie side by side divide an image into a sensible number of tokens."""
-    return bool(_sensible(_divisors(height, width), height, width))
-
-
-def divisible_size(height: int, width: int, most_pixels: int | None = None) -> tuple[int, int]:
-    """Return the size, near this one in shape and area, that patches divide sensibly.
-
-    Args:
-        height: in pixels.
-        width: in pixels.
-        most_pixels: the area that the size shall have about, if this one's is larger.
-
-    Returns:
-        (height, width): multiples of 4, unless the size itself will do.
-
-    Example:
-        >>> divisible_size(97, 97), divisible_size(1080, 1920, 224**2)
-        ((96, 96), (160, 288))
-    """
-    scale = min(1.0, math.sqrt((most_pixels or height * width) / (height * width)))
-    if scale == 1 and has_default_patches(height, width):
-        return height, width
-    target = height * scale, width * scale
-
-    def cost(size: tuple[int, int]) -> float:
-        shape = abs(math.log(size[0] / size[1] / (height / width)))
-        area = abs(math.log(math.prod(size) / math.prod(target)))
-        patches = default_patches(*size).along_a_side(*size)
-        return 2 * shape + area / 2 + abs(patches - WANTED) / 50
-
-    side = max(round(math.sqrt(math.prod(target)) / 4) * 4, 4)
-    return min(_multiples(*target), key=cost, default=(side, side))  # the last for long strips
-
-
-def _multiples(height: float, width: float) -> Iterator[tuple[int, int]]:
-    """Yield sizes near this one whose sides are multiples of a patch size."""
-    for size in range(4, max(int(min(height, width)), 4) + 1, 4):
-        rows, columns = max(round(height / size), 1), max(round(width / size), 1)
-        if has_default_patches(rows * size, columns * size):
-            yield rows * size, columns * size

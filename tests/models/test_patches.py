@@ -4,8 +4,9 @@ import math
 
 import pytest
 
-from kmixer.config.patches import Patches, default_patches, divisible_size
+from kmixer.data.sources.image_folder.divisible import divisible_size
 from kmixer.errors import SettingsError
+from kmixer.models.patches import Patches, default_patches
 
 
 @pytest.mark.parametrize(
@@ -32,6 +33,7 @@ def test_patches_are_about_seven_along_a_side(size, patches, grid):
 def test_patches_cover_every_pixel_and_are_neither_one_nor_thousands(width):
     for height in range(4, 260):
         size = divisible_size(height, round(width * height))
+        assert len(set(default_patches(*size))) == 1  # side by side: data and models agree
         for sides in (size, (height, height)):
             patch, stride = default_patches(*sides)
             rows, columns = Patches(patch, stride).grid(*sides)
@@ -41,7 +43,7 @@ def test_patches_cover_every_pixel_and_are_neither_one_nor_thousands(width):
 
 
 def test_where_no_square_patches_fit_another_size_is_named():
-    with pytest.raises(SettingsError, match=r"101×64 pixels .* data\.image_size, such as 96x60"):
+    with pytest.raises(SettingsError, match=r"101×64 pixels .* data\.image_size .* such as 64x96"):
         default_patches(101, 64)
     with pytest.raises(SettingsError, match="1×5000"):
         default_patches(1, 5000)
