@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..config.image_size import ImageSize, read_image_size
-from ..errors import KmixerError, SettingsError, nearest
+from ..errors import DataError, KmixerError, SettingsError, nearest
 from .copies import held_out_splits, without_copies
 from .dataset import Dataset, Split
 from .sources import SOURCES, LoadOptions, Source
@@ -52,6 +52,11 @@ def load(name: str | None, folder: str | Path | None = None, **options: Any) -> 
         dataset = source.load(str(name), LoadOptions(folder, **options))
     except KmixerError as error:
         raise type(error)("; ".join([str(error), *notes])) from error
+    except MemoryError:
+        raise DataError(
+            f"{name}: its images do not fit into memory; read them smaller with --image-size"
+            " (data.image_size)"
+        ) from None
     return replace(dataset, notes=(*notes, *dataset.notes))
 
 
@@ -91,7 +96,7 @@ def load_splits(data: DataSettings, progress: Progress | None = None) -> Dataset
 
 
 def _load_options(data: DataSettings) -> dict[str, Any]:
-    keys = ("image_size", "resize_size", "channels", "fit", "white_level", "cache", "in_memory")
+    keys = ("image_size", "resize_size", "largest_side", "channels", "fit", "white_level", "cache", "in_memory")
     return {key: getattr(data, key) for key in keys}
 
 

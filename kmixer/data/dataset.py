@@ -23,8 +23,18 @@ DEFAULT_DIR = "~/tensorflow_datasets"
 
 
 def data_folder(folder: str | Path | None = None) -> Path:
-    """Return where prepared data sets lie: `folder`, TFDS_DATA_DIR or `~/tensorflow_datasets`."""
-    return Path(folder or os.environ.get("TFDS_DATA_DIR") or DEFAULT_DIR).expanduser()
+    """Return where prepared data sets lie: `folder`, TFDS_DATA_DIR or `~/tensorflow_datasets`.
+
+    Raises:
+        SettingsError: it begins with the home folder, and there is none.
+    """
+    named = os.fspath(folder or os.environ.get("TFDS_DATA_DIR") or DEFAULT_DIR)
+    path = os.path.expanduser(named)
+    if path.startswith("~"):
+        raise SettingsError(
+            f"{named}: there is no home folder here; set TFDS_DATA_DIR, or use --data-dir"
+        )
+    return Path(path)
 
 
 @dataclass(frozen=True)

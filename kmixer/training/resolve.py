@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import keras
 import numpy as np
 
+from ..config.fields import chosen
 from ..data import absolute_name
+from ..data.dataset import data_folder
 from ..data.stored_images import Images, blocks
 from ..errors import SettingsError
 from ..models.factory import with_patch_size
 from ..runs import provenance
 from . import finetuning
+from .choices import choose_open
 from .distribution import SINGLE_DEVICE, Devices
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ def resolve(settings: Settings, dataset: Dataset, devices: Devices = SINGLE_DEVI
         SettingsError: they contradict the data, the backend or the devices.
     """
     height, width, channels = dataset.image_shape
+    settings, _ = choose_open(settings, dataset)
     settings = with_patch_size(settings, height, width).changed(
         data=_open_data(settings.data, dataset),
         augment={"on": settings.augment.on or _image_location(dataset)},
@@ -51,7 +54,7 @@ def _open_data(data: DataSettings, dataset: Dataset) -> dict[str, Any]:
     height, width, _ = dataset.image_shape
     values: dict[str, Any] = {
         "name": None if data.name is None else absolute_name(data.name),
-        "dir": data.dir and str(Path(data.dir).expanduser().resolve()),
+        "dir": data.dir and str(data_folder(data.dir).resolve()),
         "image_size": data.image_size or (height if height == width else (height, width)),
         "validation_size": len(dataset.splits["validation"]),
     }
@@ -125,7 +128,7 @@ def _for_devices(settings: Settings, devices: Devices) -> Settings:
     if devices.count == 1:
         return settings
     data = settings.data
-    size = devices.round_down(data.batch_size)
+    size = devices.round_down(chosen(data.batch_size))
     for name, images in (("batch_size", size), ("validation_size", data.validation_size or 0)):
         if images < devices.count:
             raise SettingsError(
@@ -161,7 +164,7 @@ def check_devices(settings: Settings, devices: Devices) -> None:
             "augment.on: received 'accelerator' with mixup or cutmix, expected 'host' on several"
             " of TensorFlow's devices; go on with one of them visible"
         )
-    size = settings.data.batch_size
+    size = chosen(settings.data.batch_size)
     if size != devices.round_down(size):
         raise SettingsError(
             f"data.batch_size: received {size}, expected a multiple of the {devices.count} devices"

@@ -218,7 +218,7 @@ def test_weights_without_images_are_verified_on_others_and_not_calibrated(traine
     assert proof["source"] == "Fashion-MNIST, scaled" and proof["test_accuracy"] is None
     with pytest.raises(SettingsError, match="int8 is calibrated on training images"):
         export(reference, "tflite", "int8", out=tmp_path)
-    for attribute in ("accuracy", "calibration_images"):
+    for attribute in ("right", "calibration_images"):
         with pytest.raises(ValueError, match="no data set"):
             getattr(reference, attribute)
 
