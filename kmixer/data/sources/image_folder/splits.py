@@ -156,8 +156,8 @@ def _why_left_out(path: Path, named: Mapping[Path, tuple[Role, Contents]], root:
         return f"a second {ROLE_NAMES[role]} folder"
     count = sum(map(looks_like_image, files(path, root)))
     return (
-        f"{count:,} image{'s' * (count != 1)} without class folders; classify them with: kmixer predict RUN"
-        f" {shown(path)}"
+        f"{count:,} image{'s' * (count != 1)} without class folders; classify them with: kmixer"
+        f" predict RUN {shown(path)}"
     )
 
 
