@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 
+from changed_run import changed_run
 from in_process_export import without_processes
 from kmixer.errors import SettingsError
 from kmixer.exporting import formats, support
@@ -103,3 +104,40 @@ def test_a_real_mixer_keeps_its_accuracy_in_integers_small_and_fast(kmixer_cli, 
     proof = whole.manifest["proof"]
     milliseconds = proof["milliseconds_per_image"]["1 thread"]
     assert milliseconds <= proof["keras_predict_milliseconds"] / 20
+
+
+def without_its_images(run, folder):
+    """A copy of a run whose images are not on this machine."""
+    copy = changed_run(run, folder, data={"name": str(folder / "absent")})
+    shutil.copyfile(run.folder / "model.keras", folder / "model.keras")
+    return copy
+
+
+def test_a_run_whose_images_are_not_here_is_verified_on_others_and_says_so(
+    run_command, trained_run, tmp_path
+):
+    run = without_its_images(trained_run, tmp_path / "copied")
+    done = run_command("export", run.folder, "--format", "saved_model")
+    assert done.returncode == 0, done.stderr
+    assert "its own images are not here: it is verified on Fashion-MNIST, scaled" in done.stdout
+    folder = run.folder / "export" / "saved_model"
+    source = "Fashion-MNIST, scaled: its own images are not here"
+    assert json.loads((folder / "manifest.json").read_text())["proof"]["source"] == source
+    assert source in (folder / "README.md").read_text()
+
+
+def test_integers_are_not_calibrated_without_images_and_the_way_is_told(
+    run_command, trained_run, tmp_path
+):
+    run = without_its_images(trained_run, tmp_path / "copied")
+    done = run_command("export", run.folder, "--format", "tflite", "--quantize", "int8")
+    assert done.returncode == 2 and "name a data set with --data" in done.stderr
+    assert "its own images are not here" in done.stderr
+
+
+def test_a_read_only_run_is_exported_elsewhere(run_command, trained_run, monkeypatch):
+    from kmixer.files import atomic
+
+    monkeypatch.setattr(atomic, "is_read_only", lambda folder: True)
+    done = run_command("export", trained_run.folder, "--format", "saved_model")
+    assert done.returncode == 1 and "read-only" in done.stderr and "--out DIR" in done.stderr
