@@ -12,7 +12,7 @@ from kmixer.config import loading
 from kmixer.data import load_splits
 from kmixer.errors import SettingsError
 from kmixer.models import MlpMixer
-from kmixer.runs.run import INFO, RunError, create_run, load_run
+from kmixer.runs.run import INFO, Run, RunError, create_run, load_run
 from kmixer.training import finetuning
 from kmixer.training.optimizer import build_optimizer
 from kmixer.training.resolve import resolve
@@ -262,8 +262,8 @@ def test_a_fine_tuning_is_resumed_without_the_run_it_started_from(source, tmp_pa
 
 
 def test_the_run_to_start_from_is_loaded_once(source, tmp_path, monkeypatch):
-    loaded = []
-    monkeypatch.setattr(finetuning, "load_run", lambda path: loaded.append(path) or load_run(path))
+    loaded, load_model = [], Run.load_model
+    monkeypatch.setattr(Run, "load_model", lambda run: loaded.append(run) or load_model(run))
     cut(start(source), tmp_path, Signal(0, 0))
     assert len(loaded) == 1
 
@@ -279,7 +279,8 @@ def test_the_run_to_start_from_is_loaded_once(source, tmp_path, monkeypatch):
         ("model.hidden_dim=4", "stem/kernel has the shape"),
         ("model={name: mlp}", "has no weights hidden_0/"),
         ("model={name: shift_mlp, stages: [{patch_size: 2, dim: 6, mlp_dim: 9}]}", "has no weights "),
-        ("finetune.run=nowhere", "nowhere: not a run folder"),
+        ("finetune.run=./nowhere", "nowhere: not a run folder"),
+        ("finetune.run=nowhere", "received 'nowhere', expected a run folder"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_writes_nothing(source, tmp_path, assignment, message):
