@@ -92,7 +92,9 @@ def _print(terminal: Terminal, metrics: Mapping[str, Any]) -> None:
         title += ", each averaged with its mirror image"
     terminal.table(title, ["class", "precision", "recall", "F1", "images"], rows)
     terminal.say(
-        f"accuracy {percent(metrics['accuracy'])}, loss {metrics['loss']:.4f},"
+        f"accuracy {percent(metrics['accuracy'])}, balanced accuracy"
+        f" {percent(metrics['balanced_accuracy'])}, macro F1 {percent(metrics['macro_f1'])},"
+        f" loss {metrics['loss']:.4f},"
         f" calibration error {percent(metrics['calibration_error'])}"
     )
     if copies := metrics["copies"]:

@@ -52,6 +52,41 @@ def load_settings(
     return preset, settings
 
 
+def load_recipe(
+    dataset: str, preset: str | None, config: Path | None, flags: Mapping[str, Any],
+    assignments: Iterable[str] | None, terminal: Terminal, start: str | None = None,
+) -> tuple[str | None, Settings]:  # fmt: skip
+    """Load settings with the preset and the start that suit the data, where none is named.
+
+    Args:
+        dataset: see `load_settings`.
+        preset: see `load_settings`.
+        config: see `load_settings`.
+        flags: see `load_settings`.
+        assignments: see `load_settings`.
+        terminal: says what was chosen.
+        start: what to start from, or None.
+    """
+    from kmixer.training.recipe import Recipe, choose_recipe
+
+    from .starts import open_start
+
+    recipe = Recipe(preset or ("finetune" if start and not config else None), start)
+    if preset is None and config is None:
+        changed = [path for path, value in flags.items() if value is not None]
+        changed += [text.partition("=")[0].strip() for text in assignments or ()]
+        with terminal.bar("looking") as progress:
+            recipe = choose_recipe(dataset, start, changed, progress)
+    if recipe.reason:
+        terminal.say(f"preset   {recipe.preset}: {recipe.reason}")
+    base = None
+    if recipe.start:  # its model takes the images' size, as in `kmixer finetune`
+        size = flags.get("data.image_size")
+        base = open_start(recipe.start, terminal).start_settings(size)
+        flags = {**flags, "data.image_size": None}
+    return load_settings(dataset, recipe.preset, config, flags, assignments, base)
+
+
 def _flag(path: str, value: Any) -> dict[str, Any]:
     """Return a flag as nested settings; its text is read as YAML, unless it is a path."""
     from kmixer.config import loading

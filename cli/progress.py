@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from kmixer.config.fields import chosen
 from kmixer.training.callbacks import printing
 
 from .terminal import Terminal, percent
@@ -72,7 +73,7 @@ class TrainingProgress(MeasuringProgress):
 
     def on_train_begin(self, logs: Logs = None) -> None:
         self.steps, self.epochs = self.params["steps"], self.params["epochs"]
-        self.batch = self.run.settings.data.batch_size
+        self.batch = chosen(self.run.settings.data.batch_size)
         self.began, self.steps_done = time.perf_counter(), 0
         if self.live_wanted:
             self.live = Progress(
@@ -132,6 +133,12 @@ class TrainingProgress(MeasuringProgress):
         ]  # fmt: skip
         best, last = f"best epoch ({metrics['best_epoch']})", f"last epoch ({metrics['epochs']})"
         self.terminal.table(None, ["accuracy", best, last], rows)
+        scores = metrics["best"]["test"] or metrics["best"]["validation"]
+        if scores["balanced_accuracy"] is not None:  # a run of an older version has none
+            self.terminal.say(
+                f"every class counting the same, best epoch: balanced accuracy"
+                f" {percent(scores['balanced_accuracy'])}, macro F1 {percent(scores['macro_f1'])}"
+            )
         memory = metrics["peak_memory_bytes"]
         self.terminal.say(
             f"{metrics['seconds']:.1f} s of training,"

@@ -9,8 +9,8 @@ import typer
 
 from . import STARTED
 from .image_options import SIZE, read_size
-from .loading import command_line, load_settings, read_data, start
-from .starts import START_HELP, open_start
+from .loading import command_line, load_recipe, read_data, start
+from .starts import START_HELP
 from .terminal import Backend, DataDir, Dataset, Json, Quiet, Set, Terminal, folder_name, option
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def train(
     config: Annotated[Path | None, typer.Option(help="A YAML file of settings.")] = None,
     start_from: Annotated[
         str | None,
-        typer.Option("--start", metavar="NAME", help=f"{START_HELP} The recipe is then finetune."),
+        typer.Option("--start", metavar="NAME", help=START_HELP),
     ] = None,
     blocks: Annotated[Text, _flag("Number of Mixer blocks.", _MODEL, "INT")] = None,
     patch_size: Annotated[Text, _flag("Side of a patch in pixels.", _MODEL, "INT")] = None,
@@ -107,7 +107,7 @@ def train(
         "training.checkpoint_every": checkpoint_every,
         "training.backend": backend,
         "data.batch_size": batch_size,
-        "data.image_size": None if start_from else size,
+        "data.image_size": size,
         "data.fit": fit,
         "data.dir": data_dir,
         "optimizer.name": optimizer,
@@ -115,10 +115,9 @@ def train(
         "optimizer.weight_decay": weight_decay,
         "schedule.name": schedule,
     }
-    base = None
-    if start_from is not None:  # its model takes the images' size, as in `kmixer finetune`
-        base, preset = open_start(start_from, terminal).start_settings(size), preset or "finetune"
-    preset, settings = load_settings(dataset, preset, config, flags, assignments, base)
+    preset, settings = load_recipe(
+        dataset, preset, config, flags, assignments, terminal, start_from
+    )
     train_and_show(preset, settings, name, out, terminal, resume)
 
 

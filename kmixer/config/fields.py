@@ -1,6 +1,6 @@
 """What settings are made of: strict numbers, and sections that are frozen and know their keys."""
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
@@ -14,6 +14,15 @@ Seed = Annotated[int, Field(ge=0, lt=2**31, strict=True)]
 OpenShare = Annotated[FiniteFloat, Field(gt=0, lt=1, strict=True)]
 Size = Annotated[int, Field(ge=0, strict=True)]
 Widths = Count | Annotated[list[Count], Field(min_length=1)]
+
+
+_Value = TypeVar("_Value")
+
+
+def chosen(value: _Value | None) -> _Value:
+    """Return a setting that may be left open, once it is chosen (`kmixer/training/choices.py`)."""
+    assert value is not None
+    return value
 
 
 class Section(BaseModel):

@@ -6,6 +6,9 @@ from typing import Any
 from ..errors import SettingsError, nearest
 from .yaml_files import mapping, parse_yaml
 
+# Of image folders for which none is named.
+FOLDER_PRESETS = ("photos", "photos-scratch", "photos-mixer")
+
 
 def preset_names() -> list[str]:
     """Return the names of the shipped presets."""

@@ -25,7 +25,7 @@ from .optimizer import (
 class EarlyStoppingSettings(Section):
     """Stop when the monitored value has not improved for `patience` epochs."""
 
-    monitor: Literal["val_loss", "val_accuracy"] = "val_accuracy"
+    monitor: Literal["val_loss", "val_accuracy"] = "val_loss"
     patience: Count = Field(10, description="epochs")
     min_delta: NonNegative = 0.0
 
@@ -49,8 +49,18 @@ class FinetuneSettings(Section):
 class TrainingSettings(Section):
     """How long, how exactly, on what."""
 
-    epochs: Count = 20
+    epochs: Count | None = Field(20, description="null: by the number of images")
     seed: Seed = 0
+    class_weights: Literal["none", "balanced"] | None = Field(
+        "none",
+        description="balanced: every class counts the same in the loss, however many images it has;"
+        " null: balanced where the classes differ much",
+    )
+    best_epoch: Literal["val_accuracy", "val_loss", "last"] | None = Field(
+        None,
+        description="which epoch's weights are kept as the best; ties of val_accuracy are broken by"
+        " val_loss; null: by how much the validation images can tell",
+    )
     label_smoothing: Share = 0.0
     early_stopping: EarlyStoppingSettings | None = None
     backend: Literal["tensorflow", "jax", "torch"] | None = None
@@ -121,7 +131,7 @@ class Settings(Section):
                 "plateau: ReduceLROnPlateau cannot change the learning rate of schedule.name"
                 " 'cosine'; use schedule.name 'constant' or 'exponential', or plateau null"
             )
-        if isinstance(self.schedule, CosineSchedule):
+        if isinstance(self.schedule, CosineSchedule) and self.training.epochs:
             _check_warmup(self.schedule.warmup_epochs, self.training.epochs)
         return self
 

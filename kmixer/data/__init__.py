@@ -96,7 +96,10 @@ def load_splits(data: DataSettings, progress: Progress | None = None) -> Dataset
 
 
 def _load_options(data: DataSettings) -> dict[str, Any]:
-    keys = ("image_size", "resize_size", "largest_side", "channels", "fit", "white_level", "cache", "in_memory")
+    keys = (
+        "image_size", "resize_size", "largest_side", "channels", "fit", "white_level", "cache",
+        "in_memory",
+    )  # fmt: skip
     return {key: getattr(data, key) for key in keys}
 
 

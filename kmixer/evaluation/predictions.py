@@ -32,6 +32,25 @@ class Predictions:
         return float((self.predicted == self.labels).mean())
 
     @property
+    def balanced_accuracy(self) -> float:
+        """Mean over the classes of the share of their images that is right, 0..1."""
+        return self._mean_over_classes("recall_score")
+
+    @property
+    def macro_f1(self) -> float:
+        """Mean of the F1 over the classes, 0..1."""
+        return self._mean_over_classes("f1_score")
+
+    def _mean_over_classes(self, name: str) -> float:
+        """Return one of scikit-learn's scores, averaged over the classes that have images."""
+        from sklearn import metrics
+
+        score, classes = getattr(metrics, name), np.unique(self.labels)
+        return float(
+            score(self.labels, self.predicted, labels=classes, average="macro", zero_division=0.0)
+        )
+
+    @property
     def loss(self) -> float:
         """Mean cross-entropy in nats.
 

@@ -16,6 +16,8 @@ class SplitMetrics(BaseModel):
 
     loss: FiniteFloat
     accuracy: FiniteFloat
+    balanced_accuracy: FiniteFloat | None = None
+    macro_f1: FiniteFloat | None = None
 
 
 class EpochMetrics(BaseModel):

@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from ..config.presets import FOLDER_PRESETS
 from ..errors import RunError, file_problem
 from ..files import atomic
 
@@ -91,3 +92,15 @@ def _rename(hidden: Path, folder: Path) -> bool:
         raise RunError(f"{folder}: cannot be made: {file_problem(error)}") from None
     atomic.sync_folder(folder.parent)
     return True
+
+
+def run_stem(dataset_name: str, preset: str | None) -> str:
+    """Return what the name of a run begins with: its data, and the preset unless it is their own.
+
+    Args:
+        dataset_name: of the data set, or of the folder.
+        preset: the preset's name, or None.
+    """
+    if preset is None or preset in FOLDER_PRESETS:
+        return dataset_name
+    return preset if preset.startswith(dataset_name) else f"{dataset_name}-{preset}"

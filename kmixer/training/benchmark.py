@@ -14,6 +14,7 @@ import keras
 import numpy as np
 
 from ..augment import AugmentationPipeline, RandAugment, augmentation
+from ..config.fields import chosen
 from ..data import load_splits
 from ..data.batches import TrainingPlan, repeated, training_batches
 from ..errors import SettingsError, nearest
@@ -62,7 +63,7 @@ class Bench:
     @property
     def batch_size(self) -> int:
         """Images in a batch."""
-        return self.settings.data.batch_size
+        return chosen(self.settings.data.batch_size)
 
     @property
     def classes(self) -> int:

@@ -14,9 +14,11 @@ import keras
 import numpy as np
 
 from ..augment import augmentation
+from ..config.fields import chosen
 from ..data.batches import EvaluationPlan, TrainingPlan, evaluation_batches, training_batches
 from ..data.stored_images import join
 from ..models.factory import with_resident_images
+from .choices import class_weights
 from .distribution import SINGLE_DEVICE, Devices
 
 if TYPE_CHECKING:
@@ -58,15 +60,17 @@ class Inputs:
             first_epoch: to begin with, counted from 0.
             first_step: of that epoch, counted from 0.
         """
+        weighted = self.settings.training.class_weights == "balanced"
         plan = TrainingPlan(
             self.dataset.train,
             len(self.dataset.class_names),
-            self.settings.data.batch_size,
+            chosen(self.settings.data.batch_size),
             self.settings.training.seed,
             self.steps,
             augment=self.augmentation,
             resident=self.resident,
             label_smoothing=self.settings.training.label_smoothing,
+            class_weights=class_weights(self.dataset) if weighted else None,
             first_epoch=first_epoch,
             first_step=first_step,
             local_rows=self.devices.local_rows,

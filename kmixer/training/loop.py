@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
+from ..config.fields import chosen
 from ..data.batches import close
 from ..evaluation import figures
 from . import checkpoint
@@ -61,6 +62,10 @@ class TrainingLoop:
         """The history so far."""
         return self.position.rows
 
+    @property
+    def _epochs(self) -> int:
+        return chosen(self.run.settings.training.epochs)
+
     def run_to_end(self, callbacks: Sequence[keras.callbacks.Callback]) -> None:
         """Train the epochs that are left.
 
@@ -75,7 +80,7 @@ class TrainingLoop:
             self._fit(callbacks, self.position.epoch + 1)
             self.position, self._arrays = checkpoint.load(self.run, self.trained_model)
         stopped = any(c.get("stopped_epoch") for c in self.position.counters.values())
-        self._fit(callbacks, self.position.epoch if stopped else self.run.settings.training.epochs)
+        self._fit(callbacks, self.position.epoch if stopped else self._epochs)
 
     def _fit(self, callbacks: Sequence[keras.callbacks.Callback], epochs: int) -> None:
         """Train up to `epochs` whole epochs."""
@@ -85,7 +90,7 @@ class TrainingLoop:
         )
         all_callbacks = CallbacksFromStep(
             [*own_callbacks, *callbacks], position.step, model=self.trained_model,
-            epochs=self.run.settings.training.epochs, steps=self.steps,
+            epochs=self._epochs, steps=self.steps,
         )  # fmt: skip
         batches = self.inputs.training_batches(position.epoch, position.step)
         validation = self.inputs.validation_batches()

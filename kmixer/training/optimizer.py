@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Self
 import keras
 from keras import ops
 
+from ..config.fields import chosen
+
 if TYPE_CHECKING:
     from ..config import Settings
 
@@ -175,7 +177,7 @@ def _learning_rate(settings: Settings, steps_per_epoch: int) -> Any:
     if schedule.name != "cosine":
         return peak
     warmup = round(schedule.warmup_epochs * steps_per_epoch)
-    total = settings.training.epochs * steps_per_epoch
+    total = chosen(settings.training.epochs) * steps_per_epoch
     falling = keras.optimizers.schedules.CosineDecay(
         peak, decay_steps=max(total - warmup, 1), alpha=schedule.final_share
     )

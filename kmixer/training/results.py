@@ -15,9 +15,9 @@ from ..models import count_flops
 from ..runs import provenance
 from ..runs.card import run_card
 from ..runs.run import CARD_FILE
+from .best_epoch import best_row
 
 if TYPE_CHECKING:
-    from ..config import Settings
     from ..data import Dataset
     from ..runs.run import Run
     from .loop import TrainingLoop
@@ -40,16 +40,16 @@ def write_results(
         callbacks: more Keras callbacks, such as a progress display.
     """
     rows = loop.rows
-    best_row = _best_row(run.settings, rows)
+    row = best_row(rows, run.settings)
     best = measure_splits(run.load_model(), dataset, splits, callbacks)
-    last = best if best_row is rows[-1] else measure_splits(model, dataset, splits, callbacks)
+    last = best if row is rows[-1] else measure_splits(model, dataset, splits, callbacks)
     metrics = {
         "dataset": dataset.name,
         "backend": run.settings.training.backend,
         "device": run.info["device"],
         "epochs": len(rows),
-        "best_epoch": best_row["epoch"],
-        "best": {"train": _train_metrics(best_row)} | best.metrics,
+        "best_epoch": row["epoch"],
+        "best": {"train": _train_metrics(row)} | best.metrics,
         "last": {"train": _train_metrics(rows[-1])} | last.metrics,
         **_speed(rows, loop.first_step),
         "parameters": model.count_params(),
@@ -61,13 +61,6 @@ def write_results(
     figures.save(matrix, run.folder / "confusion_matrix.png")
     atomic.write_text(run.folder / CARD_FILE, run_card(run, metrics))
     run.write_metrics(metrics)
-
-
-def _best_row(settings: Settings, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return the epoch that model.keras holds: the last, if validation images are trained on."""
-    if settings.data.train_on_validation:
-        return rows[-1]
-    return max(rows, key=lambda row: float(row["val_accuracy"]))
 
 
 def _speed(rows: Sequence[Mapping[str, Any]], first_step: float | None) -> dict[str, Any]:

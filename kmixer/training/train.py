@@ -13,6 +13,7 @@ import keras
 import numpy as np
 
 from .. import backend
+from ..config.fields import chosen
 from ..data import load_splits
 from ..data.digests import split_digests
 from ..data.quality import Findings, find_problems
@@ -21,12 +22,14 @@ from ..files import atomic
 from ..files.lock import folder_lock
 from ..models.factory import build_model, without_values
 from ..runs import provenance
+from ..runs.naming import run_stem
 from ..runs.resumable import check_unfinished, find_resumable_run
 from ..runs.run import PROBLEMS_FILE, create_run
-from ..runs.seen_images import write_seen_images
+from ..runs.seen_images import seen_by_start, write_seen_images
 from ..runs.signals import stop_requests
 from . import checkpoint, distribution, finetuning
 from .callbacks.printing import PrintTraining
+from .choices import choose_open
 from .distribution import Devices
 from .loop import TrainingLoop
 from .resolve import check_devices, resolve
@@ -108,14 +111,16 @@ def train(
     digests = split_digests(dataset)
     # A search's trials share their images, and do not tell again what is wrong with them.
     findings = find_problems(dataset, digests, settings.data) if read_test else Findings()
-    dataset = replace(dataset, notes=(*dataset.notes, *findings.notes))
+    seen = seen_by_start(settings.finetune.run, digests) if settings.finetune else []
+    dataset = replace(dataset, notes=(*dataset.notes, *findings.notes, *seen))
+    settings, choices = choose_open(settings, dataset)
     settings = resolve(settings, dataset, devices)
     _, weights = check_model(settings, dataset)
     options = _Options(dataset, devices, callbacks, on_start, read_test, verbose, started)
     fingerprint = dataset.fingerprint()
     location: dict[str, Any] = {
         "root": root,
-        "stem": _stem(dataset.name, preset),
+        "stem": run_stem(dataset.name, preset),
         "name": name,
         "out": out,
     }
@@ -123,6 +128,7 @@ def train(
     if run:
         return run if run.finished else _resume(run, options, fingerprint, weights)
     info = _info(dataset, fingerprint, command, preset) | finetuning.start_info(settings)
+    info |= {"choices": choices} if choices else {}
 
     def write_images(folder: Path) -> None:
         write_seen_images(folder, digests)
@@ -221,12 +227,12 @@ def initial_model(
 
 def steps_per_epoch(settings: Settings, dataset: Dataset) -> int:
     """Return the batches in an epoch: whole ones, a multiple of `steps_per_execution`."""
-    batch, at_once = settings.data.batch_size, settings.training.steps_per_execution
+    batch, at_once = chosen(settings.data.batch_size), settings.training.steps_per_execution
     steps = len(dataset.train) // batch // at_once * at_once
     if not steps:
         raise SettingsError(
-            f"data.batch_size: received {batch} with training.steps_per_execution {at_once},"
-            f" expected at most {len(dataset.train)} images together"
+            f"training.steps_per_execution: received {at_once}, expected at most the"
+            f" {len(dataset.train)} training images"
         )
     accumulated = settings.optimizer.gradient_accumulation_steps
     if steps < accumulated:
@@ -235,12 +241,6 @@ def steps_per_epoch(settings: Settings, dataset: Dataset) -> int:
             f" {steps} batches of an epoch"
         )
     return steps
-
-
-def _stem(dataset_name: str, preset: str | None) -> str:
-    if preset is None:
-        return dataset_name
-    return preset if preset.startswith(dataset_name) else f"{dataset_name}-{preset}"
 
 
 def _info(dataset: Dataset, fingerprint: str, command: str, preset: str | None) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 import keras
 
 from ..config import Settings, loading
+from ..config.fields import chosen
 from ..data import Dataset
 from ..errors import InterruptedRunError, RunError, describe
 from ..files import atomic
@@ -99,7 +100,7 @@ class Search:
             return settings
         layer: dict[str, Any] = {"training": {"epochs": trial.epochs}}
         if settings.schedule.name == "cosine":
-            part = trial.epochs / settings.training.epochs
+            part = trial.epochs / chosen(settings.training.epochs)
             layer["schedule"] = {"warmup_epochs": settings.schedule.warmup_epochs * part}
         return loading.build_settings(settings.model_dump(mode="json"), layer)
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...augment import AugmentationPipeline, ImageAugmentation
+from ...augment.base import namespace
 from ..dataset import Split
 from ..order import epoch_plan
 from ..stored_images import take
@@ -35,6 +36,8 @@ class TrainingPlan:
         resident: whether the images lie in the accelerator's memory: then batches carry their
             indices and the random numbers of the augmentation instead of pixels.
         label_smoothing: share of the label that is spread over all classes.
+        class_weights: what an image of each class counts in the loss, float32 `(classes,)`; None:
+            all the same, and batches carry no weights.
         first_epoch: epoch to begin with, counted from 0.
         first_step: step of that epoch to begin with, counted from 0.
         local_rows: (batch) → the rows of it that this process computes.
@@ -51,6 +54,7 @@ class TrainingPlan:
     augment: ImageAugmentation = field(default_factory=partial(AugmentationPipeline, []))
     resident: bool = False
     label_smoothing: float = 0.0
+    class_weights: np.ndarray | None = None
     first_epoch: int = 0
     first_step: int = 0
     local_rows: Callable[[Any], Any] = _all_rows
@@ -77,8 +81,8 @@ class TrainingPlan:
         images: Any,
         labels: Any,
         take: Callable[[Any, Any], Any],
-    ) -> tuple[Any, Any]:
-        """Make the batch of the images at `order`.
+    ) -> tuple[Any, ...]:
+        """Make the batch of the images at `order`: inputs, labels, and weights if there are any.
 
         Args:
             order: int32 `(batch,)`, indices of images.
@@ -89,9 +93,15 @@ class TrainingPlan:
         """
         y = take(self._label_rows(), take(labels, order))
         y = self.augment.mix_labels(y, uniforms, images.shape[1:3])
+        weights = () if self.class_weights is None else (self._weights(y),)
         if self.resident:
-            return (order, uniforms), y
-        return self.augment.transform(take(images, order), uniforms), y
+            return (order, uniforms), y, *weights
+        return self.augment.transform(take(images, order), uniforms), y, *weights
+
+    def _weights(self, y: Any) -> Any:
+        """Return what each image counts in the loss; a mixed one what its parts count."""
+        xp = namespace(y)
+        return xp.sum(y * self.class_weights, axis=1)
 
     def _label_rows(self) -> np.ndarray:
         """Return the label of each class, float32 `(classes, classes)`."""

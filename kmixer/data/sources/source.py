@@ -20,6 +20,8 @@ class LoadOptions:
         image_size: side in pixels that images are resized to, or (height, width); None: as stored.
         resize_size: side that the model resizes images to; where `image_size` is None, a source
             may shrink larger images to it, since the model has no use for more.
+        largest_side: of a square with the area that the images of a folder get at most, where
+            `image_size` is None; None: 224.
         progress: called with (done, total) while images are read.
         channels: 1 for gray, 3 for RGB; None: gray if all images are.
         fit: what becomes of an image of another aspect ratio.
@@ -32,6 +34,7 @@ class LoadOptions:
     data_dir: str | Path | None = None
     image_size: ImageSize | None = None
     resize_size: int | None = None
+    largest_side: int | None = None
     progress: Progress | None = None
     channels: Literal[1, 3] | None = None
     fit: Fit = "crop"

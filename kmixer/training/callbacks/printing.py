@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -33,6 +33,7 @@ def start_lines(run: Run, dataset: Dataset, model: keras.Model, position: Positi
     return [
         f"data     {dataset.name}: {sizes}, {shape}, {len(dataset.class_names)} classes",
         *_indented(dataset.notes),
+        *_aligned("chosen", run.info.get("choices", [])),
         f"model    {model.name}: {model.count_params():,} parameters",
         f"backend  {training.backend} {versions.get(training.backend, '')} under Keras"
         f" {versions['keras']}, {training.precision}, {jit}, {run.info['device']}",
@@ -40,6 +41,11 @@ def start_lines(run: Run, dataset: Dataset, model: keras.Model, position: Positi
         *_indented([position.note] if position.note else []),
         *([resumed] if position.step or position.epoch else []),
     ]
+
+
+def _aligned(word: str, lines: Sequence[str]) -> list[str]:
+    """Return lines after a word that stands before the first of them."""
+    return [f"{word if not index else '':<9}{line}" for index, line in enumerate(lines)]
 
 
 def _indented(notes: Iterable[str]) -> list[str]:

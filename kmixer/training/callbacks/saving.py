@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
+from ...config.fields import chosen
 from ...errors import DivergedError
 from .. import checkpoint
+from ..best_epoch import score
 from .resuming import counters_of
 from .stopping import divergence
 
@@ -52,7 +54,7 @@ class WriteRun(keras.callbacks.Callback):
         self.run, self.classifier, self.position = run, model, position
         self.steps, self.request = steps, request
         self.counting, self.averaging = counting, averaging
-        self.examples = steps * run.settings.data.batch_size
+        self.examples = steps * chosen(run.settings.data.batch_size)
         self.interval = run.settings.training.checkpoint_interval
         self.rows = list(position.rows)
         self.seconds_before = position.seconds  # of this epoch, before the training was resumed
@@ -84,10 +86,9 @@ class WriteRun(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         now = time.perf_counter()
-        best_before = max((row["val_accuracy"] for row in self.rows), default=-1.0)
+        best_before = max((score(row, self.run.settings) for row in self.rows), default=None)
         self.rows.append(self._row(epoch, logs, now))
-        always = self.run.settings.data.train_on_validation  # then it cannot choose the best epoch
-        if always or self.rows[-1]["val_accuracy"] > best_before:
+        if best_before is None or score(self.rows[-1], self.run.settings) > best_before:
             self._save_model()
         self.run.write_history(self.rows)
         self._save_checkpoint(0, 0.0, {})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from ...config.fields import chosen
 from ...errors import SettingsError
 from ..trials import Outcome, Trial
 from .journal import FILE, Journal
@@ -55,7 +56,8 @@ def _open_optuna(plan: Plan) -> Engine:
     except ImportError:
         raise SettingsError("--engine optuna: not installed; pip install 'kmixer[tune]'") from None
     return OptunaEngine(
-        plan.space, plan.chosen_tuner, plan.objective, plan.seed, plan.settings.training.epochs,
+        plan.space, plan.chosen_tuner, plan.objective, plan.seed,
+        chosen(plan.settings.training.epochs),
         plan.storage or plan.folder / "optuna.jsonl", plan.folder.name,
         max_trials=plan.trial_limit or 0, exclusive=plan.exclusive,
     )  # fmt: skip
@@ -71,7 +73,8 @@ def _open_keras_tuner(plan: Plan) -> Engine:
         check_roles()
         engine = ChiefEngine if plan.role == "chief" else WorkerEngine
     oracle = make_oracle(
-        plan.space, plan.chosen_tuner, plan.objective, plan.seed, plan.settings.training.epochs,
+        plan.space, plan.chosen_tuner, plan.objective, plan.seed,
+        chosen(plan.settings.training.epochs),
         plan.folder, max_trials=plan.trial_limit if plan.role == "chief" else None,
     )  # fmt: skip
     journal = Journal(plan.folder / FILE)

@@ -1,0 +1,98 @@
+"""Choose what settings leave open by how many images there are, and say why.
+
+The numbers are those of docs/adr/0021; `resolve` fills in what depends on the machine.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .best_epoch import choose_best_epoch
+
+if TYPE_CHECKING:
+    from ..config import Settings
+    from ..data import Dataset
+
+LARGEST_BATCH, SMALLEST_BATCH = 256, 8
+STEPS_AT_LEAST = 8  # in an epoch, so that a small set is not trained in two or three steps
+EPOCHS_AT_300_IMAGES, FEWEST_EPOCHS, MOST_EPOCHS = 60, 10, 80
+LOPSIDED = 3  # times as many images in the largest class as in the smallest
+
+
+def choose_open(settings: Settings, dataset: Dataset) -> tuple[Settings, list[str]]:
+    """Fill in the settings that are open, and shrink a batch that does not fit.
+
+    Args:
+        settings: `Settings`.
+        dataset: their `Dataset`, with a validation split.
+
+    Returns:
+        (the settings, a line for each choice: the setting, its value, the reason).
+    """
+    lines: list[str] = []
+
+    def choose(section: str, key: str, value: Any, reason: str) -> None:
+        nonlocal settings
+        settings = settings.changed(**{section: {key: value}})
+        lines.append(f"{section}.{key} {value}: {reason}")
+
+    images = len(dataset.train)
+    if settings.training.epochs is None:
+        choose("training", "epochs", _epochs(images), f"{images:,} training images")
+    received, size = settings.data.batch_size, fitting_batch_size(settings, images)
+    if received is not None and received != size:
+        choose("data", "batch_size", size, f"received {received}, there are {images:,} images")
+    elif size not in (received, LARGEST_BATCH):
+        choose("data", "batch_size", size, f"{images // size:,} steps an epoch")
+    settings = settings.changed(data={"batch_size": size})
+    if settings.training.class_weights is None:
+        choose("training", "class_weights", *_class_weights(dataset))
+    if settings.training.best_epoch is None:
+        best, reason = choose_best_epoch(settings, len(dataset.splits["validation"]))
+        if best != "val_accuracy":
+            choose("training", "best_epoch", best, reason)
+        settings = settings.changed(training={"best_epoch": best})
+    return settings, lines
+
+
+def _epochs(images: int) -> int:
+    """Return the fewer epochs, the more images: 60 for 300, 42 for 1,000, 15 for 30,000."""
+    epochs = EPOCHS_AT_300_IMAGES * (max(images, 1) / 300) ** -0.3
+    return int(np.clip(round(epochs), FEWEST_EPOCHS, MOST_EPOCHS))
+
+
+def fitting_batch_size(settings: Settings, images: int) -> int:
+    """Return the batch size of the settings, or what fits if it is open or too large.
+
+    An open one is at most 256, and such that an epoch leaves out as few images as can be.
+
+    Args:
+        settings: `Settings`.
+        images: in the training split.
+    """
+    most = max(images // settings.training.steps_per_execution, 1)
+    if settings.data.batch_size:
+        return min(settings.data.batch_size, most)
+    size = min(max(images // STEPS_AT_LEAST, SMALLEST_BATCH), LARGEST_BATCH, most)
+    return size if size == LARGEST_BATCH else most // (most // size)
+
+
+def _class_weights(dataset: Dataset) -> tuple[str, str]:
+    counts = np.bincount(dataset.train.labels, minlength=len(dataset.class_names))
+    fewest, most = int(counts.min()), int(counts.max())
+    uneven = most >= LOPSIDED * max(fewest, 1)
+    return "balanced" if uneven else "none", f"{fewest:,} to {most:,} images a class"
+
+
+def class_weights(dataset: Dataset) -> np.ndarray:
+    """Return a weight for each class, float32 `(classes,)`, with which all count the same.
+
+    An image of class c weighs images / (classes · images of c), so that the mean weight is 1; a
+    class without images weighs nothing.
+    """
+    counts = np.bincount(dataset.train.labels, minlength=len(dataset.class_names))
+    present = counts > 0
+    weights = len(dataset.train) / (present.sum() * np.maximum(counts, 1))
+    return np.where(present, weights, 0).astype(np.float32)

@@ -1,0 +1,72 @@
+"""Which preset and which start a training gets where the user names none; imports no Keras."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..config.model import ShiftMlpSettings
+from ..data import find_source
+from ..data.sources import LoadOptions
+from ..data.sources.image_folder.survey import survey
+
+if TYPE_CHECKING:
+    from ..data.progress import Progress
+
+START = "cifar10-shift"  # is shipped
+MOST_IMAGES = 10_000  # from which on a training from scratch learns as much in the same minutes
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A preset and a start.
+
+    Attributes:
+        preset: its name; None: the data set's own, if it has one.
+        start: what `kmixer.runs.starts.resolve_start` takes, or None.
+        reason: why, for people; None where the user named both.
+    """
+
+    preset: str | None
+    start: str | None = None
+    reason: str | None = None
+
+
+def choose_recipe(
+    name: str, start: str | None, changed: Collection[str], progress: Progress | None = None
+) -> Recipe:
+    """Choose for a data set for which neither a preset nor a file of settings is named.
+
+    Args:
+        name: of the data set.
+        start: what the user wants to start from, or None.
+        changed: the paths of the settings that the user gives, such as `model.blocks`.
+        progress: called with (done, total) while a folder is looked at.
+
+    Raises:
+        KmixerError: there is no such data set, or it cannot be read.
+    """
+    if not find_source(name).is_path:
+        return Recipe("finetune", start) if start else Recipe(None)
+    if start:
+        return Recipe("photos", start)
+    return _folder_recipe(name, changed, progress)
+
+
+def _folder_recipe(name: str, changed: Collection[str], progress: Progress | None) -> Recipe:
+    """Choose for an image folder: from scratch where the start's model or its images do not fit."""
+    model = {path.removeprefix("model.") for path in changed if path.startswith("model.")}
+    if model - set(ShiftMlpSettings.model_fields):
+        return Recipe("photos-mixer", reason=f"{_paths(model)}: settings of the Mixer")
+    if model:
+        return Recipe("photos-scratch", reason=f"{_paths(model)}: another model than the start's")
+    found = survey(name, LoadOptions(progress=progress))
+    if found.gray or found.images > MOST_IMAGES:
+        reason = "gray images" if found.gray else f"{found.images:,} images: enough to learn from"
+        return Recipe("photos-scratch", reason=reason)
+    return Recipe("photos", START, f"{found.images:,} color images are few: from {START}")
+
+
+def _paths(model: Collection[str]) -> str:
+    return ", ".join(f"model.{key}" for key in sorted(model))
