@@ -54,6 +54,9 @@ def train(
     learning_rate: Annotated[Text, _flag("Its peak.", _TRAINING, "FLOAT")] = None,
     weight_decay: Annotated[Text, _flag("Decoupled.", _TRAINING, "FLOAT")] = None,
     schedule: Annotated[Text, _flag("constant, exponential or cosine.", _TRAINING, "NAME")] = None,
+    class_weights: Annotated[
+        Text, _flag("balanced: every class counts the same; none.", _TRAINING, "NAME")
+    ] = None,
     seed: Annotated[Text, _flag("Of weights, order and augmentation.", _TRAINING, "INT")] = None,
     precision: Annotated[
         Text, _flag("float32, mixed_bfloat16 or mixed_float16.", _TRAINING, "NAME")
@@ -98,6 +101,7 @@ def train(
         "model.channels_mlp_dim": channels_mlp_dim,
         "model.dropout": dropout,
         "training.epochs": epochs,
+        "training.class_weights": class_weights,
         "training.seed": seed,
         "training.precision": precision,
         "training.distribute": distribute,

@@ -11,7 +11,15 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 LOCK = (ROOT / "requirements-dev.lock").read_text()
-LOCKED = ("dev", "export", "heic", "hub", "serve", "tune", "jax")  # torch's CPU build comes from elsewhere
+LOCKED = (
+    "dev",
+    "export",
+    "heic",
+    "hub",
+    "serve",
+    "tune",
+    "jax",
+)  # torch's CPU build comes from elsewhere
 
 
 def direct():

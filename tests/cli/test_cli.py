@@ -242,7 +242,11 @@ def test_benchmark_measures(kmixer_cli):
         ("train fmnist --blocks two", 2, "model.blocks: received 'two', expected integer"),
         ("train fmnist --epochs true", 2, "training.epochs: received True, expected integer"),
         ("train fmnist --image-size 32", 2, "data.image_size: received 32, expected 28"),
-        ("train fmnist --set model.skip_connections=no", 2, "received 'no', expected true or false"),
+        (
+            "train fmnist --set model.skip_connections=no",
+            2,
+            "received 'no', expected true or false",
+        ),
         ("train fmnist --blocks 0", 2, "model.blocks: received 0, expected greater than"),
         ("train fmnist --optimizer addam", 2, "received 'addam', no such choice (nearest: 'adam'"),
         ("train fmnist --schedule linear", 2, "schedule.name: received 'linear'"),

@@ -219,3 +219,12 @@ def test_a_fault_in_a_thread_reaches_the_training(split):
 )
 def test_evaluation_batches_are_even_where_that_is_possible(count, size):
     assert even_batch_size(count) == size
+
+
+@each_backend
+def test_weighted_classes_give_each_image_the_weight_of_its_label(split):
+    weights = np.array([1, 2, 3, 4, 5], np.float32)
+    ((_, labels, counts),) = batches(split, 1, class_weights=weights)
+    assert counts.tolist() == weights[labels.argmax(axis=1)].tolist()
+    smoothed = batches(split, 1, class_weights=weights, label_smoothing=0.5)[0][2]
+    assert smoothed == pytest.approx(0.5 * counts + 0.5 * weights.mean())

@@ -25,6 +25,16 @@ def test_per_class_by_hand(predictions):
     assert metrics["b"]["recall"] == 0.5 and metrics["b"]["support"] == 2
 
 
+def test_balanced_accuracy_and_macro_f1_count_every_class_that_has_images_the_same():
+    """Three of four of the first class are right, none of the one image of the second."""
+    probabilities = np.eye(3)[[0, 0, 0, 2, 0]]
+    predictions = Predictions(probabilities, np.array([0, 0, 0, 0, 1]))
+    assert predictions.accuracy == pytest.approx(3 / 5)
+    assert predictions.balanced_accuracy == pytest.approx((3 / 4 + 0) / 2)
+    f1 = 2 * (3 / 4) * (3 / 4) / (3 / 4 + 3 / 4)  # precision 3 of 4, recall 3 of 4
+    assert predictions.macro_f1 == pytest.approx((f1 + 0) / 2)
+
+
 def test_calibration_error_by_hand(predictions):
     """Every image has a bin of its own: |1−0.9|, |1−0.8|, |0−0.6|, |1−1|, each a quarter."""
     assert predictions.calibration_error == pytest.approx((0.1 + 0.2 + 0.6 + 0.0) / 4)

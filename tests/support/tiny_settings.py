@@ -5,7 +5,7 @@ TINY = {
     "model": {"patch_size": 4, "blocks": 2, "hidden_dim": 8, "tokens_mlp_dim": 4,
               "channels_mlp_dim": 8},
     "optimizer": {"learning_rate": 0.01},
-    "training": {"epochs": 2, "jit": False},
+    "training": {"epochs": 2, "jit": False, "best_epoch": "val_accuracy"},
 }  # fmt: skip
 
 

@@ -266,7 +266,7 @@ def test_soft_labels_are_named(tiny):
 @pytest.mark.parametrize(
     ("assignment", "message"),
     [
-        ("data.batch_size=1000", "data.batch_size: received 1000"),
+        ("training.steps_per_execution=1000", "training.steps_per_execution: received 1000"),
         ("data.mean=[1,2,3]", "data.mean: received 3 values, expected 1"),
         ("optimizer.gradient_accumulation_steps=99",
          "optimizer.gradient_accumulation_steps: received 99, expected at most the"),
