@@ -109,6 +109,35 @@ def test_vehicles_are_no_splits(tmp_path):
     assert "train/ taken for a class" in said(dataset)
 
 
+@pytest.mark.parametrize("folder", ["", "train", "data/train"])
+def test_folders_that_hold_the_classes_are_told(tmp_path, folder):
+    write_classes(tmp_path / folder / "fold1", "cat", "dog")
+    write_classes(tmp_path / folder / "fold2", "cat", "dog")
+    dataset = read(tmp_path)
+    assert dataset.class_names == ("fold1", "fold2")
+    assert (
+        "each class folder holds 'cat', 'dog' and no image itself; if those are the classes, train"
+        f" on one such folder: {tmp_path / folder / 'fold1'}" in said(dataset)
+    )
+
+
+def test_classes_of_classes_are_told(tmp_path):
+    write_classes(tmp_path / "animals", "cat", "dog")
+    write_classes(tmp_path / "vehicles", "car", "bus")
+    write_classes(tmp_path, "plants")
+    assert (
+        "'animals', 'vehicles' hold no image themselves: those in their folders (bus, car, cat and"
+        " 1 more) are read as theirs" in read(tmp_path).notes
+    )
+
+
+def test_a_folder_within_a_class_is_not_worth_a_word(tmp_path):
+    write_classes(tmp_path / "cat", "images")
+    write_classes(tmp_path / "dog", "images")
+    write_classes(tmp_path / "dog" / "images", "more", "others")
+    assert "image" not in said(read(tmp_path)).replace("images of ./ drawn", "")
+
+
 def test_a_training_folder_of_others_classes_is_no_split(tmp_path):
     write_classes(tmp_path / "train", "steam", "diesel")
     write_classes(tmp_path / "test", "bench", "lab")

@@ -13,6 +13,7 @@ from .decoding import choose_decoding
 from .layout import Layout, find_layout
 from .listing import Listing, check_classes, list_images
 from .names import printable
+from .nesting import nesting_notes
 from .reading import read_splits
 from .skips import skip_notes
 from .splits import SplitName
@@ -56,7 +57,8 @@ def load(folder: str | Path, options: LoadOptions | None = None) -> Dataset:
     for name, split in read.splits.items():
         read.notes += absent_note(name, split.labels, layout.class_names)
     skips = [*layout.skips, *(skip for listing in listings for skip in listing.skips)]
-    notes = [*layout.notes, *chosen, *_listing_notes(listings), *read.notes, *kept]
+    nesting = nesting_notes(layout, listings[0])
+    notes = [*layout.notes, *nesting, *chosen, *_listing_notes(listings), *read.notes, *kept]
     return Dataset(
         printable(folder.resolve().name),
         printable(str(folder)),
