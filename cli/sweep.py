@@ -38,9 +38,10 @@ def sweep(
     """
     from kmixer.data import tidy_name
     from kmixer.errors import RunError, SettingsError
+    from kmixer.runs.naming import run_stem
     from kmixer.tuning import sweep as sweeps
 
-    from .loading import load_settings
+    from .loading import load_recipe
 
     if not grid:
         raise SettingsError("--grid: received none, expected at least one KEY=VALUE,VALUE,…")
@@ -51,8 +52,10 @@ def sweep(
     runs = {}
     for run_name, texts in combinations.items():  # a mistake in the last stops before the first
         run_assignments = [*(assignments or ()), *texts]
-        preset_name, runs[run_name] = load_settings(dataset, preset, config, flags, run_assignments)
-    folder = Path("saved_models") / (name or f"{preset_name or Path(dataset).name}-sweep")
+        preset_name, runs[run_name] = load_recipe(
+            dataset, preset, config, flags, run_assignments, Terminal(quiet=True)
+        )
+    folder = Path("saved_models") / (name or f"{run_stem(Path(dataset).name, preset_name)}-sweep")
     sweeps.open_sweep(folder, runs)
     words = _words(dataset, preset, config, assignments, backend, data_dir)
     terminal = Terminal(quiet, as_json)

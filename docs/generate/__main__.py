@@ -10,6 +10,7 @@ from pathlib import Path
 from adr_index import adr_index
 from cli_page import cli_page
 from export_page import export_page
+from folders_page import folders_page
 from python_page import python_page
 from reliability_page import reliability_page
 from results_page import results_page
@@ -31,6 +32,7 @@ PAGES = {
     "export.md": lambda: export_page(RUNS / "exports"),
     "reliability.md": lambda: reliability_page(RUNS / "reliability.json"),
     "serve.md": lambda: serve_page(RUNS / "serve.json"),
+    "folders.md": lambda: folders_page(RUNS / "folders.json"),
     "tuning.md": lambda: tuning_page(RUNS / "tuning.json"),
 }
 CURVES = {"curves-cifar10.png": "cifar10-seed0", "curves-cifar10-nano.png": "cifar10-nano-seed0"}

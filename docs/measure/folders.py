@@ -12,7 +12,6 @@ which none of them has seen: in the classes' proportions, and with every class c
 """
 
 import argparse
-import csv
 import json
 import subprocess
 import sys
@@ -24,8 +23,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from kmixer.data import load
+from kmixer.data import load, load_splits
 from kmixer.runs.provenance import processor
+from kmixer.runs.run import load_run
 
 OUT = Path(__file__).parent.parent / "runs" / "folders.json"
 UNSEEN = ("dog", "frog", "horse", "ship", "truck")  # classes that --start was not trained on
@@ -245,23 +245,24 @@ def measure(name: str, seed: int, cifar: Path, work: Path, words: list[str]) -> 
         (str(path.relative_to(made / "held_out")), path.parent.name)
         for path in sorted((made / "held_out").rglob("*.jpg"))
     ]
-    used = training_files(run)
+    used = training_files(made, run)
     train = read(made / "photos", [pair for pair in seen if pair[0] in used], gray)
     test = read(made / "held_out", held_out, gray)
     return {
-        "folder": name, "seed": seed, "images": len(train[1]), "held_out": len(test[1]),
+        "folder": name, "about": FOLDERS[name].about, "seed": seed, "images": len(train[1]), "held_out": len(test[1]),
         "seconds": seconds, "epochs": training["epochs"], "kmixer": kmixer,
         "classical": classical(train, test), "cnn": small_cnn(train, test, seconds, seed),
     }  # fmt: skip
 
 
-def training_files(run: Path) -> set[str]:
+def training_files(made: Path, run: Path) -> set[str]:
     """Return the files that a run was trained or chosen on; the others get them all to train on."""
-    with (run / "images.csv").open(encoding="utf-8") as file:
-        return {row["file"] for row in csv.DictReader(file) if row["split"] != "test"}
+    dataset = load_splits(load_run(run).settings.data.changed(name=str(made / "photos")))
+    return {str(file) for name in ("train", "validation") for file in dataset.splits[name].files}
 
 
 def main() -> None:
+    """Measure the folders that the command line names."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("cifar", type=Path)
     parser.add_argument("work", type=Path)
@@ -279,7 +280,9 @@ def main() -> None:
         for seed in options.seeds:
             row = measure(name, seed, options.cifar.resolve(), options.work.resolve(), words)
             rows = [r for r in rows if (r["folder"], r["seed"]) != (name, seed)] + [row]
-            OUT.write_text(json.dumps({"processor": processor(), "rows": rows}, indent=1) + "\n")
+            command = "python docs/measure/folders.py CIFAR10 WORK --start HALF"
+            facts = {"processor": processor(), "command": command, "rows": rows}
+            OUT.write_text(json.dumps(facts, indent=1) + "\n")
 
 
 if __name__ == "__main__":
