@@ -114,7 +114,10 @@ def test_a_pixel_that_is_no_number_is_skipped_and_counted(run_command, tmp_path,
         Image.fromarray(spoilt).save(folder / "b" / name)
     loaded = load(str(folder))
     assert len(loaded.train) + len(loaded.test) == 21
-    assert "2 images skipped (unreadable or damaged): b/infinite.tif, b/nan.tif" in loaded.notes
+    assert (
+        "2 images skipped (unreadable or damaged): b/infinite.tif, b/nan.tif (the first: it has"
+        " pixels that are not finite numbers (NaN or infinite))" in loaded.notes
+    )
     assert [file.path for file in loaded.skipped] == ["b/infinite.tif", "b/nan.tif"]
     assert all("not finite numbers (NaN or infinite)" in file.reason for file in loaded.skipped)
     done = run_command("data", "info", folder, cwd=tmp_path)

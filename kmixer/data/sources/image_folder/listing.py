@@ -15,7 +15,7 @@ from .describing import Described, describe_files
 from .entries import direct_files, walk
 from .layout import Layout
 from .names import printable, shown
-from .skips import DAMAGED, Skip, relative_name
+from .skips import DAMAGED, Skip, first_reason, relative_name
 from .splits import SplitName
 
 
@@ -100,7 +100,7 @@ def check_classes(layout: Layout) -> None:
                 continue
             found = _class_files(layout, split, name)
             if not any(map(_is_readable, found.paths)):
-                damaged = [Skip(path, DAMAGED) for path in found.paths]
+                damaged = [Skip(path, DAMAGED, str(try_describe(path))) for path in found.paths]
                 raise no_images(folders[0], [*found.skips, *damaged])
 
 
@@ -160,7 +160,13 @@ def _add(listing: Listing, root: Path, path: Path, label: int, facts: Described)
 
 def no_images(folder: Path, skips: Iterable[Skip] = ()) -> DataError:
     """Return the error for a class folder without a readable image, with what is there instead."""
-    reasons = Counter(skip.kind for skip in skips if skip.path.is_relative_to(folder))
-    found = few([f"{count:,} × {reason}" for reason, count in reasons.most_common()])
+    by_kind: dict[str, list[Skip]] = {}
+    for skip in skips:
+        if skip.path.is_relative_to(folder):
+            by_kind.setdefault(skip.kind, []).append(skip)
+    groups = sorted(by_kind.values(), key=len, reverse=True)
+    found = few(
+        [f"{len(group):,} × {group[0].kind}{first_reason(group)}" for group in groups], longest=200
+    )
     there = f" (skipped: {found})" if found else ""
     return DataError(f"{shown(folder)}: no readable images in this class folder{there}")

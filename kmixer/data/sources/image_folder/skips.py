@@ -1,6 +1,6 @@
 """What in a folder is not read, and why."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,7 +72,17 @@ def _note(kind: str, group: list[Skip], folder: Path) -> str:
         noun = "folders" if folders == len(group) else "files and folders"
     if len(group) == 1:
         noun = noun.removesuffix("s")
-    return f"{len(group):,} {noun} skipped ({kind}): {few([_told(skip, folder) for skip in group])}"
+    told = few([_told(skip, folder) for skip in group])
+    return f"{len(group):,} {noun} skipped ({kind}): {told}{first_reason(group)}"
+
+
+def first_reason(group: Sequence[Skip]) -> str:
+    """Return what the first of damaged files lacks, in parentheses; nothing of other files."""
+    first = group[0]
+    if first.kind != DAMAGED or not first.detail:
+        return ""
+    which = "the first: " if len(group) > 1 else ""
+    return f" ({which}{first.detail.removeprefix('damaged image: ')})"
 
 
 def _told(skip: Skip, folder: Path) -> str:
