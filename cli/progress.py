@@ -10,6 +10,8 @@ import keras
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from kmixer.config.fields import chosen
+from kmixer.data.stratified import absent_classes
+from kmixer.errors import few
 from kmixer.training.callbacks import printing
 
 from .terminal import Terminal, percent
@@ -61,6 +63,7 @@ class TrainingProgress(MeasuringProgress):
     def __init__(self, terminal: Terminal) -> None:
         super().__init__(terminal)
         self.live: Progress | None = None
+        self.absent: dict[str, list[str]] = {}  # by split, the classes without images in it
         self.live_wanted = terminal.moves and not terminal.quiet
 
     def show_start(
@@ -68,6 +71,10 @@ class TrainingProgress(MeasuringProgress):
     ) -> None:
         """Print data, model, backend and run folder; see `on_start` of `kmixer.train`."""
         self.run = run
+        self.absent = {
+            name: absent_classes(split.labels, dataset.class_names)
+            for name, split in dataset.splits.items()
+        }
         for line in printing.start_lines(run, dataset, model, position):
             self.terminal.say(line)
 
@@ -133,10 +140,13 @@ class TrainingProgress(MeasuringProgress):
         ]  # fmt: skip
         best, last = f"best epoch ({metrics['best_epoch']})", f"last epoch ({metrics['epochs']})"
         self.terminal.table(None, ["accuracy", best, last], rows)
-        scores = metrics["best"]["test"] or metrics["best"]["validation"]
+        split = "test" if metrics["best"]["test"] else "validation"
+        absent = few([repr(name) for name in self.absent.get(split, [])])
+        scores = metrics["best"][split]
         if scores["balanced_accuracy"] is not None:  # a run of an older version has none
             self.terminal.say(
-                f"every class counting the same, best epoch: balanced accuracy"
+                f"every class{f' with {split} images (not {absent})' * bool(absent)} counting the"
+                f" same, best epoch: balanced accuracy"
                 f" {percent(scores['balanced_accuracy'])}, macro F1 {percent(scores['macro_f1'])}"
             )
         memory = metrics["peak_memory_bytes"]

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 from kmixer_cli.main import app
 
+from folders import write_classes, write_image
 from subprocess_usage import kmixer, python
+from tiny_settings import tiny_flags
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -70,6 +72,15 @@ def test_train_prints_a_line_an_epoch_and_a_closing_table(trained):
     assert (cwd / "saved_models" / "halves-1" / "metrics.json").is_file()
     config = (cwd / "saved_models" / "halves-1" / "config.yaml").read_text()
     assert config.startswith("# kmixer ")
+
+
+def test_the_closing_scores_name_the_classes_that_they_do_not_count(run_command, tmp_path):
+    folder = write_classes(tmp_path / "photos", "cat", "dog", count=20)
+    write_image(folder / "owl" / "0.png")
+    words = tiny_flags(training={"epochs": 1})
+    done = run_command("train", folder, *words, "--out", tmp_path / "run")
+    assert done.returncode == 0, done.stderr
+    assert "every class with test images (not 'owl') counting the same, best" in done.stdout
 
 
 def test_json_is_one_object_on_stdout(run_command, image_folder, tmp_path):
