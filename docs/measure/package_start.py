@@ -18,7 +18,7 @@ from jinja2 import Environment, StrictUndefined
 from safetensors.numpy import save_file
 
 from kmixer.config import loading, yaml_files
-from kmixer.data import load_splits
+from kmixer.data import find_source, load_splits
 from kmixer.evaluation.evaluate import predict_split
 from kmixer.runs.run import CARD_FILE, CONFIG_FILE, INFO, LABELS_FILE, Run, load_run
 from kmixer.runs.starts.names import Reference
@@ -66,8 +66,13 @@ def config(run: Run) -> str:
 def command(run: Run) -> str:
     """Return the run's command without the folders of this machine."""
     settings, dataset = run.settings, run.metrics["dataset"]
-    words = [f"kmixer train {dataset}", f"--epochs {settings.training.epochs}"]
-    words += [f"--preset {run.info['preset']}"] if run.info["preset"] not in (None, dataset) else []
+    folder = find_source(settings.data.name).is_path  # such as a copy of CIFAR-10 as JPEG files
+    words = [
+        f"kmixer train {'./' if folder else ''}{dataset}",
+        f"--epochs {settings.training.epochs}",
+    ]
+    own_preset = run.info["preset"] == dataset and not folder
+    words += [f"--preset {run.info['preset']}"] if run.info["preset"] and not own_preset else []
     classes = settings.data.classes
     return " ".join([*words, *([f"--set data.classes=[{','.join(classes)}]"] if classes else [])])
 
