@@ -70,13 +70,13 @@ ROWS = {
         "a folder of images whose pixels are larger than the memory is trained on",
         "200,000 images of 64×64 RGB, one epoch, all of the process's memory counted; the same run from"
         " memory and from the file is identical (`pytest tests/data/test_large_folders.py`)",
-        "pytest -m slow tests/data/test_large_folders.py -k two_hundred",
+        "pytest -m torture tests/data/test_large_folders.py -k two_hundred",
     ),
     "decoded once": (
         "a folder is listed, described and decoded once; then its pixels come from a cache, which notices"
         " changed files and its own damage",
         "60,000 JPEGs loaded twice, each in a process of its own",
-        "pytest -m slow tests/data/test_large_folders.py -k sixty",
+        "pytest -m torture tests/data/test_large_folders.py -k sixty",
     ),
     "concurrency": (
         "processes that run at once do not disturb each other; what was killed is not taken for whole",

@@ -31,7 +31,7 @@ def folder_lock(
     """Hold a folder's lock; yield its descriptor, for child processes to hold it too.
 
     A process that holds it already gets it again. Where the system has no such locks (Windows),
-    None is yielded; where the file system has none (some of networks and clouds), a warning says so.
+    None is yielded; where the file system has none (some of networks, clouds), a warning says so.
 
     Args:
         folder: the folder; it is made if need be.

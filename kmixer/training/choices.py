@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 LARGEST_BATCH, SMALLEST_BATCH = 256, 8
 STEPS_AT_LEAST = 8  # in an epoch, so that a small set is not trained in two or three steps
-EPOCHS_AT_300_IMAGES, FEWEST_EPOCHS, MOST_EPOCHS = 60, 10, 80
+FEWEST_EPOCHS, MOST_EPOCHS = 10, 200
 LOPSIDED = 3  # times as many images in the largest class as in the smallest
 
 
@@ -40,7 +40,9 @@ def choose_open(settings: Settings, dataset: Dataset) -> tuple[Settings, list[st
 
     images = len(dataset.train)
     if settings.training.epochs is None:
-        choose("training", "epochs", _epochs(images), f"{images:,} training images")
+        origin = "from a start" if settings.finetune else "from scratch"
+        epochs = _epochs(images, bool(settings.finetune))
+        choose("training", "epochs", epochs, f"{images:,} training images, {origin}")
     received, size = settings.data.batch_size, fitting_batch_size(settings, images)
     if received is not None and received != size:
         choose("data", "batch_size", size, f"received {received}, there are {images:,} images")
@@ -57,9 +59,13 @@ def choose_open(settings: Settings, dataset: Dataset) -> tuple[Settings, list[st
     return settings, lines
 
 
-def _epochs(images: int) -> int:
-    """Return the fewer epochs, the more images: 60 for 300, 42 for 1,000, 15 for 30,000."""
-    epochs = EPOCHS_AT_300_IMAGES * (max(images, 1) / 300) ** -0.3
+def _epochs(images: int, has_start: bool) -> int:
+    """Return the fewer epochs, the more images: for 300, 1,000 and 30,000 from scratch 150, 82, 15.
+
+    From a start it is 60, 42, 15.
+    """
+    at_300, power = (60, -0.3) if has_start else (150, -0.5)
+    epochs = at_300 * (max(images, 1) / 300) ** power
     return int(np.clip(round(epochs), FEWEST_EPOCHS, MOST_EPOCHS))
 
 

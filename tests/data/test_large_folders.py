@@ -50,7 +50,7 @@ def cache_folder(tmp_path, monkeypatch):
     shutil.rmtree(tmp_path)  # gigabytes
 
 
-@pytest.mark.slow
+@pytest.mark.torture
 def test_two_hundred_thousand_images_need_less_memory_than_their_pixels(
     tmp_path, cache_folder, kmixer_cli, saw
 ):
@@ -68,7 +68,7 @@ def test_two_hundred_thousand_images_need_less_memory_than_their_pixels(
     )
 
 
-@pytest.mark.slow
+@pytest.mark.torture
 def test_sixty_thousand_images_are_read_faster_the_second_time(tmp_path, cache_folder, saw):
     folder = write_large_folder(tmp_path / "many", 60_000, side=32)
     first, second = (_load(folder) for _ in range(2))

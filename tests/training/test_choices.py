@@ -34,12 +34,18 @@ def test_an_open_batch_size_gives_eight_steps_and_leaves_out_few_images(images, 
 
 
 @pytest.mark.parametrize(
-    ("images", "epochs"), [(30, 80), (300, 60), (1000, 42), (30_000, 15), (10**6, 10)]
+    ("images", "from_scratch", "from_a_start"),
+    [(30, 200, 120), (300, 150, 60), (1000, 82, 42), (30_000, 15, 15), (10**6, 10, 10)],
 )
-def test_open_epochs_grow_fewer_with_the_images(images, epochs):
-    chosen, lines = choose_open(Settings(training=OPEN), dataset([images // 2] * 2))
-    assert chosen.training.epochs == epochs
-    assert lines[0] == f"training.epochs {epochs}: {images:,} training images"
+def test_open_epochs_grow_fewer_with_the_images(images, from_scratch, from_a_start):
+    for epochs, finetune, origin in (
+        (from_scratch, None, "from scratch"),
+        (from_a_start, {"run": "cifar10-shift"}, "from a start"),
+    ):
+        settings = Settings(training=OPEN, finetune=finetune)
+        chosen, lines = choose_open(settings, dataset([images // 2] * 2))
+        assert chosen.training.epochs == epochs
+        assert lines[0] == f"training.epochs {epochs}: {images:,} training images, {origin}"
 
 
 def test_a_batch_that_is_too_large_shrinks_and_it_is_said():
