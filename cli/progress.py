@@ -118,7 +118,8 @@ class TrainingProgress(MeasuringProgress):
         )
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        self.terminal.say(printing.epoch_line(self.run.history[-1], self.epochs))
+        for line in printing.epoch_lines(self.run, self.epochs):
+            self.terminal.say(line)
 
     def on_train_end(self, logs: Logs = None) -> None:
         self.close()

@@ -6,6 +6,7 @@ import pytest
 import kmixer
 from kmixer.config import Settings
 from kmixer.data import Dataset, Split
+from kmixer.training import choices
 from kmixer.training.best_epoch import best_row, choose_best_epoch, score
 from kmixer.training.choices import choose_open, class_weights, fitting_batch_size
 
@@ -124,12 +125,12 @@ def test_a_training_says_what_was_chosen_and_records_it(tiny, tmp_path, capsys):
         tiny, {"training": {"best_epoch": None, "class_weights": None}}
     )
     run = kmixer.train(settings, root=tmp_path)
-    choices = kmixer.load_run(run.folder).info["choices"]
-    assert [line.partition(" ")[0] for line in choices] == [
+    said = kmixer.load_run(run.folder).info["choices"]
+    assert [line.partition(" ")[0] for line in said] == [
         "training.class_weights",
         "training.best_epoch",
     ]
-    assert f"chosen   {choices[0]}\n         {choices[1]}\n" in capsys.readouterr().out
+    assert f"chosen   {said[0]}\n         {said[1]}\n" in capsys.readouterr().out
     assert run.metrics["best_epoch"] == 2
     assert 0 <= run.metrics["best"]["test"]["balanced_accuracy"] <= 1
 
@@ -155,3 +156,16 @@ def test_weights_change_what_is_learnt_from_a_lopsided_set(tiny, tmp_path):
         run = kmixer.train(settings, dataset=lopsided, root=tmp_path, name=weights, verbose=0)
         losses.append(run.history[0]["loss"])
     assert losses[0] != losses[1]
+
+
+def test_the_time_left_is_said_once_where_the_epochs_were_chosen(
+    tiny, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(choices, "MOST_EPOCHS", 4)
+    monkeypatch.setattr(choices, "FEWEST_EPOCHS", 4)
+    kmixer.train(kmixer.build_settings(tiny, {"training": {"epochs": None}}), root=tmp_path)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if line.startswith("left")] == [
+        "left     about 1 min for 2 epochs"
+    ]
+    assert next(line for line in lines if line.startswith("left")) == lines[-4]

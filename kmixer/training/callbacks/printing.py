@@ -52,6 +52,22 @@ def _indented(notes: Iterable[str]) -> list[str]:
     return [f"         {note}" for note in notes]
 
 
+def epoch_lines(run: Run, epochs: int) -> list[str]:
+    """Return the newest epoch of a run as a line; where kmixer chose how many, once the time left.
+
+    Args:
+        run: the `Run`.
+        epochs: of the whole training.
+    """
+    rows = run.history
+    chosen = any(line.startswith("training.epochs") for line in run.info.get("choices", ()))
+    lines = [epoch_line(rows[-1], epochs)]
+    if chosen and len(rows) == 2 < epochs:  # the first epoch compiles
+        seconds = rows[-1]["seconds"] * (epochs - 2)
+        lines.append(f"left     about {max(round(seconds / 60), 1)} min for {epochs - 2} epochs")
+    return lines
+
+
 def epoch_line(row: Mapping[str, float], epochs: int) -> str:
     """Return an epoch of a history as a line.
 
@@ -96,7 +112,8 @@ class PrintTraining(keras.callbacks.Callback):
             _print(line)
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        _print(epoch_line(self.run.history[-1], self.params["epochs"]))
+        for line in epoch_lines(self.run, self.params["epochs"]):
+            _print(line)
 
     def show_result(self) -> None:
         """Print the finished run's accuracies."""
