@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..models.patches import Patches
 from .best_epoch import choose_best_epoch
 
 if TYPE_CHECKING:
@@ -57,6 +58,25 @@ def choose_open(settings: Settings, dataset: Dataset) -> tuple[Settings, list[st
             choose("training", "best_epoch", best, reason)
         settings = settings.changed(training={"best_epoch": best})
     return settings, lines
+
+
+def patches_line(settings: Settings, dataset: Dataset) -> str:
+    """Return the line on patches that were chosen by the images' size.
+
+    Args:
+        settings: resolved `Settings`, of a model that cuts images into patches.
+        dataset: their `Dataset`.
+    """
+    height, width, _ = dataset.image_shape
+    if side := settings.data.crop_size or settings.data.resize_size:
+        height = width = side
+    model: Any = settings.model
+    size, stride = model.patch_size, getattr(model, "patch_stride", None)
+    rows, columns = Patches(size, stride or size).grid(height, width)
+    overlap = f", {stride} apart" if stride and stride != size else ""
+    return (
+        f"model.patch_size {size}: {height}×{width} pixels make {rows}×{columns} patches{overlap}"
+    )
 
 
 def _epochs(images: int, has_start: bool) -> int:

@@ -29,7 +29,7 @@ from ..runs.seen_images import seen_by_start, write_seen_images
 from ..runs.signals import stop_requests
 from . import checkpoint, distribution, finetuning
 from .callbacks.printing import PrintTraining
-from .choices import choose_open
+from .choices import choose_open, patches_line
 from .distribution import Devices
 from .loop import TrainingLoop
 from .resolve import check_devices, resolve
@@ -114,7 +114,10 @@ def train(
     seen = seen_by_start(settings.finetune.run, digests) if settings.finetune else []
     dataset = replace(dataset, notes=(*dataset.notes, *findings.notes, *seen))
     settings, choices = choose_open(settings, dataset)
+    patch_size_is_open = settings.model.patch_size_is_open
     settings = resolve(settings, dataset, devices)
+    if patch_size_is_open:
+        choices.append(patches_line(settings, dataset))
     _, weights = check_model(settings, dataset)
     options = _Options(dataset, devices, callbacks, on_start, read_test, verbose, started)
     fingerprint = dataset.fingerprint()

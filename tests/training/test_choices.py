@@ -8,7 +8,7 @@ from kmixer.config import Settings
 from kmixer.data import Dataset, Split
 from kmixer.training import choices
 from kmixer.training.best_epoch import best_row, choose_best_epoch, score
-from kmixer.training.choices import choose_open, class_weights, fitting_batch_size
+from kmixer.training.choices import choose_open, class_weights, fitting_batch_size, patches_line
 
 OPEN = {"epochs": None, "class_weights": None}
 
@@ -73,6 +73,21 @@ def test_classes_are_balanced_where_they_differ_much(counts, choice):
     )
 
 
+@pytest.mark.parametrize(
+    ("data", "model", "line"),
+    [
+        ({}, {"patch_size": 4}, "4: 12×28 pixels make 3×7 patches"),
+        ({}, {"patch_size": 4, "patch_stride": 2}, "4: 12×28 pixels make 5×13 patches, 2 apart"),
+        ({"resize_size": 10}, {"patch_size": 2}, "2: 10×10 pixels make 5×5 patches"),
+    ],
+)
+def test_patches_are_said_by_hand(data, model, line):
+    oblong = Split(np.zeros((2, 12, 28, 1), np.uint8), np.arange(2, dtype=np.int32))
+    settings = Settings(data=data, model={"name": "mixer"} | model)
+    said = patches_line(settings, Dataset("made", "here", ("a", "b"), oblong, oblong))
+    assert said == f"model.patch_size {line}"
+
+
 def test_class_weights_by_hand():
     weights = class_weights(dataset([10, 30, 0]))
     assert weights.tolist() == pytest.approx([40 / 20, 40 / 60, 0])
@@ -122,13 +137,18 @@ def test_a_run_of_an_older_version_keeps_its_rule():
 
 def test_a_training_says_what_was_chosen_and_records_it(tiny, tmp_path, capsys):
     settings = kmixer.build_settings(
-        tiny, {"training": {"best_epoch": None, "class_weights": None}}
+        tiny,
+        {
+            "model": {"patch_size": None},
+            "training": {"best_epoch": None, "class_weights": None},
+        },
     )
     run = kmixer.train(settings, root=tmp_path)
     said = kmixer.load_run(run.folder).info["choices"]
     assert [line.partition(" ")[0] for line in said] == [
         "training.class_weights",
         "training.best_epoch",
+        "model.patch_size",
     ]
     assert f"chosen   {said[0]}\n         {said[1]}\n" in capsys.readouterr().out
     assert run.metrics["best_epoch"] == 2

@@ -60,6 +60,7 @@ def test_the_run_folder_holds_what_it_says(trained):
     assert names == {
         "config.yaml", "labels.txt", "history.csv", "model.keras", "checkpoint.npz", "metrics.json",
         "checkpoint.previous.npz", "curves.png", "confusion_matrix.png", "README.md",
+        "seen_images.npz",
     }  # fmt: skip
     metrics = trained.metrics
     assert metrics["best"]["test"]["accuracy"] > 0.9
