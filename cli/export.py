@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from kmixer.exporting.artifact import Artifact
     from kmixer.runs.run import Run
 
+NOT_HERE = "its own images are not here"
+
 
 def export(
     run: Annotated[Path | None, typer.Argument(help="A finished run folder.")] = None,
@@ -100,7 +102,7 @@ def _load_images(
 
     if data is None and run.settings.data.name is None:
         return None, ""  # imported weights: there may be no images that belong to them
-    missing = "its own images are not here"
+    missing = NOT_HERE
     try:
         check_available(run, data)
         missing = "its own images cannot be used"
@@ -108,9 +110,9 @@ def _load_images(
     except KmixerError as error:
         if data or data_dir:
             raise
+        why = run.settings.data.name if missing == NOT_HERE else describe(error)
         terminal.say(
-            f"{missing}: it is verified on Fashion-MNIST, scaled; --data DIR names others"
-            f" ({describe(error)})"
+            f"{missing}: it is verified on Fashion-MNIST, scaled; --data DIR names others ({why})"
         )
         return None, missing
     for note in dataset.notes:

@@ -119,7 +119,10 @@ def test_a_run_whose_images_are_not_here_is_verified_on_others_and_says_so(
     run = without_its_images(trained_run, tmp_path / "copied")
     done = run_command("export", run.folder, "--format", "saved_model")
     assert done.returncode == 0, done.stderr
-    assert "its own images are not here: it is verified on Fashion-MNIST, scaled" in done.stdout
+    assert (
+        "its own images are not here: it is verified on Fashion-MNIST, scaled; --data DIR names"
+        f" others ({tmp_path / 'copied' / 'absent'})\n" in done.stdout
+    )
     folder = run.folder / "export" / "saved_model"
     source = "Fashion-MNIST, scaled: its own images are not here"
     assert json.loads((folder / "manifest.json").read_text())["proof"]["source"] == source
