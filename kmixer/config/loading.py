@@ -103,6 +103,11 @@ def build_settings(*layers: Mapping[str, Any]) -> Settings:
 
 def _check_sections(layer: Mapping[str, Any]) -> None:
     """Refuse a section that is no mapping before layers above it hide the mistake."""
+    if not isinstance(layer, Mapping):
+        raise SettingsError(
+            f"settings: received {shorten(layer)}, expected nested dicts such as"
+            ' {"data": {"name": "./photos"}}'
+        )
     for key, value in layer.items():
         field = Settings.model_fields.get(key)
         switched_off = value is None and field is not None and field.default is None

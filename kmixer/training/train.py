@@ -13,7 +13,9 @@ import keras
 import numpy as np
 
 from .. import backend
+from ..config import Settings
 from ..config.fields import chosen
+from ..config.schema import shorten
 from ..data import load_splits
 from ..data.digests import split_digests
 from ..data.quality import Findings, find_problems
@@ -36,7 +38,6 @@ from .resolve import check_devices, resolve
 from .results import write_results
 
 if TYPE_CHECKING:
-    from ..config import Settings
     from ..data import Dataset
     from ..runs.run import Run
     from ..runs.signals import StopRequest
@@ -105,6 +106,7 @@ def train(
     """
     started = started or time.perf_counter()
     callbacks = [*callbacks, *_renamed(watchers)]
+    _check_type(settings)
     backend.select(settings.training.backend)
     devices = distribution.find_devices(settings)
     dataset = dataset or load_splits(settings.data)
@@ -141,6 +143,15 @@ def train(
     with distribution.run_location(devices, location) as location:
         run = create_run(settings, info, dataset.class_names, **location, write_more=write_images)
         return _fit(run, options, weights)
+
+
+def _check_type(settings: Settings) -> None:
+    """Refuse what is often given instead, such as the name of a folder."""
+    if not isinstance(settings, Settings):
+        raise SettingsError(
+            f"settings: received {shorten(settings)}, expected Settings, as of"
+            ' kmixer.build_settings({"data": {"name": "./photos"}})'
+        )
 
 
 def resume(

@@ -162,6 +162,14 @@ def test_unknown_preset_names_the_nearest():
         presets.read_preset("fmnist-pyramd")
 
 
+@pytest.mark.parametrize("layer", ["photos", 3, None])
+def test_a_layer_that_is_no_mapping_is_refused(layer):
+    with pytest.raises(
+        SettingsError, match=rf"settings: received {layer!r}, expected nested dicts"
+    ):
+        loading.build_settings(layer)
+
+
 @pytest.mark.parametrize("content", ["- 1\n", "3", "a: [", "\x00"])
 def test_a_settings_file_that_holds_no_sections_is_refused(tmp_path, content):
     file = tmp_path / "bad.yaml"
