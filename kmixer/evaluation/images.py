@@ -32,7 +32,8 @@ class MeasuredImages:
         notes: what they are and what was left out, for people.
         left_out: how many images were not measured, by why: `trained_on`, `chosen_by`.
         copies: which of them are exact copies of images that the run was trained on or chosen by,
-            bool `(n,)`; None: not asked, since they are the run's own data set.
+            bool `(n,)`; None: the run did not record its images, or they are its own data set
+            without such copies.
     """
 
     dataset: str
@@ -70,7 +71,8 @@ def choose_images(
         if split_name in ("train", "validation"):
             return _of_split(own.dataset, split_name, own.notes)
         own.check_test(run)
-        return _of_split(own.dataset, "test", own.notes, own.left_out)
+        measured = _of_split(own.dataset, "test", own.notes, own.left_out)
+        return replace(measured, copies=_own_copies(run, measured.split))
     if split_name is None and find_source(name).is_path:
         return _all_of_folder(run, str(name), progress)
     dataset = load_data(run, name, folder, progress)
@@ -199,6 +201,12 @@ def _places(labeled: Labeled) -> str:
 def _copies(run: Run, split: Split) -> np.ndarray | None:
     seen = run.seen_images
     return None if seen is None else _known(seen, image_digests(split.images))
+
+
+def _own_copies(run: Run, split: Split) -> np.ndarray | None:
+    """Return which images of a folder's own test set are in the training set as well."""
+    copies = None if split.files is None else _copies(run, split)
+    return copies if copies is not None and copies.any() else None
 
 
 def _known(seen: SeenImages, digests: np.ndarray) -> np.ndarray:

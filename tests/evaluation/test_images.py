@@ -2,11 +2,13 @@
 
 import shutil
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from kmixer.data.digests import image_digests
 from kmixer.errors import DataError
 from kmixer.evaluation.evaluate import evaluate
 from kmixer.evaluation.images import choose_images, load_data, without_seen
@@ -21,8 +23,6 @@ def folder(image_folder, tmp_path):
 @pytest.fixture
 def run(trained_run, folder):
     """`trained_run`, as if its images lay in `folder`."""
-    from dataclasses import replace
-
     return replace(trained_run, settings=trained_run.settings.changed(data={"name": str(folder)}))
 
 
@@ -43,6 +43,29 @@ def test_unchanged_images_are_the_splits_of_the_training(trained_run):
     assert not any("changed" in note for note in images.notes)
     assert len(choose_images(trained_run, split_name="train").split) == 100
     assert len(choose_images(trained_run, split_name="validation").split) == 20
+
+
+def test_copies_in_the_runs_own_test_set_are_told(run, monkeypatch):
+    seen, own = run.seen_images, choose_images(run).split
+    train = np.append(seen.train, image_digests(own.images[:3]))
+    with_copies = replace(seen, train=train)
+    monkeypatch.setattr(type(run), "seen_images", property(lambda self: with_copies))
+    images = choose_images(run)
+    assert len(images.split) == 40 and images.copies.tolist() == [True] * 3 + [False] * 37
+
+
+def test_what_a_run_cuts_from_images_of_another_shape_is_told(run, tmp_path):
+    folder = tmp_path / "wide"
+    for name in run.class_names:
+        (folder / name).mkdir(parents=True)
+        Image.fromarray(np.random.default_rng(0).integers(0, 256, (8, 32), np.uint8)).save(
+            folder / name / "0.png"
+        )
+    notes = choose_images(run, str(folder)).notes
+    assert (
+        "all images are 8×32 (height×width): the center square is used, 75 % of an average image is"
+        " cut away, as the run reads images" in notes
+    )
 
 
 def test_images_that_moved_from_training_to_test_are_left_out_whatever_their_names(run, folder):
@@ -125,8 +148,6 @@ def test_copies_are_counted_and_the_accuracy_without_them_is_told(
 
 
 def test_a_run_that_did_not_record_its_images_says_so_where_they_changed(run, folder, tmp_path):
-    from dataclasses import replace
-
     old = replace(run, folder=shutil.copytree(run.folder, tmp_path / "old"))
     (old.folder / "seen_images.npz").unlink()
     assert old.seen_images is None and choose_images(old).left_out == {}

@@ -93,6 +93,12 @@ def choose_decoding(
     return decoding, notes + levels_notes + color_notes(listings, decoding)
 
 
+def given_notes(listings: Sequence[Listing], decoding: Decoding) -> list[str]:
+    """Say what it costs to read images in a way that was chosen for others, as a run's is."""
+    cut = _cut_away(Shapes.of(listings), decoding)
+    return [*(f"{note}, as the run reads images" for note in cut), *color_notes(listings, decoding)]
+
+
 def color_notes(listings: Sequence[Listing], decoding: Decoding) -> list[str]:
     """Say whether images are read in other channels than they have."""
     gray = all(listing.gray for listing in listings)
@@ -163,13 +169,7 @@ def _resized(shapes: Shapes, height: int, width: int) -> str:
 def _crop_notes(shapes: Shapes, decoding: Decoding, resize_size: int | None) -> list[str]:
     """Say what cropping costs, where that is more than a little."""
     height, width = decoding.height, decoding.width
-    notes = []
-    if decoding.fit == "crop" and (loss := shapes.cut_away(height, width)) >= NOTED_LOSS:
-        part = "square" if height == width else f"in the shape of {_times(height, width)}"
-        notes.append(
-            f"{shapes}: the center {part} is used, {_percent(loss)} of an average image is cut"
-            " away; --fit pad or stretch keeps all"
-        )
+    notes = [f"{cut}; --fit pad or stretch keeps all" for cut in _cut_away(shapes, decoding)]
     if resize_size and (loss := 1 - min(height, width) / max(height, width)):
         notes.append(
             f"data.resize_size: the model takes the center square of images of"
@@ -177,6 +177,17 @@ def _crop_notes(shapes: Shapes, decoding: Decoding, resize_size: int | None) -> 
             " square"
         )
     return notes
+
+
+def _cut_away(shapes: Shapes, decoding: Decoding) -> list[str]:
+    height, width = decoding.height, decoding.width
+    loss = shapes.cut_away(height, width) if decoding.fit == "crop" else 0.0
+    if loss < NOTED_LOSS:
+        return []
+    part = "square" if height == width else f"in the shape of {_times(height, width)}"
+    return [
+        f"{shapes}: the center {part} is used, {_percent(loss)} of an average image is cut away"
+    ]
 
 
 def _percent(share: float) -> str:

@@ -16,7 +16,7 @@ from ...decode import Decoding
 from ...progress import Progress
 from ..source import LoadOptions
 from .contents import Contents, look_into
-from .decoding import color_notes
+from .decoding import given_notes
 from .entries import Links
 from .layout import ClassFolders, Layout
 from .layout_errors import check_is_folder
@@ -84,7 +84,7 @@ def load_labeled(
             for listing, split in zip(listings, splits, strict=True)
         },
         places=places,
-        notes=(*color_notes(listings, decoding), *skip_notes(skips, root), *kept),
+        notes=(*given_notes(listings, decoding), *skip_notes(skips, root), *kept),
         skipped=tuple(skip.relative_to(root) for skip in skips),
     )
 
