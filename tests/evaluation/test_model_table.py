@@ -9,7 +9,7 @@ from kmixer.errors import SettingsError
 from kmixer.evaluation import figures, model_table
 from kmixer.models import mixer_size
 from kmixer.models.diagram import diagram
-from kmixer.models.factory import build_model
+from kmixer.models.factory import build_model, with_patch_size, with_patch_size
 
 
 @pytest.mark.parametrize(
@@ -46,6 +46,8 @@ def test_every_architecture_is_described_and_drawn(name, tmp_path):
     if name in presets.preset_names() and facts["parameters"] < 5e6:  # others: tests/models
         settings = loading.build_settings(presets.read_preset(name))
         shape = tuple(facts["input_shape"])
+        settings = with_patch_size(settings, *shape[:2])
+        settings = with_patch_size(settings, *shape[:2])
         assert build_model(settings, shape, 10).count_params() == facts["parameters"]
 
 
