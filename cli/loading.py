@@ -67,11 +67,11 @@ def load_recipe(
         terminal: says what was chosen.
         start: what to start from, or None.
     """
-    from kmixer.training.recipe import Recipe, choose_recipe
+    from kmixer.training.recipe import choose_recipe, named_recipe
 
     from .starts import open_start
 
-    recipe = Recipe(preset or ("finetune" if start and not config else None), start)
+    recipe = named_recipe(preset, start)
     if preset is None and config is None:
         changed = [path for path, value in flags.items() if value is not None]
         changed += [text.partition("=")[0].strip() for text in assignments or ()]

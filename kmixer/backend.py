@@ -34,8 +34,8 @@ def prepare_environment() -> None:
     module = backend.removeprefix("module://").partition(".")[0]
     if module != backend.partition(".")[0] and not (module and find_spec(module)):
         del os.environ["MPLBACKEND"]
-    if "keras" in sys.modules:
-        _reset(sys.modules["keras"].config)
+    if keras := sys.modules.get("keras"):
+        _reset(keras.config)
     elif oddity := _oddity():
         path = _keras_json()
         os.environ["KERAS_BACKEND"] = configured()

@@ -130,7 +130,13 @@ def test_the_example_of_a_public_name_runs(name, example_folder, monkeypatch):
 
 
 def test_every_public_name_has_an_example():
-    packages = {"augment", "layers", "models", "tuning"}  # their classes have examples of their own
+    packages = {
+        "augment",
+        "datasets",
+        "layers",
+        "models",
+        "tuning",
+    }  # their classes have examples of their own
     assert set(EXAMPLES) == set(kmixer.__all__) - packages
 
 

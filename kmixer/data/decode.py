@@ -111,6 +111,7 @@ def open_image(path: ImageSource, name: object = None, max_pixels: int = MAX_PIX
     except Exception as error:
         raise DataError(f"{name}: damaged image: {error}") from None
     if image.width * image.height > max_pixels:
+        image.close()
         raise DataError(
             f"{name}: too large: {image.width}×{image.height} pixels, at most {max_pixels:,} are"
             " read (predict and serve: --max-pixels)"

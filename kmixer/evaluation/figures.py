@@ -186,9 +186,7 @@ def confusion_matrix(matrix: np.ndarray, class_names: Sequence[str]) -> Figure:
                 axes.text(column, row, str(matrix[row, column]), ha="center", va="center",
                           color=color, fontsize=8)  # fmt: skip
     ticks, names = range(classes), drawable(class_names)
-    axes.set_xticks(
-        ticks, names, rotation=60, ha="right", rotation_mode="anchor", parse_math=False
-    )
+    axes.set_xticks(ticks, names, rotation=60, ha="right", rotation_mode="anchor", parse_math=False)
     axes.set_yticks(ticks, names, parse_math=False)
     axes.set_xlabel("Predicted")
     axes.set_ylabel("True")

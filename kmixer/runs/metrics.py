@@ -58,7 +58,7 @@ def read_metrics(path: Path) -> dict[str, Any]:
         values = json.loads(text)
         if isinstance(values, dict) and "parameters" in values:  # from before batch norm
             values.setdefault("trainable_parameters", values["parameters"])
-        return Metrics.model_validate(values).model_dump()
+        return Metrics.model_validate(values).model_dump(exclude_unset=True)
     except ValidationError as error:
         message = validation_message(error, Metrics)
         raise RunError(f"{path}: damaged, or of another version: {message}") from None

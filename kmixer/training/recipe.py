@@ -33,6 +33,11 @@ class Recipe:
     reason: str | None = None
 
 
+def named_recipe(preset: str | None, start: str | None) -> Recipe:
+    """Return the recipe of a preset that is named; `photos` has a start of its own."""
+    return Recipe(preset, start or (START if preset == "photos" else None))
+
+
 def choose_recipe(
     name: str, start: str | None, changed: Collection[str], progress: Progress | None = None
 ) -> Recipe:

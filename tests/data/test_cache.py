@@ -392,7 +392,7 @@ def test_the_commands_list_and_clear(folder, cache_folder, run_command):
     listed = run_command("data", "cache", "list")
     assert listed.returncode == 0 and str(cache_folder) in listed.stdout
     load(str(folder))
-    listed = run_command("data", "cache", "list")
+    listed = run_command("data", "cache", "list", env={"COLUMNS": "400"})
     assert "40 images, 8×8×3" in listed.stdout and str(folder) in listed.stdout
     shown = json.loads(run_command("data", "cache", "list", "--json").stdout)
     assert {entry["folder"] for entry in shown["entries"]} == {str(folder)}

@@ -9,7 +9,7 @@ from kmixer.errors import SettingsError
 from kmixer.evaluation import figures, model_table
 from kmixer.models import mixer_size
 from kmixer.models.diagram import diagram
-from kmixer.models.factory import build_model, with_patch_size, with_patch_size
+from kmixer.models.factory import build_model, with_patch_size
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from kmixer.config import loading, presets
 from kmixer.errors import SettingsError
 from kmixer.runs.starts import resolve_start
 from kmixer.training import recipe
-from kmixer.training.recipe import START, Recipe, choose_recipe
+from kmixer.training.recipe import START, Recipe, choose_recipe, named_recipe
 
 
 @pytest.fixture
@@ -62,3 +62,14 @@ def test_a_folder_preset_leaves_open_what_the_images_decide(name):
     assert settings.training.epochs is settings.data.batch_size is None
     assert settings.training.class_weights is None
     assert settings.model.name == ("mixer" if name == "photos-mixer" else "shift_mlp")
+
+
+def test_the_preset_photos_has_the_model_and_the_pixels_of_its_start():
+    named = loading.build_settings(presets.read_preset("photos"))
+    based = loading.build_settings(
+        presets.read_preset("photos"), resolve_start(START).start_settings()
+    )
+    assert (named.model, named.data) == (based.model, based.data)
+    assert named.finetune.run == START
+    assert named_recipe("photos", None) == Recipe("photos", START)
+    assert named_recipe("photos-scratch", None) == Recipe("photos-scratch", None)

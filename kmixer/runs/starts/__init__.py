@@ -33,8 +33,8 @@ def resolve_start(name: str | Path, sha256: str | None = None) -> Run:
 
     Example:
         >>> from kmixer.runs.starts import resolve_start
-        >>> resolve_start("cifar10-shift").settings.model.name
-        'shift_mlp'
+        >>> resolve_start("cifar10-shift").class_names[:2]
+        ('airplane', 'automobile')
     """
     reference = parse(str(name))
     if isinstance(reference, Path):

@@ -12,7 +12,7 @@ TRAIN = {
     "--channels-mlp-dim": ("0", "[1,2,3]", "x"),
     "--dropout": ("1", "-0.1", "nan", "x"),
     "--epochs": ("0", "true", "1e9", "x"),
-    "--batch-size": ("0", "1000000", "x"),
+    "--batch-size": ("0", "x"),
     "--optimizer": ("addam", "1", "os.system"),
     "--learning-rate": ("0", "-1", "inf", "nan", "x"),
     "--weight-decay": ("-1", "nan", "x"),
@@ -74,10 +74,10 @@ OTHERS = {
 }  # fmt: skip
 BARE = {
     "": "", "trian": "trian", "train": "DATASET", "resume": "RUN", "evaluate": "RUN", "predict": "RUN",
-    "serve": "RUN", "compare": "RUN", "report": "RUN", "import-weights": "FILE", "finetune": "RUN",
+    "serve": "RUN", "compare": "RUN", "report": "RUN", "import-weights": "FILE", "finetune": "START",
     "data infos": "infos", "data import": "NAME", "data import mnist archive.tar.gz": "mnist",
     "sweep {images}": "--grid", "export": "RUN", "models b17": "b17", "presets fmnst": "fmnst",
-    "import-weights w.npz": "--size", "predict nowhere": "IMAGES", "tune --nonsense": "--nonsense",
+    "import-weights w.npz": "w.npz", "predict nowhere": "IMAGES", "tune --nonsense": "--nonsense",
     "train fmist": "fmist", "train tfds:": "tfds:", "train tfds:nobody_has_this": "tfds:nobody_has_this",
     "data info nowhere": "nowhere", "data show nowhere": "nowhere", "benchmark nowhere": "nowhere",
     "sweep nowhere --grid model.blocks=1": "nowhere", "tune nowhere": "nowhere", "train fmnist --image-size 32":

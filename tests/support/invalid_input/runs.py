@@ -164,7 +164,7 @@ BROKEN = {
     "checkpoint pickled": (alone(pickled), ("resume",)),
     "checkpoint a folder": (alone(folder_instead("checkpoint.npz")), ("resume",)),
     "trained on other images": (config(data_sha256="0" * 64), ("resume",)),
-    "images gone": (setting("data", name="/no/such/images"), ("resume", "evaluate", "export", "serve")),
+    "images gone": (setting("data", name="/no/such/images"), ("resume", "evaluate")),
 }  # fmt: skip
 
 
@@ -221,7 +221,7 @@ def cases():
 def _others(kind):
     return {
         "images gone": ("/no/such/images",),
-        "labels too many": ("labels.txt", "the run's"),
+        "labels too many": ("labels.txt", "the run's", "does not know"),
     }.get(kind, ())
 
 
