@@ -66,7 +66,7 @@ Copies of an image in two splits, images in two classes and images without contr
 """
 
 TABLE = """`kmixer train ./photos` without any flag against the best of scikit-learn's support vector machine and logistic regression (histograms of oriented gradients and
-colors, or flattened pixels), and a small convolutional network in Keras with augmentation, given as many minutes. All have seen the same images,
+colors, or flattened pixels), and a small convolutional network in Keras with augmentation, given as many minutes of the processor. All have seen the same images,
 and are measured on others: in the classes' proportions, and with every class counting the same. {processor}. For the folders `small` and
 `lopsided` the start is one that has seen none of their classes: the model of `cifar10`, trained on the five other classes of CIFAR-10.
 

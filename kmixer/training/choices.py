@@ -99,8 +99,8 @@ def fitting_batch_size(settings: Settings, images: int) -> int:
         images: in the training split.
     """
     most = max(images // settings.training.steps_per_execution, 1)
-    if settings.data.batch_size:
-        return min(settings.data.batch_size, most)
+    if settings.data.batch_size and settings.data.batch_size <= most:
+        return settings.data.batch_size
     size = min(max(images // STEPS_AT_LEAST, SMALLEST_BATCH), LARGEST_BATCH, most)
     return size if size == LARGEST_BATCH else most // (most // size)
 

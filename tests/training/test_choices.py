@@ -52,8 +52,8 @@ def test_open_epochs_grow_fewer_with_the_images(images, from_scratch, from_a_sta
 def test_a_batch_that_is_too_large_shrinks_and_it_is_said():
     settings = Settings(data={"batch_size": 256}, training={"best_epoch": "last"})
     chosen, lines = choose_open(settings, dataset([40, 54]))
-    assert chosen.data.batch_size == 94
-    assert lines == ["data.batch_size 94: received 256, there are 94 images"]
+    assert chosen.data.batch_size == fitting_batch_size(Settings(), 94) == 11
+    assert lines == ["data.batch_size 11: received 256, there are 94 images"]
 
 
 def test_what_is_not_open_stays_and_nothing_is_said():
