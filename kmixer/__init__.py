@@ -55,6 +55,8 @@ def __dir__() -> list[str]:
 
 
 prepare_environment()  # Keras and Matplotlib read it once, when they are first imported
-if "keras" in sys.modules:  # `keras.saving.load_model` finds the classes in a run's model.keras
+# With them `keras.saving.load_model` finds the classes in a run's model.keras. None in the place of
+# Keras: it must not be imported.
+if sys.modules.get("keras"):
     import_module(".layers", __name__)
     import_module(".training.optimizer", __name__)  # in the files of kmixer 0.1
