@@ -202,7 +202,7 @@ def small_cnn(
     stages += [
         layers.GlobalAveragePooling2D(),
         layers.Dropout(0.3),
-        layers.Dense(train[1].max() + 1),
+        layers.Dense(int(train[1].max()) + 1),
     ]
     model = keras.Sequential(stages)
     model.compile(
