@@ -5,6 +5,7 @@ The numbers are those of docs/adr/0021; `resolve` fills in what depends on the m
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +23,26 @@ FEWEST_EPOCHS, MOST_EPOCHS = 10, 200
 LOPSIDED = 3  # times as many images in the largest class as in the smallest
 
 
+@dataclass(frozen=True)
+class Choice:
+    """A value for a setting that was left open, or that does not fit.
+
+    Attributes:
+        section: of the settings.
+        key: of the setting in it.
+        value: what was chosen.
+        reason: why; None where it is what a large set gets, which is not said.
+    """
+
+    section: str
+    key: str
+    value: Any
+    reason: str | None
+
+    def __str__(self) -> str:
+        return f"{self.section}.{self.key} {self.value}: {self.reason}"
+
+
 def choose_open(settings: Settings, dataset: Dataset) -> tuple[Settings, list[str]]:
     """Fill in the settings that are open, and shrink a batch that does not fit.
 
@@ -32,32 +53,51 @@ def choose_open(settings: Settings, dataset: Dataset) -> tuple[Settings, list[st
     Returns:
         (the settings, a line for each choice: the setting, its value, the reason).
     """
-    lines: list[str] = []
-
-    def choose(section: str, key: str, value: Any, reason: str) -> None:
-        nonlocal settings
-        settings = settings.changed(**{section: {key: value}})
-        lines.append(f"{section}.{key} {value}: {reason}")
-
-    images = len(dataset.train)
-    if settings.training.epochs is None:
-        origin = "from a start" if settings.finetune else "from scratch"
-        epochs = _epochs(images, bool(settings.finetune))
-        choose("training", "epochs", epochs, f"{images:,} training images, {origin}")
-    received, size = settings.data.batch_size, fitting_batch_size(settings, images)
-    if received is not None and received != size:
-        choose("data", "batch_size", size, f"received {received}, there are {images:,} images")
-    elif size not in (received, LARGEST_BATCH):
-        choose("data", "batch_size", size, f"{images // size:,} steps an epoch")
-    settings = settings.changed(data={"batch_size": size})
-    if settings.training.class_weights is None:
-        choose("training", "class_weights", *_class_weights(dataset))
-    if settings.training.best_epoch is None:
-        best, reason = choose_best_epoch(settings, len(dataset.splits["validation"]))
-        if best != "val_accuracy":
-            choose("training", "best_epoch", best, reason)
-        settings = settings.changed(training={"best_epoch": best})
+    lines = []
+    for choose in (_choose_epochs, _choose_batch_size, _choose_class_weights, _choose_best_epoch):
+        if choice := choose(settings, dataset):
+            settings = settings.changed(**{choice.section: {choice.key: choice.value}})
+            lines += [str(choice)] if choice.reason else []
     return settings, lines
+
+
+def _choose_epochs(settings: Settings, dataset: Dataset) -> Choice | None:
+    if settings.training.epochs is not None:
+        return None
+    images, has_start = len(dataset.train), bool(settings.finetune)
+    reason = f"{images:,} training images, from {'a start' if has_start else 'scratch'}"
+    return Choice("training", "epochs", _epochs(images, has_start), reason)
+
+
+def _choose_batch_size(settings: Settings, dataset: Dataset) -> Choice | None:
+    images, received = len(dataset.train), settings.data.batch_size
+    size = fitting_batch_size(settings, images)
+    if size == received:
+        return None
+    if received is not None:
+        reason: str | None = f"received {received}, there are {images:,} images"
+    else:
+        steps = images // size
+        reason = None if size == LARGEST_BATCH else f"steps in an epoch: {steps:,}"
+    return Choice("data", "batch_size", size, reason)
+
+
+def _choose_class_weights(settings: Settings, dataset: Dataset) -> Choice | None:
+    if settings.training.class_weights is not None:
+        return None
+    counts = np.bincount(dataset.train.labels, minlength=len(dataset.class_names))
+    fewest, most = int(counts.min()), int(counts.max())
+    value = "balanced" if most >= LOPSIDED * max(fewest, 1) else "none"
+    span = f"{fewest:,}" if fewest == most else f"{fewest:,} to {most:,}"
+    return Choice("training", "class_weights", value, f"{span} images a class")
+
+
+def _choose_best_epoch(settings: Settings, dataset: Dataset) -> Choice | None:
+    if settings.training.best_epoch is not None:
+        return None
+    value, reason = choose_best_epoch(settings, len(dataset.splits["validation"]))
+    usual = value == "val_accuracy"
+    return Choice("training", "best_epoch", value, None if usual else reason)
 
 
 def patches_line(settings: Settings, dataset: Dataset) -> str:
@@ -103,13 +143,6 @@ def fitting_batch_size(settings: Settings, images: int) -> int:
         return settings.data.batch_size
     size = min(max(images // STEPS_AT_LEAST, SMALLEST_BATCH), LARGEST_BATCH, most)
     return size if size == LARGEST_BATCH else most // (most // size)
-
-
-def _class_weights(dataset: Dataset) -> tuple[str, str]:
-    counts = np.bincount(dataset.train.labels, minlength=len(dataset.class_names))
-    fewest, most = int(counts.min()), int(counts.max())
-    uneven = most >= LOPSIDED * max(fewest, 1)
-    return "balanced" if uneven else "none", f"{fewest:,} to {most:,} images a class"
 
 
 def class_weights(dataset: Dataset) -> np.ndarray:
