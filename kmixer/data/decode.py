@@ -151,11 +151,7 @@ def describe(path: ImageSource, name: object = None) -> ImageFacts:
     Raises:
         DataError: the file cannot be read or is damaged.
     """
-    with (
-        without_pillow_limits(),
-        open_image(path, name) as image,
-        _damage_as_data_error(name or path),
-    ):
+    with _opened(path, name) as image:
         width, height = image.size
         if orientation(image) >= QUARTER_TURNS:
             width, height = height, width
@@ -170,6 +166,17 @@ def _count_frames(image: Image.Image) -> int:
         return getattr(image, "n_frames", 1)
     except Exception:  # a later frame is damaged; the first is the one that is read
         return 1
+
+
+@contextmanager
+def _opened(path: ImageSource, name: object, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image]:
+    """Open an image file to read it, from its beginning; what is wrong with it is a DataError."""
+    with (
+        without_pillow_limits(),
+        _reopen(path, name, max_pixels) as image,
+        _damage_as_data_error(name or path),
+    ):
+        yield image
 
 
 @contextmanager
@@ -193,12 +200,7 @@ def read_levels(path: ImageSource, name: object = None) -> np.ndarray | None:
     Raises:
         DataError: the file cannot be read or is damaged.
     """
-    with (
-        without_pillow_limits(),
-        open_image(path, name) as image,
-        _damage_as_data_error(name or path),
-        _budget.take(image.width * image.height),
-    ):
+    with _opened(path, name) as image, _budget.take(image.width * image.height):
         if not levels.is_deep(image):
             return None
         return levels.without_alpha(levels.read_levels(image, partial(_reopen, path, name)))
@@ -226,9 +228,7 @@ def decode(path: ImageSource, decoding: Decoding, name: object = None) -> np.nda
     """
     reopen = partial(_reopen, path, name, decoding.max_pixels)
     with (
-        without_pillow_limits(),
-        reopen() as image,
-        _damage_as_data_error(name or path),
+        _opened(path, name, decoding.max_pixels) as image,
         _budget.take(_shrink_on_decoding(image, decoding)),
     ):
         flat = to_eight_bit(image, decoding.channels, decoding.white_level, reopen)
