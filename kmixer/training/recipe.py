@@ -61,17 +61,14 @@ def choose_recipe(
 
 def _folder_recipe(name: str, changed: Collection[str], progress: Progress | None) -> Recipe:
     """Choose for an image folder: from scratch where the start's model or its images do not fit."""
-    model = {path.removeprefix("model.") for path in changed if path.startswith("model.")}
-    if model - set(ShiftMlpSettings.model_fields):
-        return Recipe("photos-mixer", reason=f"{_paths(model)}: settings of the Mixer")
+    model = sorted(path for path in changed if path.partition(".")[0] == "model")
+    of_the_start = {f"model.{key}" for key in ShiftMlpSettings.model_fields}
+    if not of_the_start.issuperset(model):
+        return Recipe("photos-mixer", reason=f"{', '.join(model)}: settings of the Mixer")
     if model:
-        return Recipe("photos-scratch", reason=f"{_paths(model)}: another model than the start's")
+        return Recipe("photos-scratch", reason=f"{', '.join(model)}: not the start's model")
     found = survey(name, LoadOptions(progress=progress))
     if found.gray or found.images > MOST_IMAGES:
         reason = "gray images" if found.gray else f"{found.images:,} images: enough to learn from"
         return Recipe("photos-scratch", reason=reason)
     return Recipe("photos", START, f"{found.images:,} color images are few: from {START}")
-
-
-def _paths(model: Collection[str]) -> str:
-    return ", ".join(f"model.{key}" for key in sorted(model))

@@ -39,6 +39,7 @@ def test_many_images_and_gray_ones_are_trained_from_scratch(colors, image_folder
     [
         (["model.blocks", "training.epochs"], "photos-mixer"),
         (["model.patch_size"], "photos-mixer"),
+        (["model"], "photos-mixer"),  # --set 'model={name: mlp}'
         (["model.stochastic_depth"], "photos-scratch"),
         (["training.epochs"], "photos"),
     ],
