@@ -1,75 +1,20 @@
 """An exported model, opened by the runtime of its format; needs no Keras."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import AfterValidator, BaseModel, PositiveFloat, PositiveInt, ValidationError
+import numpy as np
 
-from ..config.schema import validation_message
-from ..data.decode import Decoding, Fit
-from ..errors import RunError, file_problem, nearest, one_line
-from ..files.checksums import checksum
-from .formats import FORMATS, QUANTIZATIONS
+from ..data.decode import Decoding
+from ..errors import RunError, one_line
+from . import contents
+from .formats import FORMATS
+from .manifest import LABELS, MANIFEST, Manifest, read_manifest
 from .runtimes import Predict
 
-MANIFEST = "manifest.json"
-BESIDE_THE_MODEL = ("labels.txt", "README.md")
-
-
-def _known_format(name: str) -> str:
-    if name not in FORMATS:
-        raise ValueError(f"received {name!r}{nearest(name, FORMATS)}")
-    return name
-
-
-def _known_quantization(name: str) -> str:
-    if name not in QUANTIZATIONS:
-        raise ValueError(f"received {name!r}{nearest(name, QUANTIZATIONS)}")
-    return name
-
-
-class _Input(BaseModel):
-    trained_on: tuple[PositiveInt, PositiveInt, PositiveInt]
-
-
-class _Output(BaseModel):
-    shape: tuple[None, PositiveInt]
-
-
-class _Run(BaseModel):
-    name: str
-
-
-class _Data(BaseModel):
-    fit: Fit = "crop"
-    white_level: PositiveFloat | None = None
-
-
-class _Settings(BaseModel):
-    data: _Data = _Data()
-
-
-class _File(BaseModel):
-    bytes: int
-    sha256: str
-
-
-class _Manifest(BaseModel):
-    """The part of a manifest that this module and the server rely on."""
-
-    format: Annotated[str, AfterValidator(_known_format)]
-    quantize: Annotated[str, AfterValidator(_known_quantization)]
-    file: str
-    class_names: list[str]
-    input: _Input
-    output: _Output
-    run: _Run
-    settings: _Settings = _Settings()
-    proof: dict[str, Any]
-    files: dict[str, _File]
+BESIDE_THE_MODEL = (LABELS, "README.md")
 
 
 @dataclass(frozen=True)
@@ -98,7 +43,7 @@ class Artifact:
     @property
     def decoding(self) -> Decoding:
         """How image files become pixels, as in its training; older exports crop."""
-        data = _Manifest.model_validate(self.manifest).settings.data
+        data = Manifest.model_validate(self.manifest).settings.data
         return Decoding(*self.image_shape, data.fit, data.white_level)
 
     @property
@@ -116,7 +61,7 @@ class Artifact:
         ]
 
     def open(self, threads: int | None = None) -> tuple[Predict, str]:
-        """Compare the files with the manifest's checksums, then open the model.
+        """Read the files, hold them against the manifest, and open the model from what was read.
 
         Args:
             threads: the number that the runtime may use; default its own choice.
@@ -126,25 +71,47 @@ class Artifact:
             `formats.py`.
 
         Raises:
-            RunError: a file is missing or changed, or the runtime refuses it.
+            RunError: a file is missing or changed, the runtime refuses it, or the model is not the
+                one that the manifest describes.
         """
-        for name, file in self.manifest["files"].items():
-            self._check(name, file["sha256"])
-        path = self.folder / self.manifest["file"]
+        known = FORMATS[self.manifest["format"]]
+        files = contents.read_listed(self.folder, self.manifest["files"])
+        self._check_labels(files[LABELS])
         try:
-            return FORMATS[self.manifest["format"]].open(str(path), threads)
+            predict, runtime = known.open(files, threads)
+            self._check_answers(predict)
         except Exception as error:  # each runtime raises errors of its own
             reason = f"{type(error).__name__}: {one_line(error)}"
+            path = self.folder / known.file
             raise RunError(f"{path}: cannot be opened: {reason}") from error
+        return predict, runtime
 
-    def _check(self, name: str, sha256: str) -> None:
-        path = self.folder / name
+    def _check_labels(self, content: bytes) -> None:
         try:
-            received = checksum(path)["sha256"]
-        except OSError as error:
-            raise RunError(f"{path}: cannot be read: {file_problem(error)}") from None
-        if received != sha256:
-            raise RunError(f"{path}: damaged or changed: its SHA-256 is not the manifest's")
+            names = tuple(content.decode().splitlines())
+        except UnicodeDecodeError:
+            raise RunError(f"{self.folder / LABELS}: is not UTF-8 text") from None
+        if names != self.class_names:
+            raise RunError(f"{self.folder / LABELS}: its class names are not the manifest's")
+
+    def _check_answers(self, predict: Predict) -> None:
+        """Ask the model about two images: shapes and numbers have to be those of the manifest."""
+        probabilities = predict(np.zeros((2, *self.image_shape), np.uint8))
+        check_probabilities(probabilities, 2, len(self.class_names))
+
+
+def check_probabilities(probabilities: np.ndarray, images: int, classes: int) -> None:
+    """Refuse what is no answer about so many images and classes.
+
+    Raises:
+        ValueError: the shape is another one, or not all are finite numbers.
+    """
+    if probabilities.shape != (images, classes):
+        raise ValueError(
+            f"received probabilities of shape {probabilities.shape}, expected {images, classes}"
+        )
+    if not np.isfinite(probabilities).all():
+        raise ValueError("received probabilities that are not finite numbers")
 
 
 def model_bytes(manifest: Mapping[str, Any]) -> int:
@@ -155,40 +122,33 @@ def model_bytes(manifest: Mapping[str, Any]) -> int:
 
 
 def load_artifact(folder: str | Path) -> Artifact:
-    """Read an export folder's manifest.
+    """Read an export folder's manifest and compare it with the names of the folder's files.
 
     Raises:
-        RunError: it is no export folder, or its manifest is damaged.
+        RunError: it is no export folder, its manifest is damaged, or it holds other files.
     """
     folder = Path(folder)
-    try:
-        text = (folder / MANIFEST).read_text(encoding="utf-8")
-    except OSError as error:
-        problem = file_problem(error)
-        raise RunError(f"{folder}: not an export folder: {MANIFEST}: {problem}") from None
-    except UnicodeDecodeError as error:
-        raise RunError(f"{folder}: {MANIFEST} is damaged: {file_problem(error)}") from None
-    try:
-        manifest = json.loads(text)
-        if not isinstance(manifest, dict):
-            raise ValueError("it is not a JSON object")
-        checked = _Manifest.model_validate(manifest)
-    except ValidationError as error:
-        problem = validation_message(error, _Manifest)
-        raise RunError(f"{folder}: {MANIFEST} is damaged: {problem}") from None
-    except (ValueError, RecursionError) as error:
-        raise RunError(f"{folder}: {MANIFEST} is damaged: {error}") from None
-    _check_consistent(folder, checked)
+    manifest, checked = read_manifest(folder)
+    _check_files(folder, checked)
     return Artifact(folder, manifest)
 
 
-def _check_consistent(folder: Path, manifest: _Manifest) -> None:
-    root = folder.resolve()
-    for name in (manifest.file, *manifest.files):
-        if not (root / name).resolve().is_relative_to(root):
-            raise RunError(f"{folder}: {MANIFEST} is damaged: {name} lies outside the folder")
-    if len(manifest.class_names) != manifest.output.shape[1]:
+def _check_files(folder: Path, manifest: Manifest) -> None:
+    """Hold the manifest's list of files against what its format needs, and against the folder."""
+    for name in (*manifest.files, manifest.file):
+        if not contents.is_inside(name):
+            shown = repr(name)[1:-1][:200]
+            raise RunError(f"{folder}: {MANIFEST} is damaged: {shown} lies outside the folder")
+    known = FORMATS[manifest.format]
+    if manifest.file != known.file:
         raise RunError(
-            f"{folder}: {MANIFEST} is damaged: {len(manifest.class_names)} class names for"
-            f" {manifest.output.shape[1]} probabilities"
+            f"{folder}: {MANIFEST} is damaged: file: received {manifest.file!r:.200}, expected"
+            f" {known.file!r} for {known.name}"
+        )
+    for name in (*known.needed_files, LABELS):
+        if name not in manifest.files:
+            raise RunError(f"{folder}: {MANIFEST} is damaged: it has no checksum for {name}")
+    for name in contents.unlisted_files(folder, manifest.files):
+        raise RunError(
+            f"{folder}: {name!r:.200} is not listed in {MANIFEST}; remove it, or export again"
         )

@@ -18,9 +18,10 @@ from ..files.checksums import checksum, checksums
 from ..runs import provenance
 from ..runs.card import export_card
 from . import subprocesses, verification
-from .artifact import MANIFEST, Artifact, load_artifact, model_bytes
+from .artifact import Artifact, load_artifact, model_bytes
 from .convert_process import convert
 from .formats import Format
+from .manifest import MANIFEST
 from .support import find_format
 from .verification import Accuracy, Comparison
 from .verify_process import verify

@@ -1,9 +1,10 @@
 """The export formats, one record each; imports nothing heavy.
 
-Above each record stands its `Opener`: it takes the file's path (of a SavedModel the folder's) and
-the number of threads that the runtime may use (None: its own choice). It returns a `Predict`, a
+Above each record stands its `Opener`: it takes the content of the export's files by their names,
+and the number of threads that the runtime may use (None: its own choice). It returns a `Predict`, a
 function of uint8 images `(n, height, width, channels)` → float32 probabilities `(n, classes)`, and
-the runtime's name and version. It needs no Keras.
+the runtime's name and version. It needs no Keras. It opens what is in memory and never the files
+themselves: they may be changed later, and a runtime that maps them would follow.
 """
 
 from __future__ import annotations
@@ -11,13 +12,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..backend import import_tensorflow
+from .contents import Contents
 from .graph_check import check_graph
-from .runtimes import Opener, Predict, import_openvino, refuse_pickles
+from .runtimes import Opener, Predict, as_folder, import_openvino, refuse_flex, refuse_pickles
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,6 +51,7 @@ class Format:
         modules: modules that have to be installed, beside the backend.
         extra: the extra of kmixer that installs them; None: the plain install does.
         any_size: whether it takes images of any size and resizes them inside.
+        parts: the files that opening it needs, where they are not `file` alone.
     """
 
     name: str
@@ -62,6 +66,12 @@ class Format:
     modules: tuple[str, ...] = ()
     extra: str | None = None
     any_size: bool = False
+    parts: tuple[str, ...] = ()
+
+    @property
+    def needed_files(self) -> tuple[str, ...]:
+        """The files without which it cannot be opened."""
+        return self.parts or (self.file,)
 
     @property
     def requirement(self) -> str:
@@ -91,14 +101,15 @@ _LABELS = 'labels = open("labels.txt", encoding="utf-8").read().splitlines()'
 _PRINT = "print(labels[probabilities[0].argmax()])"
 
 
-def _open_saved_model(path: str, threads: int | None = None) -> tuple[Predict, str]:
+def _open_saved_model(files: Contents, threads: int | None = None) -> tuple[Predict, str]:
     """Open a SavedModel with TensorFlow."""
     tf = import_tensorflow()
-    check_graph(path)
     if threads:
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(1)
-    model = tf.saved_model.load(path)
+    with as_folder(files) as folder:
+        check_graph(folder)
+        model = tf.saved_model.load(folder)
     serve = model.signatures["serving_default"]
 
     def predict(images: np.ndarray, model: Any = model) -> np.ndarray:  # keeps the variables alive
@@ -115,11 +126,11 @@ SAVED_MODEL = Format(
 model = tf.saved_model.load(".").signatures["serving_default"]
 probabilities = model(images=tf.constant(images))["probabilities"].numpy()
 {_PRINT}""",
-    library="tf-keras", serving_rank=4, any_size=True,
+    library="tf-keras", serving_rank=4, any_size=True, parts=("saved_model.pb",),
 )  # fmt: skip
 
 
-def _open_tflite(path: str, threads: int | None = None) -> tuple[Predict, str]:
+def _open_tflite(files: Contents, threads: int | None = None) -> tuple[Predict, str]:
     """Open a TFLite file with LiteRT, or with TensorFlow where that is missing."""
     if find_spec("ai_edge_litert"):
         from importlib.metadata import version
@@ -130,7 +141,9 @@ def _open_tflite(path: str, threads: int | None = None) -> tuple[Predict, str]:
     else:
         tf = import_tensorflow()
         Interpreter, name = tf.lite.Interpreter, f"tensorflow.lite {tf.__version__}"  # noqa: N806
-    interpreter = Interpreter(path, num_threads=threads)
+    content = files[TFLITE.file]
+    interpreter = Interpreter(model_content=content, num_threads=threads)
+    refuse_flex(interpreter)
     input_index = interpreter.get_input_details()[0]["index"]
     output_index = interpreter.get_output_details()[0]["index"]
     shape: tuple[int, ...] | None = None
@@ -138,7 +151,8 @@ def _open_tflite(path: str, threads: int | None = None) -> tuple[Predict, str]:
     def predict(images: np.ndarray) -> np.ndarray:
         nonlocal shape
         if images.shape != shape:
-            interpreter.resize_tensor_input(input_index, images.shape)
+            # strict: only where the file leaves a side open; another one would give other answers
+            interpreter.resize_tensor_input(input_index, images.shape, strict=True)
             interpreter.allocate_tensors()
             shape = images.shape
         interpreter.set_tensor(input_index, images)
@@ -160,13 +174,14 @@ probabilities = model(images=images)["probabilities"]
 )  # fmt: skip
 
 
-def _open_onnx(path: str, threads: int | None = None) -> tuple[Predict, str]:
+def _open_onnx(files: Contents, threads: int | None = None) -> tuple[Predict, str]:
     """Open an ONNX file with ONNX Runtime."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = threads or 0, 3
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    content = files[ONNX.file]  # alone: one that keeps weights in other files is refused
+    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
     def predict(images: np.ndarray) -> np.ndarray:
         return session.run(["probabilities"], {"images": images})[0]
@@ -187,14 +202,16 @@ probabilities = model.run(["probabilities"], {{"images": images}})[0]
 )  # fmt: skip
 
 
-def _open_openvino(path: str, threads: int | None = None) -> tuple[Predict, str]:
+def _open_openvino(files: Contents, threads: int | None = None) -> tuple[Predict, str]:
     """Open an OpenVINO file."""
     openvino = import_openvino()
     # Without the hint the processor's own choice may be bfloat16, which is 1e-2 off.
     options: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
     if threads:
         options["INFERENCE_NUM_THREADS"] = threads
-    model = openvino.Core().compile_model(path, "CPU", options)
+    core = openvino.Core()
+    read = core.read_model(model=files["model.xml"], weights=files["model.bin"])
+    model = core.compile_model(read, "CPU", options)
 
     def predict(images: np.ndarray) -> np.ndarray:
         return np.array(model([images])["probabilities"])
@@ -211,17 +228,19 @@ model = openvino.Core().compile_model("model.xml", "CPU", {{"INFERENCE_PRECISION
 probabilities = model([images])["probabilities"]
 {_PRINT}""",
     library="openvino", serving_rank=3, modules=("openvino",), extra="export",
+    parts=("model.xml", "model.bin"),
 )  # fmt: skip
 
 
-def _open_torch(path: str, threads: int | None = None) -> tuple[Predict, str]:
+def _open_torch(files: Contents, threads: int | None = None) -> tuple[Predict, str]:
     """Open an exported PyTorch program, without unpickling objects."""
     import torch
 
-    refuse_pickles(path)
+    content = files[TORCH.file]
+    refuse_pickles(content)
     if threads:
         torch.set_num_threads(threads)
-    model = torch.export.load(path).module()
+    model = torch.export.load(BytesIO(content)).module()
 
     def predict(images: np.ndarray) -> np.ndarray:
         with torch.inference_mode():

@@ -2,16 +2,32 @@
 
 import os
 import sys
+import tempfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from .contents import Contents
+
 Predict = Callable[[np.ndarray], np.ndarray]
-Opener = Callable[[str, int | None], tuple[Predict, str]]
+Opener = Callable[[Contents, int | None], tuple[Predict, str]]
+
+
+@contextmanager
+def as_folder(files: Contents) -> Iterator[str]:
+    """Yield a folder that holds these files and that no other user can reach, then remove it."""
+    with tempfile.TemporaryDirectory(prefix="kmixer-") as folder:
+        for name, content in files.items():
+            path = Path(folder, name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        yield folder
 
 
 def import_openvino() -> Any:
@@ -23,10 +39,20 @@ def import_openvino() -> Any:
     return import_module("openvino")
 
 
-def refuse_pickles(path: str) -> None:
+def refuse_flex(interpreter: Any) -> None:
+    """Refuse a TFLite model with TensorFlow's own operations: some of them write files.
+
+    LiteRT does not know them; `tensorflow.lite`, which stands in for it, runs them.
+    """
+    operations = {operation["op_name"] for operation in interpreter._get_ops_details()}
+    if flex := sorted(name for name in operations if name.startswith("Flex")):
+        raise ValueError(f"it holds the operation {flex[0]}, which may do more than compute")
+
+
+def refuse_pickles(content: bytes) -> None:
     """Let torch read only arrays from pickles for the rest of the process; refuse other objects."""
     os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"] = "1"
-    with zipfile.ZipFile(path) as archive:
+    with zipfile.ZipFile(BytesIO(content)) as archive:
         names = [Path(name).name for name in archive.namelist()]
     objects = [name for name in names if name.startswith(("custom_obj_", "opaque_obj_"))]
     if objects:

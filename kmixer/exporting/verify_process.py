@@ -11,6 +11,7 @@ from timeit import timeit
 
 import numpy as np
 
+from .contents import read_folder
 from .formats import FORMATS
 from .runtimes import Predict
 from .subprocesses import Job
@@ -23,13 +24,15 @@ def verify(job: Job) -> Job:
     """Open a file, save its answers, and time it.
 
     Args:
-        job: `format`, `path`, `images` (an .npz file of `images` and perhaps `test`), `threads`
-            (how many the runtime may use) and `answers` (the .npz file to write, or None).
+        job: `format`, `folder` (that holds the file), `images` (an .npz file of `images` and
+            perhaps `test`), `threads` (how many the runtime may use) and `answers` (the .npz file
+            to write, or None).
 
     Returns:
         `runtime` (name and version) and `seconds_per_image`, the median for a single image.
     """
-    predict, runtime = FORMATS[job["format"]].open(job["path"], job["threads"])
+    files = read_folder(Path(job["folder"]))
+    predict, runtime = FORMATS[job["format"]].open(files, job["threads"])
     with np.load(job["images"]) as arrays:
         if job["answers"]:
             names = [name for name in ("images", "test") if name in arrays]

@@ -6,8 +6,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ..errors import SettingsError
-from ..exporting.artifact import MANIFEST, Artifact, load_artifact
+from ..exporting.artifact import Artifact, load_artifact
 from ..exporting.formats import FORMATS, QUANTIZATIONS
+from ..exporting.manifest import MANIFEST
 from ..exporting.support import missing_modules
 from ..runs.run import load_run
 

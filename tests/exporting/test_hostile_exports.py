@@ -27,6 +27,7 @@ def here(tmp_path, monkeypatch):
 
 def as_export(folder, name, file, like):
     """Write a manifest around a hostile file, its checksums right."""
+    (folder / "labels.txt").write_text("".join(f"{label}\n" for label in like.class_names))
     manifest = like.manifest | {"format": name, "file": file, "files": checksums.checksums(folder)}
     (folder / "manifest.json").write_text(json.dumps(manifest))
     return load_artifact(folder)

@@ -1,0 +1,104 @@
+"""The files of an export, read whole into memory and held against its manifest.
+
+A model is opened from what was read, never from the file itself: whatever happens to the file
+later, the answers are those of the bytes whose checksum was taken.
+"""
+
+import os
+import stat
+from collections.abc import Iterable, Iterator, Mapping
+from hashlib import sha256
+from pathlib import Path, PurePosixPath
+
+from ..errors import RunError, file_problem
+from ..files.checksums import Checksum
+
+Contents = Mapping[str, bytes]  # by the file's path in the export folder, with "/" between folders
+
+MOST_BYTES = 2**31  # of all files together; TFLite's own limit for one
+# What people put beside a model and no runtime opens.
+NOTES = {".txt", ".md", ".json", ".csv", ".html", ".pdf", ".png", ".jpg", ".svg"}
+LEFT_BY_SYSTEMS = {"Thumbs.db", "desktop.ini"}
+_READ_FLAGS = os.O_RDONLY | getattr(os, "O_BINARY", 0)
+# A link is not followed, and a named pipe does not wait for its writer.
+_SAFE_FLAGS = _READ_FLAGS | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+
+
+def read_folder(folder: Path) -> dict[str, bytes]:
+    """Return the content of each file below a folder that this machine has just written."""
+    paths = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
+
+
+def read_listed(folder: Path, listed: Mapping[str, Checksum]) -> dict[str, bytes]:
+    """Return the content of the files that a manifest lists, each held against its checksum.
+
+    Raises:
+        RunError: a file is missing, a link, no plain file or not the one that was listed.
+    """
+    if sum(file["bytes"] for file in listed.values()) > MOST_BYTES:
+        raise RunError(f"{folder}: its files are larger than {MOST_BYTES:,} bytes together")
+    return {name: _read(folder, name, expected) for name, expected in listed.items()}
+
+
+def unlisted_files(folder: Path, listed: Iterable[str]) -> Iterator[str]:
+    """Yield the paths in an export folder that its manifest does not list, notes aside."""
+    known = {*listed, "manifest.json"}
+    waiting = [folder]
+    while waiting:
+        for entry in os.scandir(waiting.pop()):
+            path = Path(entry.path)
+            name = path.relative_to(folder).as_posix()
+            if entry.name.startswith(".") or entry.name in LEFT_BY_SYSTEMS:
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                waiting.append(path)
+            elif name not in known and not _is_note(entry, name):
+                yield name
+
+
+def is_inside(name: str) -> bool:
+    """Whether a manifest's path is a plain one that stays inside of its folder."""
+    path = PurePosixPath(name)
+    return (
+        name == path.as_posix()
+        and not path.is_absolute()
+        and ".." not in path.parts
+        and name.isprintable()
+        and not set(name) & {"\\", ":"}  # of Windows' paths
+    )
+
+
+def _is_note(entry: "os.DirEntry[str]", name: str) -> bool:
+    is_file = entry.is_file(follow_symlinks=False)
+    return is_file and "/" not in name and Path(name).suffix.lower() in NOTES
+
+
+def _read(folder: Path, name: str, expected: Checksum) -> bytes:
+    path = folder / name
+    _refuse_links(folder, name)
+    try:
+        descriptor = os.open(path, _SAFE_FLAGS)
+    except OSError as error:
+        raise RunError(f"{path}: cannot be read: {file_problem(error)}") from None
+    with open(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise RunError(f"{path}: cannot be read: it is no plain file")
+        if os.fstat(descriptor).st_size != expected["bytes"]:
+            raise RunError(f"{path}: damaged or changed: its length is not the manifest's")
+        try:
+            content = file.read(expected["bytes"])  # no more, should it be growing
+        except OSError as error:
+            raise RunError(f"{path}: cannot be read: {file_problem(error)}") from None
+    if sha256(content).hexdigest() != expected["sha256"]:
+        raise RunError(f"{path}: damaged or changed: its SHA-256 is not the manifest's")
+    return content
+
+
+def _refuse_links(folder: Path, name: str) -> None:
+    """Refuse a link at any place below the folder; the folder itself may be reached by one."""
+    path = folder
+    for part in PurePosixPath(name).parts:
+        path = path / part
+        if path.is_symlink():
+            raise RunError(f"{path}: a link, expected the file itself: copy it in its place")
