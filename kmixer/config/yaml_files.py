@@ -4,14 +4,23 @@ import codecs
 import re
 from collections.abc import Hashable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 
 from ..errors import SettingsError, file_problem, one_line
 
 # Levels of lists and sections; keys and values together, of which a run's settings have 150.
-DEEPEST, MOST_VALUES = 30, 200_000
+DEEPEST, MOST_VALUES = 30, 30_000
+MOST_BYTES = 750_000
+TAG = "tag:yaml.org,2002:"
+# The forms of YAML 1.2's core schema (section 10.3.2).
+BOOL = r"^(?:true|True|TRUE|false|False|FALSE)$"
+INT = r"^(?:[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+)$"
+FLOAT = (
+    r"^[-+]?(?:\.[0-9]+|[0-9]+\.[0-9]*|[0-9]+(?=[eE]))(?:[eE][-+]?[0-9]+)?$"
+    r"|^[-+]?\.(?:inf|Inf|INF)$|^\.(?:nan|NaN|NAN)$"
+)
 
 
 def _refusal(problem: str, mark: Any) -> yaml.MarkedYAMLError:
@@ -19,13 +28,19 @@ def _refusal(problem: str, mark: Any) -> yaml.MarkedYAMLError:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML 1.2's core rules: `on` and `no` are words, `1e-3` and `010` are decimal numbers.
+    """YAML 1.2's core rules: `on` and `1:30` are words, `1e-3` and `010` are decimal numbers.
 
     Aliases are refused: a few lines of them unfold to billions of values, and no settings need
     them. So are keys that come twice, of which YAML itself would keep the last, merged sections
-    (`<<`), whose keys may come twice too, and files that are larger or nested deeper than any
-    settings.
+    (`<<`), whose keys may come twice too, types that settings do not have (`!!set`, dates), and
+    files that are larger or nested deeper than any settings.
     """
+
+    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}  # none of YAML 1.1's
+    yaml_constructors: ClassVar[dict[str | None, Any]] = {
+        key: yaml.SafeLoader.yaml_constructors[key]
+        for key in (None, *(f"{TAG}{name}" for name in ("null", "str", "seq", "map")))
+    }
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
@@ -48,29 +63,27 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         keys = set()
         for key, _ in node.value:
-            if key.tag == "tag:yaml.org,2002:merge":
+            if key.tag == f"{TAG}merge":
                 raise _refusal("received <<, expected the keys themselves", key.start_mark)
-            if isinstance(key, yaml.ScalarNode) and key.value in keys:
+            if not isinstance(key, yaml.ScalarNode):
+                raise _refusal("received a section as a key, expected a word", key.start_mark)
+            if (value := self.construct_object(key)) in keys:
                 problem = f"received the key {key.value!r} twice, expected it once"
                 raise _refusal(problem, key.start_mark)
-            keys.add(str(key.value))
+            keys.add(value)
         return super().construct_mapping(node, deep)
 
+    def construct_yaml_bool(self, node: yaml.ScalarNode) -> bool:
+        return bool(_matched(BOOL, node).lower() == "true")
+
     def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
-        text = str(node.value)
-        digits = text.lower().lstrip("+-")
-        return int(text, 0 if digits.startswith(("0x", "0o")) else 10)
+        text = _matched(INT, node)
+        return int(text, 0 if text.startswith(("0x", "0o")) else 10)
 
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, rule) for tag, rule in rules if not tag.endswith((":bool", ":int", ":float"))]
-    for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
-)
+    def construct_yaml_float(self, node: yaml.ScalarNode) -> float:
+        # A number too: `!!float 3`.
+        text = node.value if re.match(INT, node.value) else _matched(FLOAT, node)
+        return float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
 
 
 class _Dumper(yaml.SafeDumper):
@@ -80,22 +93,27 @@ class _Dumper(yaml.SafeDumper):
         return True
 
 
-_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
+def _matched(rule: str, node: yaml.ScalarNode) -> str:
+    """Return the text of a value whose type is written before it, such as `!!int 3`."""
+    if not re.match(rule, node.value):
+        name = node.tag.removeprefix(TAG)
+        raise _refusal(f"received !!{name} {node.value!r}, expected one", node.start_mark)
+    return str(node.value)
 
-for _yaml in (_Loader, _Dumper):  # the latter, so that a text such as 1e3 is quoted
-    _yaml.add_implicit_resolver(
-        "tag:yaml.org,2002:int",
-        re.compile(r"^[-+]?(?:[0-9]+(?:_[0-9]+)*|0o[0-7]+|0x[0-9a-fA-F]+)$"),
-        list("-+0123456789"),
-    )
-    _yaml.add_implicit_resolver(
-        "tag:yaml.org,2002:float",
-        re.compile(
-            r"^[-+]?(?:\.[0-9]+|[0-9]+\.[0-9]*|[0-9]+(?=[eE]))(?:[eE][-+]?[0-9]+)?$"
-            r"|^[-+]?\.(?:inf|Inf|INF)$|^\.(?:nan|NaN|NAN)$"
-        ),
-        list("-+0123456789."),
-    )
+
+# (name, its form, the characters that it may begin with); what has none of these forms is a text.
+RULES = (
+    ("null", r"^(?:~|null|Null|NULL|)$", ["~", "n", "N", ""]),
+    ("merge", r"^(?:<<)$", ["<"]),
+    ("bool", BOOL, list("tTfF")),
+    ("int", INT, list("-+0123456789")),
+    ("float", FLOAT, list("-+0123456789.")),
+)
+for _name, _rule, _first in RULES:
+    for _yaml in (_Loader, _Dumper):  # the latter, so that a text such as 1e3 is quoted
+        _yaml.add_implicit_resolver(f"{TAG}{_name}", re.compile(_rule), _first)
+for _name in ("bool", "int", "float"):
+    _Loader.add_constructor(f"{TAG}{_name}", getattr(_Loader, f"construct_yaml_{_name}"))
 
 
 def to_yaml(values: Mapping[str, Any]) -> str:
@@ -119,7 +137,7 @@ def parse_yaml(text: str, source: str) -> Any:
     except yaml.MarkedYAMLError as error:
         raise SettingsError(f"{source}: expected YAML; {_describe(error)}") from None
     except (yaml.YAMLError, ValueError, LookupError, AttributeError) as error:
-        # The last three: values that are not what their tag or form says, such as 2026-99-99.
+        # The last three: values that are not what their form says, such as a million digits.
         raise SettingsError(f"{source}: expected YAML; {one_line(error)}") from None
 
 
@@ -139,7 +157,10 @@ def read_file(path: str | Path, keep_run: bool = False) -> dict[str, Any]:
         SettingsError: it cannot be read, or is not YAML of settings.
     """
     try:
-        content = Path(path).read_bytes()
+        with open(path, "rb") as file:
+            content = file.read(MOST_BYTES + 1)
+        if len(content) > MOST_BYTES:
+            raise SettingsError(f"{path}: larger than {MOST_BYTES:,} bytes, which no settings are")
         utf_16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))  # of PowerShell
         text = content.decode("utf-16" if utf_16 else "utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:

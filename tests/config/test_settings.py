@@ -96,7 +96,10 @@ def test_a_file_of_any_editor_is_read(tmp_path, encoding, end):
     ("text", "value"),
     [("1e-3", 0.001), ("on", "on"), ("no", "no"), ("true", True), ("-2.5E2", -250.0), ("7", 7),
      ("1.2.3", "1.2.3"), (".5", 0.5), ("null", None), ("010", 10), ("1:30", "1:30"),
-     ("0x1F", 31), ("1_000", 1000)],
+     ("0x1F", 31), ("0o10", 8), ("1_000", "1_000"), ("0b1", "0b1"), ("+12", 12), ("08", 8),
+     ("1e3", 1000.0), (".inf", float("inf")), ("2026-11-25", "2026-11-25"), ("=", "="),
+     ("190:20:30.15", "190:20:30.15"), ("y", "y"), ("Yes", "Yes"), ("OFF", "OFF"), ("~", None),
+     ("!!int 010", 10), ("!!float 3", 3.0), ("!!str 3", "3"), ("'3'", "3"), ("-0x1F", "-0x1F")],
 )  # fmt: skip
 def test_yaml_reads_words_as_words_and_numbers_as_numbers(text, value):
     assert yaml_files.parse_yaml(text, "here") == value
@@ -105,7 +108,8 @@ def test_yaml_reads_words_as_words_and_numbers_as_numbers(text, value):
 @pytest.mark.parametrize(
     "text",
     ["!!python/object/apply:os.getcwd []", "!!int ''", "!!float ''", "!!bool maybe",
-     "!!timestamp foo", "2026-99-99"],
+     "!!timestamp 2026-11-25", "!!int 1:30", "!!int 0b1", "!!int 1_000", "!!float 1:30", "!!bool yes",
+     "!!binary aGk=", "!!set {a}", "!!omap [a: 1]", "!!pairs [a: 1]", "!mine 3", "? [a]\n: 1"],
 )  # fmt: skip
 def test_yaml_builds_no_objects_and_values_that_are_not_what_their_tag_says_are_refused(text):
     with pytest.raises(SettingsError, match="here: expected YAML"):
@@ -117,6 +121,8 @@ def test_yaml_builds_no_objects_and_values_that_are_not_what_their_tag_says_are_
     [
         ("a: 1\nb: {c: 2}\na: 3\n", "here: expected YAML; line 3: received the key 'a' twice"),
         ("b: {c: 2, c: 2}\n", "line 1: received the key 'c' twice, expected it once"),
+        ("b:\n- d:\n    c: 2\n    'c': 3\n", "line 4: received the key 'c' twice"),
+        ("b:\n  8: 2\n  0o10: 3\n", "line 3: received the key '0o10' twice"),
         ("a: &x [1]\nb: *x\n", r"line 2: received the alias \*x, expected the value itself"),
         ("a:\n  <<: {c: 1}\n  c: 2\n", "line 2: received <<, expected the keys themselves"),
     ],
