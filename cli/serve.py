@@ -1,5 +1,6 @@
 """`kmixer serve`."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +15,20 @@ def serve(
     host: Annotated[
         str, typer.Option(help="The address to listen on; 0.0.0.0 lets the whole network in.")
     ] = "127.0.0.1",
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(help="Another name to answer to; may be repeated; * for any."),
+    ] = None,
+    token: Annotated[
+        str | None,
+        typer.Option(help="What requests have to bring; better in KMIXER_TOKEN, which none sees."),
+    ] = None,
+    ssl_certfile: Annotated[
+        Path | None, typer.Option(help="A certificate in PEM, for https.")
+    ] = None,
+    ssl_keyfile: Annotated[
+        Path | None, typer.Option(help="Its private key; default: in the same file.")
+    ] = None,
     name: Annotated[
         str | None, typer.Option(help="The name in the addresses; default: the run's.")
     ] = None,
@@ -44,25 +59,34 @@ def serve(
     from functools import partial
     from urllib.parse import quote
 
-    from kmixer.serving import selection, server
+    from kmixer.serving import selection
 
     terminal = Terminal(quiet)
 
     selection.check_served_name(name)
+    selection.check_modules()
+    from kmixer.serving import access, server
+
+    allowed = access.check_allowed(allow_host or [])
+    token = access.check_token(os.environ.get("KMIXER_TOKEN") if token is None else token)
+    context = server.tls_context(ssl_certfile, ssl_keyfile)
     artifact = selection.find_artifact(run, partial(_export, terminal))
     from kmixer.serving.app import build_app
 
     served_name = selection.served_name(artifact, name)
-    app = build_app(
-        artifact, served_name, threads=threads, max_batch=max_batch, wait=batch_wait / 1e3,
-        max_waiting=queue, max_body=max_body, max_pixels=max_pixels,
-    )  # fmt: skip
-    with server.listening(host, port) as (socket, address):
+    with server.listening(host, port, secure=context is not None) as (socket, address):
+        bound = socket.getsockname()[0]
+        access.warn_of_reach(bound, token is not None, context is not None)
+        app = build_app(
+            artifact, served_name, threads=threads, max_batch=max_batch, wait=batch_wait / 1e3,
+            max_waiting=queue, max_body=max_body, max_pixels=max_pixels,
+            access=access.access_to(bound, host, allowed, token),
+        )  # fmt: skip
         terminal.say(f"model  {served_name}: {artifact.folder} on {app.state.served.runtime}")
         terminal.say(f"page   {address}/")
         terminal.say(f"REST   {address}/v1/models/{quote(served_name)}:predict")
         terminal.say("Ctrl-C stops")
-        server.serve(app, socket)
+        server.serve(app, socket, context)
 
 
 def _export(terminal: Terminal, run: Path) -> Path:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import secrets
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -18,14 +19,20 @@ from starlette.exceptions import HTTPException
 
 from ..data.decode import Decoding
 from ..errors import DataError
-from ..exporting.artifact import Artifact
+from ..exporting.artifact import Artifact, check_probabilities
 from . import protocol, uploads
+from .access import Access, GuardRequests
 from .batcher import Batcher, QueueFullError
 from .limits import RequestLimits
-from .metrics import ServerMetrics
+from .logs import FewLines
+from .metrics import CountRequests, ServerMetrics
 
 VERSION = "1"
 MAX_BODY = 32_000_000  # bytes
+PAGE_POLICY = (
+    "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; img-src data:;"
+    " connect-src 'self'; form-action 'none'; frame-ancestors 'none'; base-uri 'none'"
+)
 
 _Result = TypeVar("_Result")
 
@@ -40,6 +47,7 @@ def build_app(
     max_waiting: int = 256,
     max_body: int = MAX_BODY,
     max_pixels: int = protocol.MAX_PIXELS,
+    access: Access | None = None,
 ) -> FastAPI:
     """Return the ASGI application that serves an exported model.
 
@@ -52,6 +60,7 @@ def build_app(
         max_waiting: see `Batcher`; beyond it the answer is 503.
         max_body: bytes of a request; beyond it the answer is 413, before the rest is read.
         max_pixels: of an image file; beyond it the answer is 400, before it is decoded.
+        access: who may ask; default: whoever calls the server by any name, without a token.
     """
     predict, runtime = artifact.open(threads)
     metrics = ServerMetrics()
@@ -64,11 +73,13 @@ def build_app(
         await run_in_threadpool(batcher.stop)
 
     app = FastAPI(
-        title="kmixer", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan
-    )
+        title="kmixer", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan,
+        redirect_slashes=False,  # to an address that the request names
+    )  # fmt: skip
     decoding = replace(artifact.decoding, max_pixels=max_pixels)
     app.state.served = ServedModel(artifact, name, runtime, decoding, batcher, metrics, limits)
-    app.middleware("http")(metrics.count_request)
+    app.add_middleware(GuardRequests, access=access or Access())
+    app.add_middleware(CountRequests, metrics=metrics, log=FewLines())  # the last is outermost
     app.exception_handler(HTTPException)(_http_error)
     app.exception_handler(RequestValidationError)(_invalid_parameter)
     _add_addresses(app)
@@ -119,7 +130,8 @@ class ServedModel:
     def check_model(self, model: str) -> None:
         """Refuse a request for another model."""
         if model != self.name:
-            raise HTTPException(404, f"Servable not found: {model}; this server has {self.name!r}")
+            found = model if len(model) <= 100 else f"{model[:100]}…"
+            raise HTTPException(404, f"Servable not found: {found}; this server has {self.name!r}")
 
     async def read(
         self, request: Request, reader: Callable[..., _Result], *arguments: Any
@@ -145,9 +157,14 @@ class ServedModel:
     async def predict(self, images: np.ndarray) -> np.ndarray:
         """Return the probabilities of uint8 images, `(n, classes)`."""
         try:
-            return await asyncio.wrap_future(self.batcher.submit(images))
+            probabilities = await asyncio.wrap_future(self.batcher.submit(images))
         except QueueFullError as error:
             raise HTTPException(503, str(error), {"Retry-After": "1"}) from None
+        try:
+            check_probabilities(probabilities, len(images), len(self.artifact.class_names))
+        except ValueError as error:
+            raise HTTPException(500, f"the model's answer: {error}") from None
+        return probabilities
 
 
 def _served(request: Request) -> ServedModel:
@@ -217,13 +234,17 @@ async def _metrics(request: Request) -> str:
     return served.metrics.text(served.batcher.waiting)
 
 
-async def _page(request: Request) -> str:
+async def _page(request: Request) -> HTMLResponse:
     served = _served(request)
     height, width, channels = served.artifact.image_shape
     about = {"name": served.name, "classes": len(served.artifact.class_names), "width": width,
              "height": height, "channels": channels}  # fmt: skip
+    nonce = secrets.token_urlsafe(16)
     page = files(__package__).joinpath("page.html").read_text(encoding="utf-8")
-    return page.replace("{{about}}", json.dumps(about).replace("<", "\\u003c"))
+    page = page.replace("{{nonce}}", nonce)
+    page = page.replace("{{about}}", json.dumps(about).replace("<", "\\u003c"))
+    policy = {"content-security-policy": PAGE_POLICY.format(nonce=nonce)}
+    return HTMLResponse(page, headers=policy | {"cache-control": "no-store"})
 
 
 async def _http_error(request: Request, error: HTTPException) -> JSONResponse:

@@ -34,37 +34,64 @@ class RequestLimits:
 
     def __init__(self, max_requests: int, max_body: int) -> None:
         self.max_requests, self.max_body = max_requests, max_body
-        self.requests = 0  # in flight
-        self.body_bytes = 0  # of all requests in flight
+        self.requests = 0  # in flight: those whose body has come
+        self.body_bytes = 0  # of all bodies, those that are still coming too
+        self._coming: dict[anyio.CancelScope, None] = {}  # of bodies, the first that began first
         self._decoders: anyio.CapacityLimiter | None = None
 
     @asynccontextmanager
     async def body(self, request: Request) -> AsyncIterator[bytearray]:
-        """Yield a request's body; the request counts as in flight until the block ends.
+        """Yield a request's body; the request counts as in flight from here until the block ends.
+
+        A body that was announced and does not come keeps nobody else's request from being answered.
 
         Raises:
             HTTPException: 413 too long, 415 compressed, 503 too much in flight.
+            ClientDisconnect: the client left before all had come.
         """
         check_encoding(request.headers)
         length = request.headers.get("content-length", "0")
         if not length.isdecimal() or int(length) > self.max_body:
             raise self._too_long()
-        if self.requests >= self.max_requests:
-            raise _busy(f"{self.requests} requests are in flight")
-        self.requests += 1
+        self._check_requests()
         content = bytearray()
         try:
-            async for piece in request.stream():
-                content += piece
-                self.body_bytes += len(piece)
-                if len(content) > self.max_body:
-                    raise self._too_long()
-                if self.body_bytes > MAX_BODIES * self.max_body:
-                    raise _busy("the requests in flight are too long together")
-            yield content
+            await self._read(request, content)
+            self._check_requests()
+            self.requests += 1
+            try:
+                yield content
+            finally:
+                self.requests -= 1
         finally:
-            self.requests -= 1
             self.body_bytes -= len(content)
+
+    def _check_requests(self) -> None:
+        if self.requests >= self.max_requests:
+            raise _busy(f"{self.requests} requests are in flight")
+
+    async def _read(self, request: Request, content: bytearray) -> None:
+        """Append the pieces of a body to `content` as they come."""
+        with anyio.CancelScope() as scope:
+            self._coming[scope] = None
+            try:
+                async for piece in request.stream():
+                    content += piece
+                    self.body_bytes += len(piece)
+                    if len(content) > self.max_body:
+                        raise self._too_long()
+                    if self.body_bytes > MAX_BODIES * self.max_body:
+                        self._make_room(scope)
+            finally:
+                self._coming.pop(scope, None)
+        if scope.cancelled_caught:
+            raise _busy("the requests in flight are too long together")
+
+    def _make_room(self, newest: anyio.CancelScope) -> None:
+        """Give up the body that has been coming for the longest, or else the one that came last."""
+        oldest = next(iter(self._coming), newest)
+        self._coming.pop(oldest, None)
+        oldest.cancel()
 
     async def decode(
         self,

@@ -1,12 +1,15 @@
 """Counters that Prometheus reads."""
 
 import time
-import traceback
-from collections.abc import Awaitable, Callable
 
-from fastapi import Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from .logs import FewLines
+
+CLIENT_LEFT = 499  # nginx's number for a request whose client did not wait, or sent too slowly
 
 
 class ServerMetrics:
@@ -35,23 +38,11 @@ class ServerMetrics:
         self.images.inc(images)
         self.batches.observe(images)
 
-    async def count_request(
-        self, request: Request, answer: Callable[[Request], Awaitable[Response]]
-    ) -> Response:
-        """Answer, count and time a request; unknown addresses count as one route.
-
-        It is the outermost handler: an unexpected error is printed and answered with status 500.
-        """
-        start = time.perf_counter()
-        try:
-            response = await answer(request)
-        except Exception as error:
-            traceback.print_exception(error)  # the whole for the operator, one line for the client
-            response = JSONResponse({"error": f"{type(error).__name__}; see the server"}, 500)
-        route = getattr(request.scope.get("route"), "path", "other")
-        self.requests.labels(route, response.status_code).inc()
-        self.seconds.labels(route).observe(time.perf_counter() - start)
-        return response
+    def count_request(self, scope: Scope, status: int, seconds: float) -> None:
+        """Count and time a request; unknown addresses count as one route."""
+        route = getattr(scope.get("route"), "path", "other")
+        self.requests.labels(route, status).inc()
+        self.seconds.labels(route).observe(seconds)
 
     def text(self, waiting: int) -> str:
         """Return all metrics in Prometheus' text format.
@@ -61,3 +52,40 @@ class ServerMetrics:
         """
         self.waiting.set(waiting)
         return generate_latest(self.registry).decode()
+
+
+class CountRequests:
+    """Counts what is answered. It is the outermost: it answers 500 where everything else failed.
+
+    Args:
+        app: that answers.
+        metrics: that count.
+        log: takes the errors that were not foreseen.
+    """
+
+    def __init__(self, app: ASGIApp, metrics: ServerMetrics, log: FewLines) -> None:
+        self.app, self.metrics, self.log = app, metrics, log
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        start, status = time.perf_counter(), CLIENT_LEFT
+
+        async def send_and_note(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_and_note)
+        except ClientDisconnect:  # nobody is there to be answered
+            pass
+        except Exception as error:
+            self.log.print_exception(error)  # the whole for the operator, one line for the client
+            answer = JSONResponse({"error": f"{type(error).__name__}; see the server"}, 500)
+            await answer(scope, receive, send_and_note)
+        finally:
+            self.metrics.count_request(scope, status, time.perf_counter() - start)

@@ -4,12 +4,13 @@ import base64
 import binascii
 import io
 import json
+from itertools import islice
 from typing import Any, NoReturn
 
 import numpy as np
 
 from ..data.decode import Decoding, decode
-from ..errors import DataError
+from ..errors import DataError, few, one_line
 
 INPUT = "images"
 MAX_PIXELS = 50_000_000  # of an image file; a phone's photo has up to 50 million or so
@@ -48,7 +49,8 @@ def read_body(body: bytes, decoding: Decoding, max_images: int) -> tuple[np.ndar
                 )
             images = [_image(item, index, decoding) for index, item in enumerate(items)]
             return np.stack(images), answer
-    raise DataError(f"expected 'instances' or 'inputs', received {sorted(request)[:5]}")
+    received = few([repr(key[:50]) for key in islice(request, 5)]) or "nothing"
+    raise DataError(f"expected 'instances' or 'inputs', received {received}")
 
 
 def read_file(content: bytes, decoding: Decoding, invert: bool = False) -> np.ndarray:
@@ -75,7 +77,7 @@ def _json(body: bytes) -> Any:
     try:
         return json.loads(body, parse_constant=lambda name: _refuse(f"{name} is no JSON"))
     except (ValueError, RecursionError) as error:
-        raise DataError(f"not JSON: {error}") from None
+        raise DataError(f"not JSON: {one_line(error)}") from None
 
 
 def _refuse(message: str) -> NoReturn:
@@ -90,7 +92,7 @@ def _image(item: Any, index: int, decoding: Decoding) -> np.ndarray:
         try:
             content = base64.b64decode(item["b64"], validate=True)
         except (binascii.Error, TypeError, ValueError) as error:
-            raise DataError(f"{where}: b64: {error}") from None
+            raise DataError(f"{where}: b64: {one_line(error)}") from None
         try:
             return read_file(content, decoding)
         except DataError as error:

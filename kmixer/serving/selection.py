@@ -13,6 +13,7 @@ from ..exporting.support import missing_modules
 from ..runs.run import load_run
 
 EXPORTS = "export"  # the folder in a run's that holds its exports
+LONGEST_NAME = 100
 MODULES = ("fastapi", "uvicorn", "prometheus_client", "python_multipart")
 
 
@@ -29,11 +30,7 @@ def find_artifact(folder: Path, export: Callable[[Path], Path]) -> Artifact:
         SettingsError: the server's modules are not installed.
         RunError: the folder is neither, or cannot be exported.
     """
-    missing = [module for module in MODULES if find_spec(module) is None]
-    if missing:
-        raise SettingsError(
-            f"serving needs {', '.join(missing)}; install with: pip install 'kmixer[serve]'"
-        )
+    check_modules()
     if (folder / MANIFEST).is_file():
         return load_artifact(folder)
     artifacts = _usable_exports(folder / EXPORTS)
@@ -43,15 +40,28 @@ def find_artifact(folder: Path, export: Callable[[Path], Path]) -> Artifact:
     return artifacts[0]
 
 
+def check_modules() -> None:
+    """Refuse to begin without the modules that serving needs.
+
+    Raises:
+        SettingsError: some are not installed.
+    """
+    missing = [module for module in MODULES if find_spec(module) is None]
+    if missing:
+        raise SettingsError(
+            f"serving needs {', '.join(missing)}; install with: pip install 'kmixer[serve]'"
+        )
+
+
 def check_served_name(name: str | None) -> None:
     """Refuse a name that cannot be part of an address; None is fine.
 
     Raises:
         SettingsError: see above.
     """
-    if name is not None and not re.fullmatch(r"[\w.-]+", name):
+    if name is not None and not _is_address_part(name):
         raise SettingsError(
-            f"--name: received {name!r}, expected letters, digits, '.', '_' and '-'"
+            f"--name: received {name[:100]!r}, expected letters, digits, '.', '_' and '-'"
         )
 
 
@@ -62,7 +72,14 @@ def served_name(artifact: Artifact, name: str | None = None) -> str:
         SettingsError: `name` cannot be part of an address.
     """
     check_served_name(name)
-    return name or re.sub(r"[^\w.-]+", "-", artifact.manifest["run"]["name"]) or "model"
+    fitting = re.sub(r"[^\w.-]+", "-", artifact.manifest["run"]["name"])[:LONGEST_NAME]
+    return name or (fitting if _is_address_part(fitting) else "model")
+
+
+def _is_address_part(name: str) -> bool:
+    """Whether a name may be a part of an address; clients leave out one of dots alone."""
+    fits = re.fullmatch(r"[\w.-]+", name) is not None and name.strip(".") != ""
+    return fits and len(name) <= LONGEST_NAME
 
 
 def _usable_exports(folder: Path) -> list[Artifact]:

@@ -15,7 +15,7 @@ def check_encoding(headers: Headers) -> None:
     encoding = headers.get("content-encoding", "identity")
     if encoding.lower() != "identity":
         raise HTTPException(
-            415, f"Content-Encoding: received {encoding!r}, expected an uncompressed body"
+            415, f"Content-Encoding: received {encoding[:50]!r}, expected an uncompressed body"
         )
 
 
