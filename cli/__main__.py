@@ -1,5 +1,5 @@
 """`python -m kmixer_cli` is `kmixer`."""
 
-from .main import main
+from .start import main
 
 main()

@@ -1,11 +1,10 @@
 """`kmixer` commands that other commands run, each in a process of its own."""
 
-import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+COMMAND = "kmixer_cli"  # the module
 POLL_SECONDS = 0.2
 
 
@@ -25,10 +24,11 @@ def run_kmixer(
         InterruptedRunError: a signal came; the run was given time to save.
     """
     from kmixer.errors import InterruptedRunError
+    from kmixer.processes import end, start_python
     from kmixer.runs.signals import stop_requests
 
     with stop_requests() as request:
-        process = subprocess.Popen(_command(words), start_new_session=True, env=environment)
+        process = start_python(COMMAND, *words, environment=environment, start_new_session=True)
         try:
             while process.poll() is None and not request.signal:
                 time.sleep(POLL_SECONDS)
@@ -39,6 +39,7 @@ def run_kmixer(
             if process.poll() is None:
                 process.terminate()
                 process.wait()
+            end(process)
     if request.signal:
         raise InterruptedRunError(
             f"interrupted; the same command goes on with {folder}", request.signal
@@ -59,25 +60,27 @@ def export_to_tflite(run: str | Path, out: str | Path | None = None) -> Path:
     Raises:
         RunError: the export failed, with the command's own message.
     """
+    import tempfile
+
     from kmixer.errors import RunError
+    from kmixer.processes import end, start_python
 
     folder = Path(out or Path(run) / "export")
-    words = ["export", str(run), "--format", "tflite", "--out", str(folder), "--quiet"]
-    process = subprocess.Popen(_command(words), stderr=subprocess.PIPE, text=True)
-    try:
-        _, message = process.communicate()
-    except BaseException:
-        process.terminate()  # it removes what is half done
-        process.communicate()
-        raise
+    words = ["export", str(run), "--format", "tflite", "--quiet"]
+    if folder != Path(run) / "export":  # else the command sees that it lies in the run
+        words += ["--out", str(folder)]
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said:
+        process = start_python(COMMAND, *words, stderr=said)
+        try:
+            process.wait()
+        except BaseException:
+            process.terminate()  # it removes what is half done
+            process.wait()
+            raise
+        finally:
+            end(process)
+        said.seek(0)
+        message = said.read().strip().removeprefix("kmixer: ")
     if process.returncode:
-        raise RunError(message.strip().removeprefix("kmixer: ") or "the export failed")
+        raise RunError(message or "the export failed")
     return folder
-
-
-def _command(words: Sequence[str]) -> list[str]:
-    """Return the words of a `kmixer` command.
-
-    `-P` keeps modules in the current folder from standing in for the installed ones.
-    """
-    return [sys.executable, "-P", "-m", "kmixer_cli", *words]

@@ -17,7 +17,7 @@ CLI = sorted((ROOT / "cli").rglob("*.py"))
 # list only, which is the order in which data flows.
 RANKS = [
     {"errors"},
-    {"augment", "backend", "config", "files", "layers"},
+    {"augment", "backend", "config", "files", "layers", "processes"},
     {"data", "models"},
     {"runs"},
     {"evaluation"},

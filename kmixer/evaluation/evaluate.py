@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..files import atomic
+from ..files.opened import refuse_links
 from ..files.text import csv_text
 from ..runs.inference import predict_probabilities
 from . import figures, fonts
@@ -98,19 +99,21 @@ def evaluate(
         RunError: the weights cannot be read, or the folder cannot be written.
     """
     name = f"{images.dataset}-{images.split_name}{'-flip' if flip_averaging else ''}"
-    folder = Path(out) if out else run.folder / "evaluation" / name
+    folder, within = (Path(out), None) if out else (run.folder / "evaluation" / name, run.folder)
+    if within:
+        refuse_links(folder, within)
     writable = out is not None or not atomic.is_read_only(folder)
     if writable:  # or it fails before the images are measured
-        atomic.make_folder(folder)
+        atomic.make_folder(folder, within)
         atomic.check_writable(folder / "metrics.json")
     predictions = predict_split(run.load_model(), images.split, flip_averaging, callbacks)
     metrics = _metrics(run, images, predictions) | {"flip_averaging": flip_averaging}
     if not writable:
         return metrics, None
-    atomic.write_text(folder / "metrics.json", json.dumps(metrics, indent=2) + "\n")
+    atomic.write_text(folder / "metrics.json", json.dumps(metrics, indent=2) + "\n", within)
     mistakes = all_mistakes(predictions, images.split, run.class_names)
-    atomic.write_text(folder / "mistakes.csv", csv_text(MISTAKE_COLUMNS, mistakes))
-    _save_figures(predictions, images.split, run.class_names, folder)
+    atomic.write_text(folder / "mistakes.csv", csv_text(MISTAKE_COLUMNS, mistakes), within)
+    _save_figures(predictions, images.split, run.class_names, folder, within)
     return metrics, folder
 
 
@@ -140,11 +143,16 @@ def _without_copies(images: MeasuredImages, predictions: Predictions) -> dict[st
 
 
 def _save_figures(
-    predictions: Predictions, split: Split, class_names: Sequence[str], folder: Path
+    predictions: Predictions,
+    split: Split,
+    class_names: Sequence[str],
+    folder: Path,
+    within: Path | None,
 ) -> None:
     matrix = figures.confusion_matrix(predictions.confusion_matrix, class_names)
-    figures.save(matrix, folder / "confusion_matrix.png")
+    figures.save(matrix, folder / "confusion_matrix.png", within)
     mistakes = worst_mistakes(predictions, fonts.drawable(class_names))
     titles = [f"{m.truth}\nsaid {m.predicted} {m.probability:.0%}" for m in mistakes]
     images = split.images[[m.index for m in mistakes]]
-    figures.save(figures.images(images, titles, columns=8), folder / "mistakes.png")
+    grid = figures.images(images, titles, columns=8)
+    figures.save(grid, folder / "mistakes.png", within)

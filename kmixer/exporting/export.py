@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import SettingsError
-from ..files import atomic
+from ..files import atomic, staging
 from ..files.checksums import checksum, checksums
 from ..runs import provenance
 from ..runs.card import export_card
@@ -61,7 +61,7 @@ def export_run(
     export_name = name if quantize == "none" else f"{name}-{quantize}"
     folder = Path(out or run.folder / "export") / export_name
     with (
-        atomic.replacing_folder(folder, MANIFEST) as staged,
+        staging.replacing_folder(folder, MANIFEST, within=None if out else run.folder) as staged,
         tempfile.TemporaryDirectory() as temporary,
     ):
         images = Path(temporary, "images.npz")

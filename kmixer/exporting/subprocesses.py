@@ -1,19 +1,20 @@
 """Run a function in a Python process of its own, with a Keras backend of its own.
 
-The process is started as `python -m` this module, with the function's module and name: both are
-taken from the function itself, so that a moved or renamed one still runs.
+The process runs this module, with the function's module and name: both are taken from the function
+itself, so that a moved or renamed one still runs. It ends when this process does.
 """
 
 import json
 import os
-import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
+from subprocess import DEVNULL
 from typing import Any
 
+from .. import processes
 from ..errors import RunError, process_failure
 
 Job = dict[str, Any]
@@ -41,17 +42,21 @@ def call(
     with tempfile.TemporaryDirectory() as folder:
         job_file, result_file = Path(folder, "job.json"), Path(folder, "result.json")
         job_file.write_text(json.dumps(job), encoding="utf-8")
-        # -P: a file in the current folder never stands in for a module of the same name
-        done = subprocess.run(
-            [sys.executable, "-P", "-m", __name__, function.__module__, function.__name__,
-             str(job_file), str(result_file)],
-            capture_output=True, text=True, errors="replace", check=False,
-            env=os.environ | CPU_ONLY | ({"KERAS_BACKEND": backend} if backend else {}),
-        )  # fmt: skip
-        if done.returncode:
-            cause = RuntimeError(done.stderr.strip())
-            raise RunError(f"{task}: {process_failure(done.returncode, done.stderr)}") from cause
+        words = (function.__module__, function.__name__, str(job_file), str(result_file))
+        code, stderr = _run(words, Path(folder, "stderr"), backend)
+        if code:
+            raise RunError(f"{task}: {process_failure(code, stderr)}") from RuntimeError(stderr)
         return json.loads(result_file.read_text(encoding="utf-8"))
+
+
+def _run(words: Sequence[str], said: Path, backend: str | None) -> tuple[int, str]:
+    """Run this module in a new process, and return its exit code and what it wrote to stderr."""
+    environment = os.environ | CPU_ONLY | ({"KERAS_BACKEND": backend} if backend else {})
+    with said.open("wb") as stderr:
+        code = processes.run_python(
+            __name__, *words, environment=environment, stdout=DEVNULL, stderr=stderr
+        )
+    return code, said.read_text(encoding="utf-8", errors="replace").strip()
 
 
 def main(module: str, name: str, job_file: str, result_file: str) -> None:

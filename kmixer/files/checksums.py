@@ -4,6 +4,8 @@ from hashlib import file_digest
 from pathlib import Path
 from typing import TypedDict
 
+from .regular import check_regular
+
 
 class Checksum(TypedDict):
     """A file's size and SHA-256."""
@@ -14,6 +16,7 @@ class Checksum(TypedDict):
 
 def checksum(path: Path) -> Checksum:
     """Return a file's size in bytes and its SHA-256."""
+    check_regular(path)
     with path.open("rb") as file:
         digest = file_digest(file, "sha256").hexdigest()
     return {"bytes": path.stat().st_size, "sha256": digest}

@@ -5,6 +5,7 @@ the user of the second process wants to know; nor does it give the descriptor to
 which hold a search's lock until the last of them has ended.
 """
 
+import errno
 import os
 import socket
 import time
@@ -15,8 +16,12 @@ from pathlib import Path
 
 from ..errors import KmixerWarning, RunError, file_problem
 from . import atomic
+from .opened import NEVER_WAIT, NO_LINK, check_own_file, is_plain_file
+from .printable import printable
 
 NAME = ".lock"
+LONGEST_NAME = 200  # bytes of the holder's
+HELD = (errno.EAGAIN, errno.EACCES, errno.EPERM)  # by another process; the latter over networks
 NAMING_SECONDS = 0.5  # between taking a lock and writing the holder's name into it
 _held: dict[Path, int] = {}  # by this process: a lock's path → its descriptor
 
@@ -89,58 +94,93 @@ def _lock(
 
 def _wait(path: Path, folder: str | Path, until: float, waiting: Callable[[str], object]) -> int:
     holder = None
-    while (descriptor := _take(path)) is None:
+    while isinstance(taken := _take(path), str):
         if holder is None:
-            holder = _holder(path)
+            holder = taken
             waiting(holder)
         if time.monotonic() > until:
             raise RunError(
                 f"{folder}: in use by {holder}; wait for it, or stop it, or choose another --name"
             )
         time.sleep(0.1)
+    return taken
+
+
+def _take(path: Path) -> int | str:
+    """Return the lock's descriptor, or the name of another process that holds it."""
+    descriptor = _open(path)
+    try:
+        problem = _flock(descriptor)
+        if problem is None and _is_at(path, descriptor):  # else its holder has just removed it
+            _write_name(descriptor)
+            return descriptor
+        holder = _holder(descriptor)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    os.close(descriptor)
+    if problem is not None and (problem.errno not in HELD or _is_nobodys(problem, holder)):
+        path.unlink(missing_ok=True)
+        raise _NoLocksError(file_problem(problem))
+    return holder or "another process"
+
+
+def _open(path: Path) -> int:
+    """Open the lock's file, which is made if need be.
+
+    Raises:
+        RunError: it cannot be made, or is a link or no regular file: nothing is written to it.
+    """
+    try:
+        check_own_file(path)
+        flags = os.O_RDWR | os.O_CREAT | NO_LINK | NEVER_WAIT
+        descriptor = os.open(path, flags, 0o644)
+    except OSError as error:
+        raise RunError(f"{path}: cannot be written: {file_problem(error)}") from None
+    if not is_plain_file(os.fstat(descriptor)):
+        os.close(descriptor)
+        raise RunError(f"{path}: is a link, or no regular file; remove it")
     return descriptor
 
 
-def _take(path: Path) -> int | None:
-    """Return the lock's descriptor, or None if another process holds it."""
+def _flock(descriptor: int) -> OSError | None:
+    """Lock an open file; return why that failed, or None."""
     import fcntl
 
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise RunError(f"{path}: cannot be written: {file_problem(error)}") from None
-    try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if not _is_at(path, descriptor):  # its holder has removed the file meanwhile
-            raise BlockingIOError
-    except (BlockingIOError, PermissionError):  # the latter over some networks
-        os.close(descriptor)
-        return None
     except OSError as error:
-        os.close(descriptor)
-        path.unlink(missing_ok=True)
-        raise _NoLocksError(file_problem(error)) from None
-    os.truncate(descriptor, 0)
-    os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode())
-    return descriptor
+        return error
+    return None
+
+
+def _is_nobodys(problem: OSError, holder: str) -> bool:
+    """Return whether a lock is refused though nobody holds it.
+
+    Over some networks, "permission denied" says that another process has the lock, over others that
+    there are no locks. Whoever has it writes its name into it.
+    """
+    return problem.errno in (errno.EACCES, errno.EPERM) and not holder
+
+
+def _write_name(descriptor: int) -> None:
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
 
 
 def _is_at(path: Path, descriptor: int) -> bool:
     """Say whether the open file is the one at `path`."""
     try:
-        return os.path.samestat(os.stat(path), os.fstat(descriptor))
+        return os.path.samestat(os.lstat(path), os.fstat(descriptor))
     except FileNotFoundError:
         return False
 
 
-def _holder(path: Path) -> str:
+def _holder(descriptor: int) -> str:
     """Return the name that the holder wrote into the lock, such as `process 7 on host`."""
     until = time.monotonic() + NAMING_SECONDS
     while time.monotonic() < until:
-        try:
-            if name := path.read_text(encoding="utf-8", errors="replace"):
-                return name
-        except OSError:
-            break
+        if name := os.pread(descriptor, LONGEST_NAME, 0):
+            return printable(name.decode("utf-8", "replace"))
         time.sleep(0.02)
-    return "another process"
+    return ""

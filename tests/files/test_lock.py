@@ -47,7 +47,7 @@ def test_the_lock_of_a_process_that_was_killed_is_taken_over(tmp_path):
 
 def test_a_folder_that_cannot_be_locked_is_told(tmp_path):
     (tmp_path / NAME).mkdir()
-    with pytest.raises(RunError, match="cannot be written"), folder_lock(tmp_path):
+    with pytest.raises(RunError, match="no regular file"), folder_lock(tmp_path):
         pass
 
 

@@ -14,6 +14,7 @@ from typing import IO, Any, Self
 import numpy as np
 
 from ...errors import DataError
+from ...files.regular import check_regular
 from ..progress import Progress
 from ..stored_images import BLOCK_BYTES, PixelFile
 
@@ -79,6 +80,7 @@ class Entry:
             DataError: see `Entry`.
             OSError: there is none, or it cannot be opened.
         """
+        check_regular(path)
         return cls(os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0)), str(path))
 
     def read(self, progress: Progress | None = None) -> np.ndarray:

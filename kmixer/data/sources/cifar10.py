@@ -13,6 +13,7 @@ import numpy as np
 from ...errors import DataError, file_problem
 from ...files import atomic
 from ...files.npz import read_arrays
+from ...files.regular import check_regular
 from ..dataset import Dataset, Split, check_image_size, data_folder
 from ..preparing import preparation_lock
 from ..progress import Progress
@@ -103,6 +104,7 @@ def _checked_split(name: str, arrays: Mapping[str, np.ndarray]) -> Split:
 def _batch_reader(path: Path) -> BatchReader:
     """Return the function that reads the batches of this archive."""
     try:
+        check_regular(path)
         with open(path, "rb") as file:
             digest = file_digest(file, "sha256").hexdigest()
     except OSError as error:

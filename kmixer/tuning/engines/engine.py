@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from ...config.fields import chosen
 from ...errors import SettingsError
+from ...files.opened import check_own_file
 from ..trials import Outcome, Trial
 from .journal import FILE, Journal
 
@@ -55,10 +56,12 @@ def _open_optuna(plan: Plan) -> Engine:
         from .optuna_engine import OptunaEngine
     except ImportError:
         raise SettingsError("--engine optuna: not installed; pip install 'kmixer[tune]'") from None
+    file = plan.folder / "optuna.jsonl"
+    check_own_file(file)
     return OptunaEngine(
         plan.space, plan.chosen_tuner, plan.objective, plan.seed,
         chosen(plan.settings.training.epochs),
-        plan.storage or plan.folder / "optuna.jsonl", plan.folder.name,
+        plan.storage or file, plan.folder.name,
         max_trials=plan.trial_limit or 0, exclusive=plan.exclusive,
     )  # fmt: skip
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import RunError, file_problem
+from ...files.opened import appending
 
 FILE = "journal.jsonl"
 
@@ -46,7 +47,7 @@ class Journal:
         """
         line = json.dumps(event).encode() + b"\n"
         try:
-            with self.path.open("ab+") as file:
+            with appending(self.path) as descriptor, open(descriptor, "ab+", closefd=False) as file:
                 file.seek(max(file.tell() - 1, 0))
                 last_byte = file.read(1)
                 if last_byte not in (b"", b"\n"):  # half a line of a killed process

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
 from dataclasses import dataclass, field
+
+from ...processes import program_output
 
 VISIBLE_GPUS = "CUDA_VISIBLE_DEVICES"
 
@@ -60,8 +60,6 @@ def _gpus() -> list[str]:
     """Return the GPUs' names for CUDA_VISIBLE_DEVICES."""
     if VISIBLE_GPUS in os.environ:
         return [name for name in os.environ[VISIBLE_GPUS].split(",") if name and name != "-1"]
-    if not shutil.which("nvidia-smi"):
-        return []
-    listing = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False)
-    names = [line for line in listing.stdout.splitlines() if line.startswith("GPU ")]
+    listing = program_output("nvidia-smi", "-L") or ""
+    names = [line for line in listing.splitlines() if line.startswith("GPU ")]
     return [str(number) for number in range(len(names))]
