@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import socket
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
@@ -50,6 +51,40 @@ class Outcome:
     def as_dict(self) -> dict[str, Any]:
         """Return it as a JSON-able dict; `Outcome(**…)` reads it back."""
         return asdict(self)
+
+
+def read_outcome(values: Any) -> Outcome:
+    """Return an `Outcome` that `as_dict` gave and a file has kept.
+
+    Raises:
+        ValueError: it is none.
+    """
+    kinds: dict[str, Any] = {
+        "state": str, "reason": str | None, "value": float | int | None,
+        "best_epoch": int | None, "metrics": dict, "folder": str | None, "host": str,
+    }  # fmt: skip
+    if not isinstance(values, dict) or values.keys() - kinds.keys() or "state" not in values:
+        raise ValueError("an outcome of other keys")
+    for key, value in values.items():
+        if not isinstance(value, kinds[key]) or isinstance(value, bool):
+            raise ValueError(f"{key}: received {value!r}")
+    value = values.get("value")
+    if values["state"] == FINISHED and (value is None or not math.isfinite(value)):
+        raise ValueError(f"value: received {value!r} of a finished trial")
+    return Outcome(**values)
+
+
+def read_trial(number: Any, values: Any, epochs: Any = None) -> Trial:
+    """Return a `Trial` that a file has kept, without its outcome.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if type(number) is not int or number < 0 or not isinstance(values, dict):
+        raise ValueError(f"trial: received {number!r} with {values!r}")
+    if epochs is not None and (type(epochs) is not int or epochs < 1):
+        raise ValueError(f"epochs: received {epochs!r}")
+    return Trial(number, values, epochs)
 
 
 @dataclass(frozen=True)
@@ -116,6 +151,17 @@ def ranked(trials: Iterable[Trial], objective: str) -> list[Trial]:
     sign = -1 if OBJECTIVES[objective] else 1
     finished = [trial for trial in trials if trial.state == FINISHED]
     return sorted(finished, key=lambda trial: (sign * trial.score, trial.number))
+
+
+def pruned(epoch: int, value: float, folder: Path) -> Outcome:
+    """Return the `Outcome` of a trial that was stopped because it is poor.
+
+    Args:
+        epoch: whose value decided it, counted from 1.
+        value: the objective's.
+        folder: of the run.
+    """
+    return Outcome(PRUNED, f"pruned after epoch {epoch}", value, epoch, {}, str(folder))
 
 
 def measure(run: Run, objective: str, folder: Path) -> Outcome:

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
 import keras_tuner
 
+from ...errors import RunError, one_line
 from ..space.space import Space
-from ..trials import BEGUN, OBJECTIVES, WAIT, Outcome, Trial, counted
+from ..trials import (
+    BEGUN,
+    OBJECTIVES,
+    WAIT,
+    Outcome,
+    Trial,
+    counted,
+    read_outcome,
+    read_trial,
+)
 from .journal import Journal
 from .keras_tuner_space import hyperparameters
 
@@ -99,13 +111,25 @@ class KerasTunerEngine:
         After `--extend`, points outside the new space are kept, but the oracle never hears of them.
         """
         for event in self.journal.read():
-            if event["event"] == "begin":
-                trial = _trial(event)
-                self.trials[trial.number] = trial
-                if self.space.holds(trial.values):
-                    self._draw_again(trial, event["more"])
-            elif event["event"] == "end" and event["trial"] in self.trials:
-                self._tell(self.trials[event["trial"]], Outcome(**event["outcome"]))
+            with self._reading():
+                self._replay_event(event)
+
+    def _replay_event(self, event: dict[str, Any]) -> None:
+        if event["event"] == "begin":
+            trial = _trial(event)
+            self.trials[trial.number] = trial
+            if self.space.holds(trial.values):
+                self._draw_again(trial, event["more"])
+        elif event["event"] == "end" and event["trial"] in self.trials:
+            self._tell(self.trials[event["trial"]], read_outcome(event["outcome"]))
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Say in one line that the journal is not one that this class wrote."""
+        try:
+            yield
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise RunError(f"{self.journal.path}: damaged: {one_line(error)}") from None
 
     def _draw_again(self, trial: Trial, oracle_values: dict[str, Any]) -> None:
         oracle_trial = self.oracle.create_trial(f"trial {trial.number}")
@@ -167,19 +191,22 @@ class KerasTunerEngine:
     def all_trials(self) -> list[Trial]:
         """Return all trials, those of other workers too, by number."""
         trials = dict(self.trials)
-        for event in self.journal.read():
-            if event["event"] == "begin":
-                trials.setdefault(event["trial"], _trial(event))
-            elif event["event"] == "end" and event["trial"] in trials:
-                trials[event["trial"]] = trials[event["trial"]].ended(Outcome(**event["outcome"]))
-        return [trials[number] for number in sorted(trials)]
+        with self._reading():
+            for event in self.journal.read():
+                if event["event"] == "begin":
+                    trials.setdefault(event["trial"], _trial(event))
+                elif event["event"] == "end" and event["trial"] in trials:
+                    outcome = read_outcome(event["outcome"])
+                    trials[event["trial"]] = trials[event["trial"]].ended(outcome)
+            return [trials[number] for number in sorted(trials)]
 
     def release(self, trial: Trial) -> None:
         """Do nothing: a stopped trial stays begun, and its training continues later."""
 
     def read(self, key: str) -> Any:
         """Return what was last written under a key, or None."""
-        values = [event["value"] for event in self.journal.read() if event["event"] == key]
+        with self._reading():
+            values = [event["value"] for event in self.journal.read() if event["event"] == key]
         return values[-1] if values else None
 
     def write(self, key: str, value: Any) -> None:
@@ -191,4 +218,4 @@ class KerasTunerEngine:
 
 
 def _trial(event: dict[str, Any]) -> Trial:
-    return Trial(event["trial"], event["values"], event["epochs"])
+    return read_trial(event["trial"], event["values"], event["epochs"])

@@ -20,6 +20,7 @@ import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
+from ...errors import RunError
 from ..space.space import Space
 from ..trials import (
     BEAT_SECONDS,
@@ -32,11 +33,16 @@ from ..trials import (
     WAIT,
     Outcome,
     Trial,
+    read_outcome,
+    read_trial,
 )
+from .held_writes import reading
 from .optuna_sampler import FixedPointSampler, sampler, suggest
 from .optuna_storage import open_storage
 
 OUTCOME, VALUES, BEAT, RETRY_OF, LOST = "outcome", "values", "beat", "retry_of", "lost"
+STUDY = "search"
+VERDICT = "verdict"  # the newest: whether a trial is to be stopped, and what Optuna notes with it
 SURPLUS = "surplus"  # two workers drew the last trial, or the same retry: the later one
 STATES = {FINISHED: TrialState.COMPLETE, PRUNED: TrialState.PRUNED}
 
@@ -51,7 +57,7 @@ class OptunaEngine:
         seed: of the draws.
         epochs: of a trial.
         storage: of the study; see `open_storage`.
-        name: of the study.
+        name: of the study, where others share its storage.
         max_trials: how many to train.
         exclusive: whether this is the only worker, which then continues trials in progress.
     """
@@ -76,25 +82,38 @@ class OptunaEngine:
         pruner: optuna.pruners.BasePruner = optuna.pruners.NopPruner()
         if tuner == "hyperband":
             pruner = optuna.pruners.HyperbandPruner(min_resource=1, max_resource=epochs)
+        opened = open_storage(storage)
         self.study = optuna.create_study(
-            storage=open_storage(storage), study_name=name, load_if_exists=True, pruner=pruner,
+            storage=opened, study_name=_only_study(opened) if exclusive else name,
+            load_if_exists=True, pruner=pruner,
             direction="maximize" if OBJECTIVES[objective] else "minimize",
         )  # fmt: skip
         self._running: dict[int, optuna.Trial] = {}
         self._last_beats: dict[int, tuple[int | None, float]] = {}  # (beat, when it was first seen)
+        self._undrawn: deque[optuna.Trial] = deque()  # without values; their process was killed
         self._unfinished = deque(self._take_over() if exclusive else ())
         self._stop = threading.Event()
         self._heartbeat = threading.Thread(target=self._keep_alive, daemon=True)
         self._heartbeat.start()
 
     def _take_over(self) -> Iterator[Trial]:
+        """Bring what a killed process left to where it can go on; yield what is to be trained."""
+        self.study.sampler = optuna.samplers.RandomSampler(seed=0)
         for frozen in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            values = frozen.user_attrs.get(VALUES)
-            if values is None:  # its process was killed while drawing it
-                self._fail(frozen, {LOST: True})
+            optuna_trial = optuna.trial.Trial(self.study, frozen._trial_id)
+            self._running[frozen.number] = optuna_trial
+            attrs = frozen.user_attrs
+            if VALUES not in attrs:
+                self._undrawn.append(optuna_trial)
                 continue
-            self._running[frozen.number] = optuna.trial.Trial(self.study, frozen._trial_id)
-            yield Trial(frozen.number, values)
+            if self.space.holds(attrs[VALUES]):  # `--extend` may have left it out
+                self._write_parameters(optuna_trial, attrs[VALUES])
+            self._write_system_attrs(optuna_trial, attrs.get(VERDICT, {}))
+            trial = Trial(frozen.number, attrs[VALUES])
+            if OUTCOME in attrs:
+                self.tell(trial, read_outcome(attrs[OUTCOME]))
+            else:
+                yield trial
 
     def _all_drawn(self) -> list[FrozenTrial]:
         return self.study.get_trials(deepcopy=False)
@@ -114,7 +133,7 @@ class OptunaEngine:
         lost = self._lost_trial()
         if lost is not None:
             return self._draw(lost.user_attrs[VALUES], retry_of=_first_number(lost))
-        if len(self._counted()) >= self.max_trials:
+        if len(self._counted()) >= self.max_trials and not self._undrawn:
             return self._wait_or_end()
         if self._grid is None:
             return self._draw(None)
@@ -129,22 +148,42 @@ class OptunaEngine:
         self, point: Mapping[str, Any] | None, retry_of: int | None = None
     ) -> Trial | Literal["wait"]:
         """Draw a trial: a known point, or None for one of the tuner's."""
-        self.study.sampler = optuna.samplers.RandomSampler(seed=0)
-        optuna_trial = self.study.ask()
-        self._running[optuna_trial.number] = optuna_trial
+        optuna_trial = self._undrawn.popleft() if self._undrawn else self._new_trial()
         if retry_of is not None:
             optuna_trial.set_user_attr(RETRY_OF, retry_of)
-        if point is None:
-            self.study.sampler = sampler(self.tuner, self.seed, self._rank(optuna_trial.number))
-        else:
-            self.study.sampler = FixedPointSampler(self.space, point)
-        values = self.space.draw(lambda searched: suggest(optuna_trial, searched))
+        values = self._choose_values(optuna_trial, point)
         optuna_trial.set_user_attr(VALUES, values)
+        self._write_parameters(optuna_trial, values)
         if optuna_trial.number not in self._counted():
             del self._running[optuna_trial.number]
             self._fail(optuna_trial, {OUTCOME: Outcome(SURPLUS).as_dict()})
             return WAIT
         return Trial(optuna_trial.number, values)
+
+    def _new_trial(self) -> optuna.Trial:
+        self.study.sampler = optuna.samplers.RandomSampler(seed=0)
+        optuna_trial = self.study.ask()
+        self._running[optuna_trial.number] = optuna_trial
+        return optuna_trial
+
+    def _choose_values(
+        self, optuna_trial: optuna.Trial, point: Mapping[str, Any] | None
+    ) -> dict[str, Any]:
+        """Return the values of a trial, by path; nothing is written."""
+        study, _ = reading(self.study)
+        rank = self._rank(optuna_trial.number)
+        study.sampler = (
+            sampler(self.tuner, self.seed, rank)
+            if point is None
+            else FixedPointSampler(self.space, point)
+        )
+        draft = optuna.trial.Trial(study, optuna_trial._trial_id)
+        return self.space.draw(lambda searched: suggest(draft, searched))
+
+    def _write_parameters(self, optuna_trial: optuna.Trial, values: Mapping[str, Any]) -> None:
+        """Write a trial's values as Optuna's parameters; those that are written already stay."""
+        self.study.sampler = FixedPointSampler(self.space, values)
+        self.space.draw(lambda searched: suggest(optuna_trial, searched))
 
     def _rank(self, number: int) -> int:
         """Return how many trials were drawn before one, which decides its draws.
@@ -187,13 +226,39 @@ class OptunaEngine:
         return None
 
     def report(self, trial: Trial, epoch: int, value: float) -> bool:
-        """Record the objective after an epoch and return whether to stop the trial."""
+        """Record the objective after an epoch and return whether to stop the trial.
+
+        The verdict is recorded before anyone acts on it. An epoch that was reported before, by a
+        process that was killed, has the verdict that it had then.
+        """
         optuna_trial = self._running[trial.number]
+        verdict = self._frozen(optuna_trial).user_attrs.get(VERDICT)
+        if verdict and epoch <= verdict["epoch"]:
+            return bool(verdict["poor"] and epoch == verdict["epoch"])
         try:
-            optuna_trial.report(value, epoch)
-            return optuna_trial.should_prune()
+            return self._judge(optuna_trial, epoch, value)
         except UpdateFinishedTrialError:  # another worker took it
             return True
+
+    def _judge(self, optuna_trial: optuna.Trial, epoch: int, value: float) -> bool:
+        if epoch not in self._frozen(optuna_trial).intermediate_values:
+            optuna_trial.report(value, epoch)
+        if isinstance(self.study.pruner, optuna.pruners.NopPruner):
+            return False
+        study, held = reading(self.study)
+        poor = study.pruner.prune(study, held.get_trial(optuna_trial._trial_id))
+        verdict = {"epoch": epoch, "poor": poor, "attrs": held.system_attrs}
+        optuna_trial.set_user_attr(VERDICT, verdict)
+        self._write_system_attrs(optuna_trial, verdict)
+        return poor
+
+    def _write_system_attrs(self, optuna_trial: optuna.Trial, verdict: Mapping[str, Any]) -> None:
+        """Write what Optuna notes with a verdict."""
+        for key, value in verdict.get("attrs", {}).items():
+            self.study._storage.set_trial_system_attr(optuna_trial._trial_id, key, value)
+
+    def _frozen(self, optuna_trial: optuna.Trial) -> FrozenTrial:
+        return self.study._storage.get_trial(optuna_trial._trial_id)
 
     def tell(self, trial: Trial, outcome: Outcome) -> None:
         """Record how a trial ended, unless another worker took it."""
@@ -206,13 +271,11 @@ class OptunaEngine:
 
     def all_trials(self) -> list[Trial]:
         """Return all trials of all workers, by number."""
-        trials = []
-        for frozen in self._valid():
-            values, outcome = (frozen.user_attrs.get(key) for key in (VALUES, OUTCOME))
-            if values is not None:
-                ended = Outcome(**outcome) if outcome else None
-                trials.append(Trial(frozen.number, values, None, ended))
-        return trials
+        drawn = [frozen for frozen in self._valid() if VALUES in frozen.user_attrs]
+        try:
+            return list(map(_read_trial, drawn))
+        except ValueError as error:
+            raise RunError(f"the study {self.study.study_name}: damaged: {error}") from None
 
     def _fail(self, trial: optuna.Trial | FrozenTrial, attributes: Mapping[str, Any]) -> None:
         """End a trial without a value, unless it has ended by now."""
@@ -261,6 +324,21 @@ class OptunaEngine:
         """Stop the heartbeat."""
         self._stop.set()
         self._heartbeat.join(BEAT_SECONDS)
+
+
+def _read_trial(frozen: FrozenTrial) -> Trial:
+    trial = read_trial(frozen.number, frozen.user_attrs[VALUES])
+    outcome = frozen.user_attrs.get(OUTCOME)
+    return trial.ended(read_outcome(outcome)) if outcome else trial
+
+
+def _only_study(storage: optuna.storages.BaseStorage) -> str:
+    """Return the name of the one study in a search's own file, or of the one to be made there.
+
+    It is not the search's: the folder may be renamed, and Optuna's Hyperband draws by the name
+    which trials it compares.
+    """
+    return next(iter(optuna.get_all_study_names(storage)), STUDY)
 
 
 def _state(frozen: FrozenTrial) -> str:

@@ -29,7 +29,8 @@ def open_storage(storage: str | Path) -> BaseStorage:
     is_url = "://" in str(storage)
     try:
         return _open_database(str(storage)) if is_url else _open_file(Path(storage))
-    except (SQLAlchemyError, ImportError, OSError, ValueError, RuntimeError) as error:
+    except (SQLAlchemyError, ImportError, OSError, LookupError, TypeError, ValueError,
+            RuntimeError) as error:  # fmt: skip
         shown, secrets = _public(str(storage)) if is_url else (str(storage), [])
         reason = one_line(getattr(error, "orig", None) or error)
         for secret in secrets:
