@@ -33,6 +33,7 @@ class TlsConnection(asyncio.Protocol):
         self.inner = HttpConnection(connections, deadlines, **options)
         self.address, self.waits_for_client = "", True
         self._since = time.monotonic()
+        self._early = bytearray()  # what came between the handshake and the handing over
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self.transport, self.address = transport, client_network(transport)
@@ -40,20 +41,28 @@ class TlsConnection(asyncio.Protocol):
         self.limits.add(self)
         self._handshake = asyncio.get_running_loop().create_task(self._shake_hands())
 
+    def data_received(self, data: bytes) -> None:
+        self._early += data
+
     async def _shake_hands(self) -> None:
         try:
             secure = await asyncio.get_running_loop().start_tls(
-                self.transport, self.inner, self.context, server_side=True,
+                self.transport, self, self.context, server_side=True,
                 ssl_handshake_timeout=self.deadlines.headers,
                 ssl_shutdown_timeout=self.deadlines.closing,
             )  # fmt: skip
-        except (OSError, ssl.SSLError):  # a scanner, or a client that does not know the certificate
+        except OSError:  # a scanner, or a client that does not trust the certificate
             self.transport.abort()
             return
         finally:
             self.limits.remove(self)
-        if secure is not None:
-            self.inner.connection_made(secure)
+        if secure is None or secure.is_closing():
+            self.transport.abort()
+            return
+        secure.set_protocol(self.inner)
+        self.inner.connection_made(secure)
+        if self._early:
+            self.inner.data_received(bytes(self._early))
 
     def is_overdue(self, now: float) -> bool:
         """Whether the handshake takes too long."""
