@@ -6,10 +6,11 @@ import queue
 import time
 from typing import TYPE_CHECKING
 
+from ...config.fields import chosen
 from ...errors import SettingsError
 from ...runs.signals import StopRequest
-from ..trials import INFEASIBLE, PRUNED, Outcome, Trial
-from .process import STOPPED, Message, Messages, TrialProcess
+from ..trials import INFEASIBLE, PRUNED, Outcome, Trial, pruned
+from .process import STOPPED, Message, Messages, TrialProcess, read_history
 
 if TYPE_CHECKING:
     from ..search import Search, SearchProgress
@@ -89,17 +90,32 @@ class Loop:
         return True
 
     def _start_process(self, trial: Trial) -> None:
-        plan, engine = self.search.plan, self.search.engine
+        plan, settings = self.search.plan, self.search.trial_settings(trial)
+        outcome = self._verdict_before(trial, chosen(settings.training.epochs))
+        if outcome is not None:
+            self.progress.trial_started(trial)
+            self._record(trial, outcome)
+            return
         job = {
-            "settings": self.search.trial_settings(trial).model_dump(mode="json"),
+            "settings": settings.model_dump(mode="json"),
             "max_seconds_per_epoch": plan.max_seconds_per_epoch,
             "command": f"kmixer tune (trial {trial.number} of {plan.folder.name})",
         }
         process = TrialProcess(trial, job, plan.folder, self.free.pop(0), self.messages, self.lock)
         self.running.append(process)
         self.progress.trial_started(trial)
-        for row in process.history:
-            engine.report(trial, int(row["epoch"]), row[plan.objective])
+
+    def _verdict_before(self, trial: Trial, epochs: int) -> Outcome | None:
+        """Report the epochs of a trial that was begun before; return its outcome if it was pruned.
+
+        Its search was killed before it could record that, or before it heard of the epoch at all.
+        """
+        objective, folder = self.search.plan.objective, trial.folder(self.search.plan.folder)
+        for row in read_history(folder):
+            epoch = int(row["epoch"])
+            if self.search.engine.report(trial, epoch, row[objective]) and epoch < epochs:
+                return pruned(epoch, row[objective], folder)
+        return None
 
     def _count_infeasible(self, problem: str | None) -> None:
         self.infeasible += 1
@@ -131,12 +147,14 @@ class Loop:
         self.running.remove(process)
         self.free.append(process.resources)
         self.ask_again_at = 0.0
-        engine, trial = self.search.engine, process.trial
         outcome = process.outcome(self.search.plan.objective)
         if outcome is None:
-            engine.release(trial)
-            return
-        engine.tell(trial, outcome)
+            self.search.engine.release(process.trial)
+        else:
+            self._record(process.trial, outcome)
+
+    def _record(self, trial: Trial, outcome: Outcome) -> None:
+        self.search.engine.tell(trial, outcome)
         if outcome.state == INFEASIBLE:  # its process found what this one did not
             self.done = False
             self._count_infeasible(outcome.reason)

@@ -7,7 +7,6 @@ import queue
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -16,9 +15,11 @@ from typing import Any
 from ... import errors
 from ...errors import KmixerError
 from ...files import atomic
+from ...files.opened import appending, refuse_links
+from ...processes import start_python
 from ...runs.run import load_run, run_state
 from ...training import checkpoint
-from ..trials import FAILED, INFEASIBLE, PRUNED, Outcome, Trial, measure
+from ..trials import FAILED, INFEASIBLE, PRUNED, Outcome, Trial, measure, pruned
 from . import trial as trial_module
 from .resources import Resources
 
@@ -57,18 +58,17 @@ class TrialProcess:
         self.stop_reason: str | None = None
         self.stop_message: Message | None = None
         self.stopped_at = 0.0
-        self.history = _history(self.folder)  # of a trial that was begun before
         logs = root / "logs"
-        atomic.make_folder(logs)
+        atomic.make_folder(logs, within=root)
+        refuse_links(self.folder, within=root)
         self.log = logs / f"{self.folder.name}.log"
         path = logs / f"{self.folder.name}.json"
         job = job | {"folder": str(self.folder), "cores": resources.cores}
-        atomic.write_text(path, json.dumps(job))
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-P", "-m", trial_module.__name__, str(path)],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
-                env=resources.environ(), start_new_session=True,
+        atomic.write_text(path, json.dumps(job), within=root)
+        with appending(self.log, within=root) as log:
+            self.process = start_python(
+                trial_module.__name__, str(path), environment=resources.environ(),
+                stdout=subprocess.PIPE, stderr=log, start_new_session=True,
                 pass_fds=() if lock is None else (lock,),
             )  # fmt: skip
         self.reader = threading.Thread(target=self._read, args=(messages,), daemon=True)
@@ -120,9 +120,7 @@ class TrialProcess:
         self.close()
         if self.stop_reason == PRUNED and self.stop_message:
             epoch, row = self.stop_message["epoch"], self.stop_message["row"]
-            return Outcome(
-                PRUNED, f"pruned after epoch {epoch}", row[objective], epoch, {}, str(self.folder)
-            )
+            return pruned(epoch, row[objective], self.folder)
         if run_state(self.folder) == "finished":
             return measure(load_run(self.folder), objective, self.folder)
         if self.stop_reason:
@@ -139,7 +137,7 @@ class TrialProcess:
         return errors.process_failure(self.process.returncode, log)
 
 
-def _history(folder: Path) -> list[dict[str, float]]:
+def read_history(folder: Path) -> list[dict[str, float]]:
     """Return the rows of a run that was begun; none where there is no readable run."""
     try:
         return load_run(folder).history

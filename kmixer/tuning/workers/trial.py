@@ -1,7 +1,7 @@
 """One trial in a process of its own, which `process.py` starts with the path of a job as JSON.
 
 It prints a JSON line for each epoch, and one for an error, on stdout. When the process that started
-it ends, whichever way, its stdin closes, and the trial ends too.
+it ends, whichever way, the trial ends too (`kmixer/processes.py`).
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import json
 import os
 import shutil
 import sys
-import threading
 import time
 import traceback
 from pathlib import Path
@@ -26,7 +25,6 @@ STARTED = time.perf_counter()  # as near to the process's start as it can be kno
 def main(path: str) -> None:
     """Train the job's settings in its folder, or continue the training that lies there."""
     job = json.loads(Path(path).read_text(encoding="utf-8"))
-    threading.Thread(target=_end_with_parent, daemon=True).start()
     if job["cores"] and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, job["cores"])
     try:
@@ -35,11 +33,6 @@ def main(path: str) -> None:
         traceback.print_exc()  # for the log
         _send(error=describe(error), infeasible=isinstance(error, SettingsError))
         sys.exit(getattr(error, "exit_code", 1))
-
-
-def _end_with_parent() -> None:
-    os.read(0, 1)  # sys.stdin would keep the interpreter from closing it
-    os._exit(1)
 
 
 def _send(**message: Any) -> None:
