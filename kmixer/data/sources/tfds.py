@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -21,11 +22,15 @@ from ..decode import Fit
 from ..network import is_reachable, url_hosts
 from ..preparing import preparation_lock
 from .source import LoadOptions, Source
+from .tfds_features import check_feature_classes
 
 if TYPE_CHECKING:
     from tensorflow_datasets.core import DatasetBuilder
 
 PREFIX = "tfds:"
+NAME = (
+    r"([a-z][a-z0-9_]*)(/[\w.+-]+)?(:[0-9][\w.*]*)?"  # as TFDS writes them, within its own folder
+)
 CHECKSUMS = "kmixer-checksums.json"  # of a data set's files, written when it was prepared
 LONGEST_REASON = 300  # characters of TFDS' own messages
 
@@ -76,12 +81,18 @@ def _builder(name: str, folder: Path) -> DatasetBuilder:
             " tensorflow tensorflow-datasets, or give an image folder"
         ) from None
 
-    base_name = name.partition("/")[0].partition(":")[0]
+    if not (parts := re.fullmatch(NAME, name)):
+        raise DataError(
+            f"tfds:{name}: expected a name, and perhaps a configuration and a version, such as"
+            " cifar10 or cmaterdb/bangla:1.0.0"
+        )
+    base_name = parts[1]
     if base_name not in tfds.list_builders() and not (folder / name).is_dir():
         suggestion = nearest(name, tfds.list_builders())
         if len(suggestion) >= 200:  # no name looks like it: all of them are listed
             suggestion = ""
         raise DataError(f"tfds:{name}: no such data set{suggestion}")
+    check_feature_classes(base_name, folder)
     try:
         return tfds.builder(name, data_dir=folder, try_gcs=False)
     except Exception as error:
