@@ -19,7 +19,7 @@ from .terminal import Terminal, percent
 if TYPE_CHECKING:
     from kmixer.data import Dataset
     from kmixer.runs.run import Run
-    from kmixer.training.checkpoint import Position
+    from kmixer.training.checkpoint_state import Position
 
     Logs = dict[str, Any] | None
 

@@ -127,6 +127,10 @@ def train(
 
 def resume(
     run: Annotated[Path, typer.Argument(help="The folder of an interrupted run.")],
+    strict: Annotated[
+        bool,
+        typer.Option("--strict", help="Refuse where the result could differ in its last bits."),
+    ] = False,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
@@ -137,11 +141,13 @@ def resume(
     from contextlib import nullcontext
 
     from kmixer.files.lock import folder_lock
+    from kmixer.runs.asked import check_asked
     from kmixer.runs.resumable import check_unfinished
     from kmixer.runs.run import load_run
 
     opened = load_run(run)
     check_unfinished(opened)
+    check_asked(opened)
     # Before anything slow is imported, one of two commands leaves; where several processes train
     # one run together, only the first of them asks for the lock, later.
     one_process = opened.settings.training.distribute == "none"
@@ -151,7 +157,7 @@ def resume(
         start(opened.settings.training.backend)
         from kmixer.training.train import resume
 
-        _show(terminal, partial(resume, opened, dataset=dataset))
+        _show(terminal, partial(resume, opened, dataset=dataset, strict=strict))
 
 
 def train_and_show(

@@ -43,6 +43,25 @@ ROWS = {
         "at 20 random points",
         f"{KILLED} -k SIGUSR1",
     ),
+    "torn runs": (
+        "a run folder whose files are of different moments or runs, damaged or gone, is mended from its checkpoint, or"
+        " refused before the first step; a finished one is not evaluated",
+        "each file of a run is cut, flipped, removed, or taken from an earlier epoch or another run; resumed, evaluated,"
+        " exported, compared",
+        "pytest -m 'slow or not slow' tests/reliability/test_torn_runs.py",
+    ),
+    "mutated checkpoints": (
+        "a checkpoint's content is not believed: what the run cannot have written is set aside in one line, and the"
+        " previous checkpoint is gone on from",
+        "types, ranges, shapes, missing and further keys, huge arrays, other settings; random mutations; all checksums"
+        " right",
+        "pytest -m 'slow or not slow' tests/training/test_mutated_checkpoints.py",
+    ),
+    "conditions": (
+        "a run that is resumed where its bits may differ says so in one line and records both stretches; --strict refuses",
+        "other versions, threads, processors, devices, precision paths, settings of the libraries",
+        "pytest tests/runs/test_conditions.py",
+    ),
     "writes": (
         "a full disk costs no more than what could not be written: one line, exit code 1, nothing"
         " half-written under a final name, and the run goes on when there is room",

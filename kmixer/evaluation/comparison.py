@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any
 from ..config import loading
 from ..errors import KmixerError, RunError
 from ..files import atomic
+from ..files.markdown import markdown_table
 from ..files.text import csv_text
+from ..runs.consistency import check_consistent
 from ..runs.run import (
     CONFIG_FILE,
     HISTORY_FILE,
     LABELS_FILE,
     METRICS_FILE,
+    MODEL_FILE,
     load_run,
     run_state,
 )
@@ -112,6 +115,7 @@ def _load_complete(folder: Path) -> Run:
         raise RunError(f"{run.folder}: incomplete: no {', no '.join(missing)}{hint}")
     if not (run.history and run.metrics and run.class_names):
         raise RunError(f"{run.folder}: incomplete: {HISTORY_FILE} or {LABELS_FILE} is empty")
+    check_consistent(run, but=[MODEL_FILE])
     return run
 
 
@@ -197,16 +201,13 @@ def as_csv(rows: Iterable[Row]) -> str:
 
 
 def as_markdown(header: Sequence[str], cells: Iterable[Sequence[object]]) -> str:
-    """Return a Markdown table; pipes in the cells are escaped.
+    """Return a Markdown table; what has a meaning in Markdown is escaped.
 
     Args:
         header: the columns' titles; the first column is text, the others are numbers.
         cells: of each row, in the columns' order.
     """
-    escaped = [[str(cell).replace("|", r"\|") for cell in row] for row in (header, *cells)]
-    lines = [f"| {' | '.join(row)} |" for row in escaped]
-    rule = "| --- |" + " ---: |" * (len(header) - 1)
-    return "\n".join([lines[0], rule, *lines[1:]]) + "\n"
+    return markdown_table([header, *cells])
 
 
 def common_folder(runs: Sequence[Run]) -> Path:

@@ -15,9 +15,11 @@ from ..config import loading
 from ..data.quality import read_problems
 from ..errors import KmixerError
 from ..files import atomic
+from ..files.printable import printable_lines
 from ..layers import Block
 from ..models.grids import token_grid
-from ..runs.run import PROBLEMS_FILE
+from ..runs.consistency import check_consistent
+from ..runs.run import MODEL_FILE, PROBLEMS_FILE
 from . import comparison, figures
 from .evaluate import predict_split
 from .mistakes import image_name
@@ -59,7 +61,9 @@ def write_report(
         sections.append(_section(name, run, loaded))
         if progress:
             progress(len(sections), len(runs))
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, finalize=_visible
+    )
     source = resources.files(__package__).joinpath(TEMPLATE).read_text(encoding="utf-8")
     page = environment.from_string(source).render(
         title=sections[0]["name"] if len(runs) == 1 else f"{len(runs)} runs compared",
@@ -67,6 +71,11 @@ def write_report(
         runs=sections,
     )
     atomic.write_text(path, page)
+
+
+def _visible(value: Any) -> Any:
+    """Return what is shown of a value; Jinja escapes it for HTML after that."""
+    return printable_lines(value) if type(value) is str else value  # else a macro's HTML
 
 
 def _comparison(runs: Sequence[Run]) -> dict[str, Any]:
@@ -83,6 +92,7 @@ def _comparison(runs: Sequence[Run]) -> dict[str, Any]:
 
 def _section(name: str, run: Run, loaded: Loaded) -> dict[str, Any]:
     """Return what the template shows of a run; less if its images or weights are missing."""
+    check_consistent(run, but=[MODEL_FILE])
     section: dict[str, Any] = {
         "name": name,
         "info": run.info,

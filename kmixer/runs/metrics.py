@@ -10,6 +10,8 @@ from ..config.schema import validation_message
 from ..errors import RunError
 from ..files.text import read_text
 
+MOST_BYTES = 1_000_000
+
 
 class SplitMetrics(BaseModel):
     """Metrics of one split."""
@@ -45,6 +47,7 @@ class Metrics(BaseModel):
     trainable_parameters: int
     flops: int
     peak_memory_bytes: int | None
+    content_sha256: dict[str, str] | None = None  # of what the other files hold, by their names
 
 
 def read_metrics(path: Path) -> dict[str, Any]:
@@ -53,7 +56,7 @@ def read_metrics(path: Path) -> dict[str, Any]:
     Raises:
         RunError: it cannot be read, is not JSON, or does not hold `Metrics`.
     """
-    text = read_text(path)
+    text = read_text(path, most=MOST_BYTES)
     try:
         values = json.loads(text)
         if isinstance(values, dict) and "parameters" in values:  # from before batch norm

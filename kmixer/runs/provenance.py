@@ -2,12 +2,13 @@
 
 import os
 import platform
-import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
 
-PACKAGES = ("kmixer", "keras", "tensorflow", "jax", "torch", "numpy")
+from ..processes import program_output
+
+PACKAGES = ("kmixer", "keras", "tensorflow", "jax", "jaxlib", "torch", "numpy", "pillow")
 
 
 def versions() -> dict[str, str]:
@@ -35,13 +36,7 @@ def git_commit() -> str | None:
 
 
 def _git(folder: Path, *words: str) -> str | None:
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(folder), *words], capture_output=True, text=True, check=True
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return done.stdout.strip()
+    return program_output("git", "-C", str(folder), *words)
 
 
 def accelerators() -> list[str]:

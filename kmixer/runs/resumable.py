@@ -6,6 +6,7 @@ from typing import Any
 
 from ..config import Settings, loading
 from ..errors import RunError
+from .consistency import has_checkpoint, inconsistency
 from .naming import numbered_folders
 from .run import Run, load_run, run_state
 
@@ -83,9 +84,15 @@ def check_unfinished(run: Run) -> None:
     """Refuse a run that has no training to resume.
 
     Raises:
-        RunError: it is finished, or its weights were imported.
+        RunError: it is finished, or its weights were imported. One whose metrics.json is damaged,
+            or does not belong to the other files, is not finished if a checkpoint is there.
     """
     if run.imported:
         raise RunError(f"{run.folder}: its weights were imported; there is no training to resume")
-    if run.finished:
+    if not run.finished:
+        return
+    problem = inconsistency(run)
+    if problem is None:
         raise RunError(f"{run.folder}: finished; there is nothing to resume")
+    if not has_checkpoint(run.folder):
+        raise RunError(problem)

@@ -4,9 +4,10 @@ config.yaml      resolved settings, and under `run:` what it was trained with
 labels.txt       class names, one a line, in the order of the logits
 history.csv      one row per epoch
 model.keras      the weights that were best on the validation split
-checkpoint.npz   weights, optimizer, seeds and counters to resume from; checkpoint.previous.npz: the
-                 one before
-metrics.json     metrics of the finished training; a run without it is not finished
+checkpoint.npz   weights, the best ones too, optimizer, seeds and counters to resume from;
+                 checkpoint.previous.npz: the one before
+metrics.json     metrics of the finished training, and checksums of what the other files hold; a run
+                 without it is not finished
 seen_images.npz  a digest of each image that it was trained on, chosen by and tested on
 data_problems.csv  by name: files not read, and images that are copies or have no contrast
 *.png            curves, confusion matrix
@@ -44,11 +45,13 @@ from .seen_images import SeenImages, read_seen_images
 if TYPE_CHECKING:
     import keras
 
-FORMAT, READABLE = 2, (1, 2)  # 2: checkpoints within an epoch
+# 2: checkpoints within an epoch; 3: the files name each other, a checkpoint holds the best weights
+FORMAT, READABLE = 3, (1, 2, 3)
 CONFIG_FILE, LABELS_FILE, HISTORY_FILE = "config.yaml", "labels.txt", "history.csv"
 MODEL_FILE, METRICS_FILE, CARD_FILE = "model.keras", "metrics.json", "README.md"
 PROBLEMS_FILE = "data_problems.csv"
 CHECKPOINT_FILE, PREVIOUS_CHECKPOINT_FILE = "checkpoint.npz", "checkpoint.previous.npz"
+MOST_CLASSES, LONGEST_NAME = 100_000, 1_000
 COLUMNS = (
     "epoch", "seconds", "examples_per_second", "learning_rate",
     "loss", "accuracy", "val_loss", "val_accuracy",
@@ -78,7 +81,14 @@ class Run:
     @property
     def class_names(self) -> tuple[str, ...]:
         """The class names, in the order of the logits."""
-        return tuple(read_text(self.folder / LABELS_FILE).splitlines())
+        path = self.folder / LABELS_FILE
+        names = tuple(read_text(path).splitlines())
+        if len(names) > MOST_CLASSES or max(map(len, names), default=0) > LONGEST_NAME:
+            raise RunError(
+                f"{path}: received {len(names):,} class names of up to {max(map(len, names)):,}"
+                f" characters, expected at most {MOST_CLASSES:,} of {LONGEST_NAME:,}"
+            )
+        return names
 
     @property
     def history(self) -> list[dict[str, float]]:
@@ -153,6 +163,11 @@ class Run:
         text = header + loading.dump(self.settings) + yaml_files.to_yaml({"run": self.info})
         atomic.write_text(self.folder / CONFIG_FILE, text)
 
+    def write_labels(self, class_names: Iterable[str]) -> None:
+        """Write labels.txt."""
+        text = "".join(f"{label}\n" for label in class_names)
+        atomic.write_text(self.folder / LABELS_FILE, text)
+
     def write_history(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Write the whole history.csv; an interruption leaves no half-written row."""
         atomic.write_text(self.folder / HISTORY_FILE, csv_text(COLUMNS, rows))
@@ -182,10 +197,16 @@ class Run:
         Only weights are read: a model file is never deserialized.
 
         Raises:
-            RunError: model.keras is missing, damaged, or of another model.
+            RunError: model.keras is missing, damaged, of another model, or does not belong to the
+                other files of a finished run.
         """
+        from .consistency import check_consistent
+        from .model_size import check_weights_fit
+
+        check_weights_fit(self)
         model = self.build_model()
         read_weights(self.folder / MODEL_FILE, model)
+        check_consistent(self)
         return model
 
     def in_float32(self) -> Run:
@@ -208,8 +229,12 @@ class Run:
         """Check without Keras, which starts slowly, that `load_model` can find its model.
 
         Raises:
-            RunError: the images' shape, the class names or the weights are missing or damaged.
+            RunError: the images' shape, the class names or the weights are missing or damaged, or
+                the files of a finished run do not belong together.
         """
+        from .consistency import check_consistent
+        from .model_size import check_depth
+
         shape = self.info["input_shape"]
         sides = shape if isinstance(shape, list) and len(shape) == 3 else ()
         if not sides or not all(type(side) is int and 0 < side <= LONGEST_SIDE for side in sides):
@@ -223,6 +248,8 @@ class Run:
                 " one a line"
             )
         check_file(self.folder / MODEL_FILE)
+        check_depth(self)
+        check_consistent(self)
 
     def predict(self, images: np.ndarray | Sequence[str | Path] | str | Path) -> np.ndarray:
         """Return the probabilities that the best weights give; the model is loaded once.
@@ -283,10 +310,10 @@ def create_run(
     run = Run(Path(), settings, {"format": FORMAT, **info})
 
     def fill(folder: Path) -> None:
-        labels = "".join(f"{label}\n" for label in class_names)
-        atomic.write_text(folder / LABELS_FILE, labels)
+        filled = replace(run, folder=folder)
+        filled.write_labels(class_names)
         write_more(folder)
-        replace(run, folder=folder).write_config()
+        filled.write_config()
 
     return replace(run, folder=create_folder(fill, root=root, stem=stem, name=name, out=out))
 

@@ -22,10 +22,11 @@ from ..models import count_flops
 from ..runs import provenance
 from .benchmark_rates import RAND_AUGMENT_MAGNITUDE, fit_rate, run_seconds, stream_rate
 from .callbacks.timing import EpochClock
+from .initial_model import check_model, initial_model, steps_per_epoch
 from .inputs import Inputs
 from .optimizer import compile_model
 from .resolve import resolve
-from .train import check_model, initial_model, steps_per_epoch, train
+from .train import train
 
 if TYPE_CHECKING:
     from ..config import Settings

@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from .benchmark_rates import RAND_AUGMENT_MAGNITUDE, fit_rate, stream_rate
-from .train import initial_model
+from .initial_model import initial_model
 
 if TYPE_CHECKING:
     from .benchmark import Bench, Measures

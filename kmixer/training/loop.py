@@ -13,6 +13,7 @@ from ..evaluation import figures
 from . import checkpoint
 from .callbacks import build_callbacks
 from .callbacks.resuming import CallbacksFromStep
+from .checkpoint_state import Position
 from .distribution import SINGLE_DEVICE, Devices
 from .inputs import Inputs
 from .optimizer import compile_model
@@ -41,7 +42,7 @@ class TrainingLoop:
         first_step: seconds from the command's beginning to the first step's end, or None.
 
     Raises:
-        RunError: all checkpoints are damaged.
+        RunError: all checkpoints are damaged, missing or of another run.
     """
 
     def __init__(
@@ -54,7 +55,7 @@ class TrainingLoop:
         self.inputs = Inputs(run.settings, dataset, steps, devices)
         self.trained_model = self.inputs.model_to_train(model)
         compile_model(self.trained_model, run.settings, steps, multipliers)
-        self.position, self._arrays = checkpoint.load(run, self.trained_model)
+        self.position, self._arrays = checkpoint.load(run, self.trained_model, model, steps)
         self.first_step: float | None = None
 
     @property
@@ -78,7 +79,9 @@ class TrainingLoop:
         """
         if self.position.step:  # the rest of an epoch, which Keras' `fit` takes for a whole one
             self._fit(callbacks, self.position.epoch + 1)
-            self.position, self._arrays = checkpoint.load(self.run, self.trained_model)
+            self.position, self._arrays = checkpoint.load(
+                self.run, self.trained_model, self.model, self.steps
+            )
         stopped = any(c.get("stopped_epoch") for c in self.position.counters.values())
         self._fit(callbacks, self.position.epoch if stopped else self._epochs)
 
@@ -106,7 +109,7 @@ class TrainingLoop:
             )  # fmt: skip
         finally:  # an interrupted or diverged run has its curves too
             close(batches)
-            self.position = checkpoint.Position(write.rows)
+            self.position = Position(write.rows)
             self.first_step = self.first_step or write.first_step
             if write.rows:
                 self._draw_curves()

@@ -14,6 +14,8 @@ from ..files import atomic
 from ..models import count_flops
 from ..runs import provenance
 from ..runs.card import run_card
+from ..runs.conditions import devices
+from ..runs.consistency import content_checksums
 from ..runs.run import CARD_FILE
 from .best_epoch import best_row
 
@@ -46,7 +48,7 @@ def write_results(
     metrics = {
         "dataset": dataset.name,
         "backend": run.settings.training.backend,
-        "device": run.info["device"],
+        "device": devices(run.info),
         "epochs": len(rows),
         "best_epoch": row["epoch"],
         "best": {"train": _train_metrics(row)} | best.metrics,
@@ -56,6 +58,7 @@ def write_results(
         "trainable_parameters": sum(math.prod(w.shape) for w in model.trainable_weights),
         "flops": count_flops(model),
         "peak_memory_bytes": provenance.peak_memory(),
+        "content_sha256": content_checksums(run),
     }
     matrix = figures.confusion_matrix(best.confusion_matrix, dataset.class_names)
     figures.save(matrix, run.folder / "confusion_matrix.png")

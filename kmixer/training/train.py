@@ -10,20 +10,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import keras
-import numpy as np
 
 from .. import backend
 from ..config import Settings
-from ..config.fields import chosen
 from ..config.schema import shorten
 from ..data import load_splits
 from ..data.digests import split_digests
 from ..data.quality import Findings, find_problems
 from ..errors import RunError, SettingsError
-from ..files import atomic
+from ..files import atomic, staging
 from ..files.lock import folder_lock
-from ..models.factory import build_model, without_values
-from ..runs import provenance
+from ..runs.asked import check_asked, remember_asked
+from ..runs.conditions import (
+    check_conditions,
+    present_stretch,
+    record_stretch,
+    resumed_elsewhere,
+)
+from ..runs.consistency import inconsistency
 from ..runs.naming import run_stem
 from ..runs.resumable import check_unfinished, find_resumable_run
 from ..runs.run import PROBLEMS_FILE, create_run
@@ -33,18 +37,23 @@ from . import checkpoint, distribution, finetuning
 from .callbacks.printing import PrintTraining
 from .choices import choose_open, patches_line
 from .distribution import Devices
+from .initial_model import check_model, check_size, initial_model, steps_per_epoch
 from .loop import TrainingLoop
+from .repair import repair
 from .resolve import check_devices, resolve
 from .results import write_results
 
 if TYPE_CHECKING:
     from ..data import Dataset
+    from ..data.digests import Digests
+    from ..runs.conditions import Stretch
     from ..runs.run import Run
     from ..runs.signals import StopRequest
+    from .checkpoint_state import Position
+    from .initial_model import Weights
 
     Callbacks = Sequence[keras.callbacks.Callback]
-    OnStart = Callable[[Run, Dataset, keras.Model, checkpoint.Position], None]
-    Weights = dict[str, np.ndarray]
+    OnStart = Callable[[Run, Dataset, keras.Model, Position], None]
 
 
 @dataclass(frozen=True)
@@ -52,7 +61,9 @@ class _Options:
     """What a training is given beside its run; see `train`."""
 
     dataset: Dataset
+    digests: Digests
     devices: Devices
+    stretch: Stretch
     callbacks: Callbacks
     on_start: OnStart | None
     read_test: bool
@@ -82,7 +93,7 @@ def train(
             one is returned as it is.
         callbacks: more Keras callbacks, such as `keras.callbacks.CSVLogger("log.csv")`.
         on_start: called with (run, dataset, model, position) before training begins, `position`
-            being the `checkpoint.Position` that it continues from.
+            being the `Position` that it continues from.
         read_test: whether the test set is read at the end; a search judges by validation alone.
         verbose: 1 prints a line an epoch, and what is trained; 0 nothing.
         started: `time.perf_counter()` when the command began; default: now.
@@ -107,6 +118,7 @@ def train(
     started = started or time.perf_counter()
     callbacks = [*callbacks, *_renamed(watchers)]
     _check_type(settings)
+    remember_asked(settings)
     backend.select(settings.training.backend)
     devices = distribution.find_devices(settings)
     dataset = dataset or load_splits(settings.data)
@@ -121,7 +133,10 @@ def train(
     if patch_size_is_open:
         choices.append(patches_line(settings, dataset))
     _, weights = check_model(settings, dataset)
-    options = _Options(dataset, devices, callbacks, on_start, read_test, verbose, started)
+    stretch = present_stretch(settings)
+    options = _Options(
+        dataset, digests, devices, stretch, callbacks, on_start, read_test, verbose, started
+    )
     fingerprint = dataset.fingerprint()
     location: dict[str, Any] = {
         "root": root,
@@ -131,8 +146,9 @@ def train(
     }
     run = find_resumable_run(settings, **location) if go_on else None
     if run:
-        return run if run.finished else _resume(run, options, fingerprint, weights)
-    info = _info(dataset, fingerprint, command, preset) | finetuning.start_info(settings)
+        done = run.finished and not inconsistency(run)
+        return run if done else _resume(run, options, fingerprint, weights)
+    info = _info(dataset, fingerprint, command, preset, stretch) | finetuning.start_info(settings)
     info |= {"choices": choices} if choices else {}
 
     def write_images(folder: Path) -> None:
@@ -157,13 +173,21 @@ def _check_type(settings: Settings) -> None:
 def resume(
     run: Run, *, dataset: Dataset | None = None, callbacks: Callbacks = (),
     on_start: OnStart | None = None, read_test: bool = True, verbose: int = 1,
-    started: float | None = None, watchers: Callbacks = (),
+    started: float | None = None, watchers: Callbacks = (), strict: bool = False,
 ) -> Run | None:  # fmt: skip
     """Continue an interrupted run from its newest checkpoint; the rest as `train`.
 
+    Files that do not belong to the checkpoint, as in a folder that was copied while it was trained,
+    are written anew from it.
+
+    Args:
+        strict: refuse to go on where the result could differ, in its last bits, from that of a run
+            which is not interrupted: under other versions, on another processor or another number
+            of threads. By default a line says so, and config.yaml records both.
+
     Raises:
         RunError: the run is finished or was not trained, another process trains it, its checkpoints
-            are damaged, or its data have changed.
+            are damaged or of another run, its data have changed, or `strict` refuses.
 
     Example:
         >>> import kmixer
@@ -176,10 +200,17 @@ def resume(
     started = started or time.perf_counter()
     callbacks = [*callbacks, *_renamed(watchers)]
     check_unfinished(run)
+    check_asked(run)
     backend.select(run.settings.training.backend)
     devices = distribution.find_devices(run.settings)
+    stretch = present_stretch(run.settings)
+    if strict:
+        check_conditions(run, stretch)
     dataset = dataset or load_splits(run.settings.data)
-    options = _Options(dataset, devices, callbacks, on_start, read_test, verbose, started)
+    options = _Options(
+        dataset, split_digests(dataset), devices, stretch, callbacks, on_start, read_test, verbose,
+        started,
+    )  # fmt: skip
     return _resume(run, options, dataset.fingerprint())
 
 
@@ -191,80 +222,14 @@ def _renamed(watchers: Callbacks) -> Callbacks:
     return watchers
 
 
-def check_model(settings: Settings, dataset: Dataset) -> tuple[keras.Model, Weights | None]:
-    """Check that the model can be trained on these images, before anything is written.
-
-    Args:
-        settings: resolved `Settings`.
-        dataset: their `Dataset`.
-
-    Returns:
-        (the model, whose weights have shapes but no values; the weights that a fine-tuning starts
-        from, by their paths, or None).
-
-    Raises:
-        SettingsError: it cannot.
-        RunError: the run to start from cannot be read.
-    """
-    steps_per_epoch(settings, dataset)
-    classes = len(dataset.class_names)
-    model = without_values(lambda: build_model(settings, dataset.image_shape, classes))
-    if not settings.finetune:
-        return model, None
-    weights = finetuning.initial_weights(settings.finetune, model)
-    finetuning.freeze(settings.finetune, model)
-    finetuning.learning_rate_multipliers(model, settings.finetune.layer_decay)
-    return model, weights
-
-
-def initial_model(
-    settings: Settings, dataset: Dataset, weights: Weights | None = None, resumes: bool = False
-) -> keras.Model:
-    """Build the model with the weights from which it is trained, and freeze its frozen layers.
-
-    Args:
-        settings: resolved `Settings`.
-        dataset: their `Dataset`.
-        weights: what `check_model` returned, which is emptied; by default they are read.
-        resumes: whether a checkpoint will overwrite the weights anyway.
-    """
-    model = build_model(settings, dataset.image_shape, len(dataset.class_names))
-    if settings.finetune:
-        if not resumes:
-            weights = weights or finetuning.initial_weights(settings.finetune, model)
-            finetuning.assign_weights(model, weights)
-        elif weights:
-            weights.clear()  # they are not needed, and stay in memory otherwise
-        finetuning.freeze(settings.finetune, model)
-    return model
-
-
-def steps_per_epoch(settings: Settings, dataset: Dataset) -> int:
-    """Return the batches in an epoch: whole ones, a multiple of `steps_per_execution`."""
-    batch, at_once = chosen(settings.data.batch_size), settings.training.steps_per_execution
-    steps = len(dataset.train) // batch // at_once * at_once
-    if not steps:
-        raise SettingsError(
-            f"training.steps_per_execution: received {at_once}, expected at most the"
-            f" {len(dataset.train)} training images"
-        )
-    accumulated = settings.optimizer.gradient_accumulation_steps
-    if steps < accumulated:
-        raise SettingsError(
-            f"optimizer.gradient_accumulation_steps: received {accumulated}, expected at most the"
-            f" {steps} batches of an epoch"
-        )
-    return steps
-
-
-def _info(dataset: Dataset, fingerprint: str, command: str, preset: str | None) -> dict[str, Any]:
+def _info(
+    dataset: Dataset, fingerprint: str, command: str, preset: str | None, stretch: Stretch
+) -> dict[str, Any]:
     """Return the section `run` of config.yaml."""
     return {
         "command": command,
         "preset": preset,
-        "git_commit": provenance.git_commit(),
-        "versions": provenance.versions(),
-        "device": provenance.device(),
+        **stretch,
         "dataset": dataset.name,
         "input_shape": list(dataset.image_shape),
         "data_sha256": fingerprint,
@@ -275,19 +240,22 @@ def _resume(
     run: Run, options: _Options, fingerprint: str, weights: Weights | None = None
 ) -> Run | None:
     check_unfinished(run)
-    if fingerprint != run.info["data_sha256"]:
+    if fingerprint != run.info.get("data_sha256"):
         raise RunError(
             f"{run.folder}: trained on other images than {run.settings.data.name} holds now"
         )
     check_devices(run.settings, options.devices)
+    check_size(run.settings, options.dataset)
     with distribution.writable_run(run, options.devices) as run_to_write:
-        return _fit(run_to_write, options, weights)
+        return _fit(run_to_write, options, weights, resumes=True)
 
 
-def _fit(run: Run, options: _Options, weights: Weights | None) -> Run | None:
+def _fit(run: Run, options: _Options, weights: Weights | None, resumes: bool = False) -> Run | None:
     devices = options.devices
     with folder_lock(run.folder), stop_requests() as request:
-        atomic.remove_leftovers(run.folder)
+        staging.remove_leftovers(run.folder)
+        if resumes:
+            run = record_stretch(run, options.stretch)
         with distribution.distributed(devices):
             loop = _train_model(run, options, weights, request)
         request.raise_if_requested(f"all epochs are saved; go on with: kmixer resume {run.folder}")
@@ -314,6 +282,8 @@ def _train_model(
     steps = steps_per_epoch(settings, dataset)
     loop = TrainingLoop(run, dataset, model, steps, multipliers, request, options.started, devices)
     callbacks = list(options.callbacks if devices.is_primary else ())
+    loop.position.notes += resumed_elsewhere(run)
+    repair(run, model, loop.position, steps, dataset, options.digests)
     if options.verbose and devices.is_primary:
         callbacks.append(printing := PrintTraining(run))
         printing.show_start(dataset, model, loop.position)

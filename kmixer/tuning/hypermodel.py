@@ -11,10 +11,10 @@ import keras_tuner
 from ..config import Settings
 from ..data.batches import close
 from ..training.callbacks import keras_callbacks
+from ..training.initial_model import check_model, initial_model, steps_per_epoch
 from ..training.inputs import Inputs
 from ..training.optimizer import compile_model
 from ..training.resolve import resolve
-from ..training.train import check_model, initial_model, steps_per_epoch
 from .datasets import SearchDatasets
 from .engines.keras_tuner_space import hyperparameters
 from .space.space import Space, with_default

@@ -19,8 +19,8 @@ from ..files.lock import folder_lock
 from ..runs.run import CHECKPOINT_FILE, MODEL_FILE, PREVIOUS_CHECKPOINT_FILE, run_state
 from ..runs.signals import stop_requests
 from ..training import distribution
+from ..training.initial_model import check_model, steps_per_epoch
 from ..training.resolve import resolve
-from ..training.train import check_model, steps_per_epoch
 from .datasets import SearchDatasets
 from .engines.engine import open_engine
 from .plan import Plan, check_same

@@ -126,8 +126,8 @@ def _other_shape(folder):
         (lambda f: _rewritten(f, **{"model.weights.h5": None}), "no .keras file: it holds"),
         (lambda f: _rewritten(f, **{"extra.py": b"print()"}), "no .keras file: it holds"),
         (lambda f: _rewritten(f, **{"model.weights.h5": bytes(10**8)}), "would unpack to 1"),
-        (lambda f: _rewritten(f, **{"model.weights.h5": b"no h5"}), "weights cannot be read"),
-        (_other_shape, "weights cannot be read"),
+        (lambda f: _rewritten(f, **{"model.weights.h5": b"no h5"}), "weights are not those of the model"),
+        (_other_shape, "weights are not those of the model"),
     ],
 )
 def test_bad_weights_are_refused_in_one_line(copy, change, message):

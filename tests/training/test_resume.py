@@ -170,6 +170,28 @@ def test_the_same_command_resumes_or_is_done(hard, cut_once, tmp_path, whole):
         kmixer.train(hard.changed(training={"epochs": 5}), out=out, go_on=True)
 
 
+def test_strict_goes_on_where_everything_holds_and_refuses_where_it_does_not(cut_once, tmp_path):
+    run = _copy(cut_once, tmp_path)
+    with pytest.raises(InterruptedRunError):
+        kmixer.resume(run, strict=True, callbacks=[Signal(1, 3)])
+    config, notes = run.folder / "config.yaml", []
+    config.write_text(config.read_text().replace(f"keras: {keras.__version__}", "keras: 3.0.0"))
+    before = config.read_text()
+    line = rf"keras 3\.0\.0 → {keras.__version__}.*may differ in the last bits"
+    with pytest.raises(RunError, match=line):
+        kmixer.resume(load_run(run.folder), strict=True)
+    assert config.read_text() == before
+    with pytest.raises(InterruptedRunError):
+        kmixer.resume(
+            load_run(run.folder), callbacks=[Signal(1, 4)],
+            on_start=lambda run, dataset, model, position: notes.extend(position.notes),
+        )  # fmt: skip
+    assert "keras 3.0.0 → " in notes[0]
+    resumed = load_run(run.folder).info
+    assert resumed["versions"]["keras"] == "3.0.0"
+    assert resumed["resumed"][0]["versions"]["keras"] == keras.__version__
+
+
 def test_the_same_command_reads_each_image_once(hard, cut_once, tmp_path, monkeypatch):
     """Devices are looked for and images are hashed once, whether a run is found or not."""
     from kmixer.data import Dataset

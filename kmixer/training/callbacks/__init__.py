@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import keras
 
+from ...files import atomic
 from .resuming import RestorePosition
 from .saving import WriteRun
 from .stopping import SeedTorch, StopOnDivergence, StopOnSignal
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
     from ...config.settings import EarlyStoppingSettings, TrainingSettings
     from ...runs.run import Run
     from ...runs.signals import StopRequest
-    from ..checkpoint import Position, SavedArrays
+    from ..checkpoint import SavedArrays
+    from ..checkpoint_state import Position
 
     Callbacks = list[keras.callbacks.Callback]
 
@@ -97,4 +99,9 @@ def _mode(monitor: str) -> str:
 
 
 def _tensorboard(training: TrainingSettings, run: Run) -> Callbacks:
-    return [keras.callbacks.TensorBoard(run.folder / "tensorboard")] if training.tensorboard else []
+    if not training.tensorboard:
+        return []
+    logs = run.folder / "tensorboard"
+    for part in ("train", "validation"):  # TensorBoard itself would follow a link
+        atomic.make_folder(logs / part, within=run.folder)
+    return [keras.callbacks.TensorBoard(logs)]

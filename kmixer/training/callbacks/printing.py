@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
+from ...files.printable import printable
+from ...runs.conditions import devices, libraries
+
 if TYPE_CHECKING:
     from ...data import Dataset
     from ...runs.run import Run
-    from ..checkpoint import Position
+    from ..checkpoint_state import Position
 
     Logs = dict[str, Any] | None
 
@@ -25,7 +28,7 @@ def start_lines(run: Run, dataset: Dataset, model: keras.Model, position: Positi
         model: the classifier.
         position: the `Position` that the training continues from.
     """
-    training, versions = run.settings.training, run.info["versions"]
+    training = run.settings.training
     sizes = " / ".join(f"{len(split):,} {name}" for name, split in dataset.splits.items())
     shape = "×".join(str(side) for side in dataset.image_shape)
     jit = "jit" if training.jit else "no jit"
@@ -35,10 +38,10 @@ def start_lines(run: Run, dataset: Dataset, model: keras.Model, position: Positi
         *_indented(dataset.notes),
         *_aligned("chosen", run.info.get("choices", [])),
         f"model    {model.name}: {model.count_params():,} parameters",
-        f"backend  {training.backend} {versions.get(training.backend, '')} under Keras"
-        f" {versions['keras']}, {training.precision}, {jit}, {run.info['device']}",
+        f"backend  {libraries(run.info, str(training.backend))}, {training.precision}, {jit},"
+        f" {devices(run.info)}",
         f"run      {run.folder}",
-        *_indented([position.note] if position.note else []),
+        *_indented(position.notes),
         *([resumed] if position.step or position.epoch else []),
     ]
 
@@ -123,4 +126,4 @@ class PrintTraining(keras.callbacks.Callback):
 def _print(line: str) -> None:
     """Print a line; a character that the encoding of stdout lacks becomes a question mark."""
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    print(line.encode(encoding, "replace").decode(encoding), flush=True)
+    print(printable(line).encode(encoding, "replace").decode(encoding), flush=True)

@@ -10,7 +10,8 @@ import keras
 from .. import checkpoint
 
 if TYPE_CHECKING:
-    from ..checkpoint import Position, SavedArrays
+    from ..checkpoint import SavedArrays
+    from ..checkpoint_state import Position
 
     Logs = dict[str, Any] | None
 

@@ -10,8 +10,11 @@ import keras
 
 from ...config.fields import chosen
 from ...errors import DivergedError
+from ...runs.consistency import weights_checksum
+from ...runs.run import MODEL_FILE
 from .. import checkpoint
 from ..best_epoch import score
+from ..checkpoint_state import Position
 from .resuming import counters_of
 from .stopping import divergence
 
@@ -46,7 +49,7 @@ class WriteRun(keras.callbacks.Callback):
     """
 
     def __init__(
-        self, run: Run, model: keras.Model, position: checkpoint.Position, steps: int,
+        self, run: Run, model: keras.Model, position: Position, steps: int,
         request: StopRequest, counting: Sequence[keras.callbacks.Callback],
         averaging: Sequence[keras.callbacks.Callback], started: float,
     ) -> None:  # fmt: skip
@@ -57,6 +60,7 @@ class WriteRun(keras.callbacks.Callback):
         self.examples = steps * chosen(run.settings.data.batch_size)
         self.interval = run.settings.training.checkpoint_interval
         self.rows = list(position.rows)
+        self.best, self.model_sha256 = position.best, position.model_sha256
         self.seconds_before = position.seconds  # of this epoch, before the training was resumed
         self.started = started
         self.first_step: float | None = None
@@ -96,7 +100,9 @@ class WriteRun(keras.callbacks.Callback):
     def _save_checkpoint(self, step: int, seconds: float, logs: Mapping[str, Any]) -> None:
         counters = {type(c).__name__: counters_of(c) for c in self.counting}
         numbers = {key: float(value) for key, value in logs.items()}
-        position = checkpoint.Position(self.rows, counters, step, seconds, numbers)
+        position = Position(
+            self.rows, counters, step, seconds, numbers, self.best, self.model_sha256
+        )
         try:
             checkpoint.save(self.run, self.model, position)
         except DivergedError as error:
@@ -117,5 +123,7 @@ class WriteRun(keras.callbacks.Callback):
         for callback in self.averaging:  # the averaged weights are what is saved
             callback.on_test_begin()
         self.run.save_model(self.classifier)
+        self.best = checkpoint.values_of(self.classifier)
+        self.model_sha256 = weights_checksum(self.run.folder / MODEL_FILE)
         for callback in self.averaging:
             callback.on_test_end()
