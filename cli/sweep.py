@@ -92,14 +92,17 @@ def _run_all(
     quiet: bool,
 ) -> dict[str, int]:
     """Train every run to its end and return the exit codes of those that failed, by name."""
+    from kmixer.files.opened import refuse_links
     from kmixer.runs.run import run_state
     from kmixer.tuning import sweep as sweeps
 
     failed = {}
     for number, (name, texts) in enumerate(combinations.items(), 1):
         run = folder / name
+        refuse_links(run, within=folder)
         state = run_state(run)
-        terminal.say(f"\nrun {number}/{len(combinations)}  {name}  ({state})")
+        terminal.say()
+        terminal.say(f"run {number}/{len(combinations)}  {name}  ({state})")
         if state == "finished":
             continue
         command = ["resume", str(run)] if state == "unfinished" else ["train", *words]

@@ -21,8 +21,13 @@ MOST_UNITS = 64  # of a kernel
 LONGEST_NAME = 56  # characters of a run's name in a legend
 
 
-def save(figure: Figure, path: Path) -> None:
+def save(figure: Figure, path: Path, within: Path | None = None) -> None:
     """Write a figure in the format of the path's suffix, such as `.png`.
+
+    Args:
+        figure: the figure.
+        path: of the file.
+        within: see `atomic.replacing`.
 
     Raises:
         SettingsError: Matplotlib has no such format.
@@ -33,7 +38,7 @@ def save(figure: Figure, path: Path) -> None:
             f"{path}: received {path.suffix!r}, expected one of {', '.join(formats)}"
         )
     choose_fonts(figure)
-    with atomic.replacing(path) as temporary:
+    with atomic.replacing(path, within=within) as temporary:
         figure.savefig(temporary, dpi=120)
 
 
@@ -253,5 +258,6 @@ def images(
         if titles:
             axes.set_title(titles[index], fontsize=7, parse_math=False)
     for axes, label in zip(cells[:, 0], row_labels, strict=False):
-        axes.text(-0.1, 0.5, label, ha="right", va="center", transform=axes.transAxes, fontsize=8)
+        axes.text(-0.1, 0.5, label, ha="right", va="center", transform=axes.transAxes, fontsize=8,
+                  parse_math=False)  # fmt: skip
     return figure
