@@ -43,13 +43,16 @@ def info(
 
     Example: kmixer data info fmnist
     """
+    from kmixer.config import DataSettings
     from kmixer.data import load
+    from kmixer.data.asked import remember_data
     from kmixer.data.duplicates import find_duplicates
     from kmixer.data.quality import contrast_notes
 
     terminal, size, how = Terminal(quiet, as_json), read_size(image_size), check_fit(fit)
     with terminal.bar("reading") as progress:
         dataset = load(name, data_dir, image_size=size, **how, progress=progress)
+    remember_data(DataSettings(name=name, dir=data_dir))
     facts = dataset.describe()
     facts["notes"] += contrast_notes(dataset)
     if duplicates:

@@ -49,7 +49,7 @@ def evaluate(
         raise SettingsError(f"--split: received {split!r}{nearest(split, names)}")
     opened = load_run(run)
     opened.check_model()  # this and the images before anything slow is imported
-    check_available(opened, dataset)
+    check_available(opened, dataset, data_dir)
     from kmixer.backend import choose
 
     choose(backend or opened.settings.training.backend)

@@ -32,14 +32,14 @@ def load_settings(
     Returns:
         (the preset's name or None, `Settings`).
     """
-    from kmixer.config import loading, presets, yaml_files
+    from kmixer.config import loading, presets
     from kmixer.data import check_name, find_source
 
     own_preset = preset is None and config is None and dataset in presets.preset_names()
     if own_preset and not find_source(dataset).is_path:  # a folder may have a preset's name
         preset = dataset
     layers = [presets.read_preset(preset)] if preset is not None else []
-    layers += [yaml_files.read_file(config)] if config else []
+    layers += [_read_config(config, dataset, flags.get("data.dir"))] if config else []
     layers += [base] if base else []
     given = {path: value for path, value in flags.items() if value is not None}
     if "training.backend" in given:  # what was measured for another backend says nothing here
@@ -50,6 +50,21 @@ def load_settings(
     settings = loading.build_settings(*layers, reduce(loading.merge, flagged))
     check_name(settings.data.name)  # before anything slow is imported
     return preset, settings
+
+
+def _read_config(path: Path, dataset: str, data_dir: str | None) -> dict[str, Any]:
+    """Return the settings of a file; of a run's config.yaml no folder is opened unasked."""
+    from kmixer.config import loading, yaml_files
+    from kmixer.data import find_source
+    from kmixer.data.asked import check_asked_data
+
+    values = yaml_files.read_file(path, keep_run=True)
+    if "run" in values:
+        del values["run"]
+        data = loading.build_settings(values, loading.nest("data.name", dataset)).data
+        if data.dir and not data_dir and not find_source(dataset).is_path:
+            check_asked_data(data, path)
+    return values
 
 
 def load_recipe(

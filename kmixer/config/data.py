@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field, FiniteFloat, StrictBool
 
 from .fields import Count, OpenShare, Positive, Section, Seed
-from .image_size import ImageSizeField
+from .image_size import ImageSizeField, Side
 
 
 class DataSettings(Section):
@@ -21,7 +21,7 @@ class DataSettings(Section):
         " when they are read; null: chosen by a folder's images, at most about 224×224 pixels; as"
         " stored in other data sets, but larger ones of tfds:NAME are shrunk to resize_size",
     )
-    largest_side: Count | None = Field(
+    largest_side: Side | None = Field(
         None,
         description="of a square with the area that image files get at most, where image_size is"
         " open; null: 224",
@@ -47,12 +47,12 @@ class DataSettings(Section):
         description="keep the pixels of a folder in memory, or read them from a file as they are"
         " needed; null: in memory up to 1 GB and a quarter of the machine's memory",
     )
-    resize_size: Count | None = Field(
+    resize_size: Side | None = Field(
         None,
         description="smaller side that the model resizes images to, of which it then takes the"
         " center square; null: not resized",
     )
-    crop_size: Count | None = Field(
+    crop_size: Side | None = Field(
         None,
         description="side of the center that the model crops after resizing; null: not cropped."
         " For random crops, shift the images with augment.translation and fill_mode nearest",

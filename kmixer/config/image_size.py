@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 
 ImageSize = int | tuple[int, int]  # a side in pixels, or (height, width)
 
@@ -39,6 +39,8 @@ def _sides(value: Any) -> tuple[Any, ...]:
         return tuple(int(number) for number in numbers.groups() if number) if numbers else ()
     return tuple(value) if isinstance(value, list | tuple) else (value,)
 
+
+Side = Annotated[int, Field(ge=1, le=LONGEST_SIDE, strict=True)]  # pixels
 
 # A text means the same in YAML, on the command line and in Python.
 ImageSizeField = Annotated[

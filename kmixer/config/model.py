@@ -11,6 +11,7 @@ Initializer = Literal[
     "random_normal", "truncated_normal", "by_layer",
 ]  # fmt: skip
 Activation = Literal["gelu_tanh", "gelu", "relu", "leaky_relu", "silu", "tanh", "linear"]
+DEEPEST = 1_000  # blocks or layers; a deeper model takes minutes to build
 INITIALIZER = "by_layer: random_normal for Dense, he_normal for Conv"
 
 
@@ -29,9 +30,22 @@ class FamilySettings(Section):
     jit_backends: ClassVar[tuple[str, ...]] = ("jax",)
 
     @property
+    def depth(self) -> int:
+        """How many blocks or layers with weights follow each other, at least."""
+        raise NotImplementedError
+
+    @property
     def patch_size_is_open(self) -> bool:
         """Whether the patch size is to be chosen by the images' side."""
         return False
+
+    @model_validator(mode="after")
+    def _is_not_endless(self) -> Self:
+        if self.depth > DEEPEST:
+            raise ValueError(
+                f"received {self.depth:,} blocks or layers, expected at most {DEEPEST:,}"
+            )
+        return self
 
 
 class AllMlpSettings(FamilySettings):
@@ -64,6 +78,11 @@ class MixerSettings(AllMlpSettings):
     head_dropout: Share = Field(0.0, description="before the classifier")
     stochastic_depth: Share = Field(0.0, description="of the last block, growing from 0")
     kernel_initializer: Initializer = Field("glorot_uniform", description=INITIALIZER)
+
+    @property
+    def depth(self) -> int:
+        """How many blocks it has."""
+        return self.blocks
 
     @property
     def patch_size_is_open(self) -> bool:
@@ -110,6 +129,11 @@ class BaselineSettings(FamilySettings):
     dropout: Share = Field(0.0, description="after each hidden dense layer")
     kernel_initializer: Initializer = Field("glorot_uniform", description=INITIALIZER)
 
+    @property
+    def depth(self) -> int:
+        """How many hidden dense layers it has."""
+        return len(self.hidden_dims)
+
 
 class MlpSettings(BaselineSettings):
     """A multilayer perceptron on the flattened image."""
@@ -141,6 +165,11 @@ class CnnSettings(BaselineSettings):
     name: Literal["cnn"] = "cnn"
     stages: list[ConvStageSettings] = Field([ConvStageSettings(filters=32, pool=2)], min_length=1)
 
+    @property
+    def depth(self) -> int:
+        """How many convolutions and hidden dense layers it has."""
+        return len(self.stages) + len(self.hidden_dims)
+
 
 class ShiftStageSettings(Section):
     """Patches of the image or of the previous stage's tokens, then blocks at that resolution."""
@@ -170,6 +199,11 @@ class ShiftMlpSettings(AllMlpSettings):
     stochastic_depth: Share = Field(0.0, description="of the last block, growing from 0")
     norm_epsilon: Positive = 1e-6
     kernel_initializer: Initializer = Field("glorot_uniform", description=INITIALIZER)
+
+    @property
+    def depth(self) -> int:
+        """How many blocks it has in all stages."""
+        return sum(stage.blocks for stage in self.stages)
 
 
 # The default comes first; a new family is one more member.

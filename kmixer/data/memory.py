@@ -15,6 +15,11 @@ def is_large(size: int) -> bool:
     return size > min([LARGE, *(LARGE_SHARE * limit for limit in _limits())])
 
 
+def memory_limit() -> int | None:
+    """Return the bytes of memory that this process may use; None: the system does not say."""
+    return min(_limits(), default=None)
+
+
 def _limits() -> Iterator[int]:
     """Yield the machine's memory in bytes and what the process's groups may use of it."""
     try:

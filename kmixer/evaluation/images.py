@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..config import DataSettings
 from ..data import Split, absolute_name, find_source, load_splits
+from ..data.asked import check_asked_data, remember_data
 from ..data.digests import image_digests
 from ..data.sources.image_folder.labeled import Labeled, load_labeled
 from ..errors import DataError, KmixerError
 from .class_names import missing_classes, with_classes_of
-from .own_data import load_own
+from .own_data import data_of, load_own
 
 if TYPE_CHECKING:
     from ..data import Dataset
@@ -65,7 +67,7 @@ def choose_images(
         KmixerError: they cannot be loaded, are of classes that the run does not know, or it was
             trained on all of them.
     """
-    check_available(run, name)
+    check_available(run, name, folder)
     if is_own(run, name):
         own = load_own(run, folder, progress)
         if split_name in ("train", "validation"):
@@ -95,11 +97,12 @@ def is_own(run: Run, name: str | None) -> bool:
     return name is None or absolute_name(name) == run.settings.data.name
 
 
-def check_available(run: Run, name: str | None = None) -> None:
+def check_available(run: Run, name: str | None = None, folder: str | None = None) -> None:
     """Refuse before anything slow what surely cannot be loaded; the arguments are `load_data`'s.
 
     Raises:
-        KmixerError: there is no such data set, or the run has none and none is named.
+        KmixerError: there is no such data set, the run has none and none is named, or its own was
+            never named on this machine.
     """
     own = run.settings.data.name
     if name is None and own is None:
@@ -111,6 +114,7 @@ def check_available(run: Run, name: str | None = None) -> None:
         source = find_source(name)
         if not source.is_path:  # a folder of any shape is measured
             source.check(str(name))
+        remember_data(DataSettings(name=name, dir=folder or run.settings.data.dir))
         return
     try:
         find_source(own)
@@ -119,6 +123,9 @@ def check_available(run: Run, name: str | None = None) -> None:
             f"{run.folder}: the images of its training are not here ({error}); name others that"
             f" have its classes: kmixer evaluate {run.folder} DATASET"
         ) from None
+    if name is not None or (folder and not find_source(own).is_path):
+        remember_data(data_of(run, folder))
+    check_asked_data(data_of(run, folder), run.folder)
 
 
 def load_data(
@@ -142,7 +149,7 @@ def load_data(
         KmixerError: the data set cannot be loaded, has classes that the run does not know, or the
             run has none and none is named.
     """
-    check_available(run, name)
+    check_available(run, name, folder)
     if is_own(run, name):
         own = load_own(run, folder, progress)
         return (

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..data import Dataset, Split, find_source, load_splits
+from ..data.asked import check_asked_data
 from ..data.digests import image_digests
 from ..data.sources.image_folder.labeled import load_labeled
 from ..errors import DataError, KmixerError
 from .class_names import missing_classes, with_classes_of
 
 if TYPE_CHECKING:
+    from ..config import DataSettings
     from ..data.progress import Progress
     from ..runs.run import Run
     from ..runs.seen_images import SeenImages
@@ -59,6 +61,11 @@ class OwnData:
             )
 
 
+def data_of(run: Run, folder: str | None = None) -> DataSettings:
+    """Return the settings of a run's own data set; the arguments are `load_own`'s."""
+    return run.settings.data.model_copy(update={"dir": folder or run.settings.data.dir})
+
+
 def load_own(run: Run, folder: str | None = None, progress: Progress | None = None) -> OwnData:
     """Load a run's own data set; where it has changed, with the splits of the training.
 
@@ -68,9 +75,11 @@ def load_own(run: Run, folder: str | None = None, progress: Progress | None = No
         progress: called with (done, total) while images are read.
 
     Raises:
-        KmixerError: it cannot be loaded, or has classes that the run does not know.
+        KmixerError: it cannot be loaded, has classes that the run does not know, or was never named
+            on this machine.
     """
-    data = run.settings.data.model_copy(update={"dir": folder or run.settings.data.dir})
+    data = data_of(run, folder)
+    check_asked_data(data, run.folder)
     in_folder = find_source(data.name).is_path
     try:
         dataset = load_splits(data, progress)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import stat
 import warnings
 import zipfile
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -20,7 +24,10 @@ CONFIG, WEIGHTS = "config.json", "model.weights.h5"
 MEMBERS = {"metadata.json", CONFIG, WEIGHTS}
 # An optimizer keeps up to four values beside each weight, of four bytes each; the rest is headroom.
 BYTES_PER_PARAMETER, HEADROOM = 32, 16_000_000
-BYTES_PER_BYTE = 20  # that a file may unpack to, where the model is not known yet
+BYTES_PER_BYTE = 4  # that a file may unpack to, where the model is not known yet; Keras packs none
+# Members of a zip file, groups and arrays of an HDF5 file, and how deep they lie; of a model with
+# twelve Mixer blocks there are 454.
+MOST_ITEMS, DEEPEST = 10_000, 20
 # What compiling adds to a model's description.
 COMPILED = (
     "keras.losses", "keras.metrics", "keras.optimizers", "keras.src.backend", "kmixer>Warmup",
@@ -67,23 +74,35 @@ def check_file(path: Path, most_bytes: int | None = None) -> Any:
     Raises:
         RunError: see `read_weights`.
     """
-    if not zipfile.is_zipfile(path):
+    with _opened(path, most_bytes) as archive:
+        damaged = archive.testzip()
+        if damaged:
+            raise RunError(f"{path}: damaged: {damaged} has a wrong checksum")
+        size = sum(array.size for array in _arrays(path, archive))  # which the file need not have
+        if size > (most := most_bytes or _most_bytes(path)):
+            raise RunError(f"{path}: its arrays have {size:,} bytes, at most {most:,} are read")
+        return json.loads(archive.read(CONFIG))
+
+
+@contextmanager
+def _opened(path: Path, most_bytes: int | None = None) -> Iterator[zipfile.ZipFile]:
+    """Open a `.keras` file whose members may be read; what is wrong with it is a RunError."""
+    if not path.is_file() or not zipfile.is_zipfile(path):  # a named pipe would wait
         exists = path.exists()
         problem = "damaged, or no .keras file" if exists else "missing; has the first epoch ended?"
         raise RunError(f"{path}: {problem}")
-    most_bytes = most_bytes or BYTES_PER_BYTE * path.stat().st_size + HEADROOM
     try:
         with zipfile.ZipFile(path) as archive:
-            _check_members(path, archive, most_bytes)
-            damaged = archive.testzip()
-            if damaged:
-                raise RunError(f"{path}: damaged: {damaged} has a wrong checksum")
-            _check_arrays(path, archive, most_bytes)
-            return json.loads(archive.read(CONFIG))
+            _check_members(path, archive, most_bytes or _most_bytes(path))
+            yield archive
     except RunError:
         raise
     except Exception as error:  # a flipped byte in a header raises several kinds
         raise RunError(f"{path}: damaged: {one_line(error)}") from None
+
+
+def _most_bytes(path: Path) -> int:
+    return BYTES_PER_BYTE * path.stat().st_size + HEADROOM
 
 
 def _check_members(path: Path, archive: zipfile.ZipFile, most_bytes: int) -> None:
@@ -143,46 +162,99 @@ def _check_finite(path: Path, model: keras.Model) -> None:
             raise RunError(f"{path}: {weight.path} holds values that are not finite (NaN)")
 
 
-class _Item(NamedTuple):
-    """An entry of an HDF5 file: its name, the bytes of its array, and why it is refused."""
+def weight_shapes(path: Path) -> list[tuple[int, ...]]:
+    """Return the shapes of the arrays in a `.keras` file; no array is read.
 
-    name: str
-    size: int = 0
-    problem: str | None = None
+    Raises:
+        RunError: the file is missing or damaged, or its weights are links, stored elsewhere, or in
+            pieces.
+    """
+    with _opened(path) as archive:
+        return [array.shape for array in _arrays(path, archive)]
 
 
-def _check_arrays(path: Path, archive: zipfile.ZipFile, most_bytes: int) -> None:
-    """Refuse weights that are links or stored externally, or arrays larger than allowed.
+def check_shapes(path: Path, shapes: Iterable[tuple[int, ...]]) -> None:
+    """Refuse a `.keras` file that lacks arrays of these shapes; no array is read.
 
-    An array may claim more bytes than the HDF5 file has: its chunks need not exist.
+    Args:
+        path: the file.
+        shapes: of a model's weights.
+
+    Raises:
+        RunError: it lacks one, or see `weight_shapes`.
+    """
+    if missing := Counter(shapes) - Counter(weight_shapes(path)):
+        shape = "×".join(map(str, next(iter(missing)))) or "a single number"
+        raise RunError(
+            f"{path}: its weights are not those of the model that config.yaml describes: it holds"
+            f" {'no other' if len(missing) > 1 else 'no'} array of {shape}"
+        )
+
+
+class _Array(NamedTuple):
+    """An array of an HDF5 file."""
+
+    shape: tuple[int, ...]
+    size: int  # bytes that it takes in memory
+
+
+def _arrays(path: Path, archive: zipfile.ZipFile) -> list[_Array]:
+    """Return what the arrays of the weights claim to be.
+
+    Raises:
+        RunError: something else than arrays of numbers is there, or too much.
     """
     import h5py
 
-    items: list[_Item] = []
     try:
-        with archive.open(WEIGHTS) as member, h5py.File(member, "r") as file:
-            file.visititems_links(lambda name, link: items.append(_inspect(file, name, link)))
+        # Reading on in the zip file begins anew with every step back, of which there are many.
+        with h5py.File(io.BytesIO(archive.read(WEIGHTS)), "r") as file:
+            arrays = []
+            for number, array in enumerate(_walk(file, "", 0)):
+                if number == MOST_ITEMS:
+                    raise _UnsafeWeightsError(f"hold more than {MOST_ITEMS:,} groups and arrays")
+                arrays += [array] if array else []
+            return arrays
+    except _UnsafeWeightsError as error:
+        raise RunError(f"{path}: its weights: {error}, expected arrays of numbers") from None
     except (KeyError, RuntimeError, TypeError, ValueError, OSError) as error:
         raise RunError(f"{path}: its weights cannot be read: {one_line(error)}") from None
-    for item in items:
-        if item.problem:
-            raise RunError(f"{path}: {item.name} {item.problem}, expected arrays of numbers")
-    if (size := sum(item.size for item in items)) > most_bytes:
-        raise RunError(f"{path}: its arrays have {size:,} bytes, at most {most_bytes:,} are read")
 
 
-def _inspect(file: h5py.File, name: str, link: object) -> _Item:
+class _UnsafeWeightsError(Exception):
+    """What is wrong with the weights' file."""
+
+
+def _walk(group: h5py.Group, above: str, depth: int) -> Iterator[_Array | None]:
+    """Yield each array in and below a group, and None for each group; no link is followed."""
     import h5py
 
-    if not isinstance(link, h5py.HardLink):
-        return _Item(name, problem="is a link")
-    entry = file[name]
-    if isinstance(entry, h5py.Group):
-        return _Item(name)
+    if depth > DEEPEST:
+        raise _UnsafeWeightsError(f"groups lie deeper than {DEEPEST} levels")
+    if len(group) > MOST_ITEMS:
+        raise _UnsafeWeightsError(f"{above or 'the top'} holds {len(group):,} groups and arrays")
+    for name in group:
+        yield None
+        if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+            raise _UnsafeWeightsError(f"{above}{name} is a link")
+        entry = group[name]
+        if isinstance(entry, h5py.Group):
+            yield from _walk(entry, f"{above}{name}/", depth + 1)
+        else:
+            yield _array(entry, f"{above}{name}")
+
+
+def _array(entry: h5py.Dataset | h5py.Datatype, name: str) -> _Array:
+    import h5py
+
     if not isinstance(entry, h5py.Dataset):
-        return _Item(name, problem="is a type")
+        raise _UnsafeWeightsError(f"{name} is a type")
     if entry.external or entry.is_virtual:
-        return _Item(name, problem="is stored externally")
+        raise _UnsafeWeightsError(f"{name} is stored externally")
+    if entry.chunks is not None:  # which can be packed, and larger than the array; Keras' are not
+        raise _UnsafeWeightsError(f"{name} is stored in pieces")
     if entry.dtype.kind not in "fiubV":
-        return _Item(name, problem=f"holds {entry.dtype}")
-    return _Item(name, math.prod(entry.shape) * entry.dtype.itemsize)
+        raise _UnsafeWeightsError(f"{name} holds {entry.dtype}")
+    if entry.shape is None:
+        raise _UnsafeWeightsError(f"{name} holds nothing")
+    return _Array(entry.shape, math.prod(entry.shape) * entry.dtype.itemsize)
