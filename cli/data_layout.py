@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .terminal import Terminal
-
-if TYPE_CHECKING:
-    from rich.tree import Tree
 
 MOST_CLASSES = 50  # of a split that are listed; --json has all
 
@@ -19,26 +16,18 @@ def print_layout(terminal: Terminal, facts: dict[str, Any]) -> None:
         terminal: where it is printed.
         facts: of a `Dataset`, as its `describe` returns them.
     """
-    from rich.text import Text
-    from rich.tree import Tree
-
-    tree = Tree(Text(f"{len(facts['counts']['train']):,} classes"))
+    branches = {}
     for split, counts in facts["counts"].items():
         place, total = facts["layout"][split], sum(counts.values())
-        _add_classes(tree.add(Text(f"{split}: {place}, {total:,} images")), counts)
+        branches[f"{split}: {place}, {total:,} images"] = _classes(counts)
     if facts["notes"]:
-        notes = tree.add(Text("notes"))
-        for note in facts["notes"]:
-            notes.add(Text(note))
-    terminal.console.print(tree, soft_wrap=False)
+        branches["notes"] = facts["notes"]
+    terminal.tree(f"{len(facts['counts']['train']):,} classes", branches)
 
 
-def _add_classes(branch: Tree, counts: dict[str, int]) -> None:
-    from rich.text import Text
-
+def _classes(counts: dict[str, int]) -> list[str]:
     shown = list(counts.items())[:MOST_CLASSES]
     width = max(len(f"{count:,}") for _, count in shown)
-    for name, count in shown:
-        branch.add(Text(f"{count:>{width},}  {name}"))
-    if len(counts) > len(shown):
-        branch.add(Text(f"and {len(counts) - len(shown):,} more classes"))
+    lines = [f"{count:>{width},}  {name}" for name, count in shown]
+    more = len(counts) - len(shown)
+    return [*lines, f"and {more:,} more classes"] if more else lines

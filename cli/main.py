@@ -17,12 +17,14 @@ from . import (
     finetune,
     import_weights,
     models,
+    output,
     predict,
     presets,
     report,
     serve,
     streams,
     sweep,
+    terminal,
     train,
     tune,
 )
@@ -95,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             code = app(args=arguments, prog_name="kmixer", standalone_mode=False)
         if code == CTRL_C:  # Typer catches KeyboardInterrupt and prints nothing
             _fail("interrupted", CTRL_C)
-        sys.exit(code)
+        _end(code)
     except KeyboardInterrupt:
         _fail("interrupted", CTRL_C)
     except BrokenPipeError:  # the reader, such as `head`, has ended
@@ -103,8 +105,24 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         sys.exit(1)
     except (Exception, InterruptedRunError) as error:
         if debug:
-            traceback.print_exc()
+            _print_traceback()
         _fail(_describe(error), getattr(error, "exit_code", 1))
+
+
+def _end(code: int | None) -> NoReturn:
+    """Exit; where something that was printed is lost, say why, with exit code 1."""
+    from kmixer.errors import file_problem
+
+    if not code and (problem := output.lost_output()):
+        lost = f"stdout: {file_problem(problem)}; what was printed is lost, the files are written"
+        _fail("" if output.is_reader_gone(problem) else lost, 1)
+    sys.exit(code)
+
+
+def _print_traceback() -> None:
+    from kmixer.files.printable import printable_lines
+
+    typer.echo(printable_lines(traceback.format_exc()), err=True, nl=False)
 
 
 def _describe(error: BaseException) -> str:
@@ -126,5 +144,5 @@ def _describe_usage(message: str, context: typer.Context | None) -> str:
 
 def _fail(message: str, code: int) -> NoReturn:
     if message:
-        typer.echo(f"kmixer: {message}", err=True)
+        terminal.say_error(message)
     sys.exit(code)

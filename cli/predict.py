@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .terminal import Backend, Json, Quiet, Terminal, percent
+from .terminal import Backend, Json, Quiet, Terminal, percent, say_error
 
 if TYPE_CHECKING:
     import numpy as np
@@ -98,7 +98,7 @@ def _print_table(terminal: Terminal, tops: "Tops", columns: int) -> None:
         return
     header = ["file", *(f"{rank}." for rank in range(1, columns + 1))]
     rows = [
-        [_printable(prediction.path), *(f"{name} {percent(share)}" for name, share in classes)]
+        [str(prediction.path), *(f"{name} {percent(share)}" for name, share in classes)]
         for prediction, classes in tops
     ]
     terminal.table(None, header, rows, fold=False)
@@ -108,23 +108,23 @@ def _report(terminal: Terminal, tops: "Tops", failed: "Sequence[Prediction]") ->
     """Print the JSON object, then the files that could not be read; with some, exit with 1."""
     images = [
         {
-            "file": _printable(prediction.path),
+            "file": _decoded(prediction.path),
             "classes": [{"class": name, "probability": share} for name, share in classes],
         }
         for prediction, classes in tops
     ]
-    errors = [{"file": _printable(p.path), "error": p.error} for p in failed]
+    errors = [{"file": _decoded(p.path), "error": p.error} for p in failed]
     terminal.result({"images": images, "failed": errors})
     for prediction in failed:
-        typer.echo(f"kmixer: {_printable(str(prediction.error))}", err=True)
+        say_error(prediction.error)
     if failed:
         total = len(tops) + len(failed)
-        typer.echo(f"kmixer: {len(failed)} of {total} files could not be read", err=True)
+        say_error(f"{len(failed)} of {total} files could not be read")
         raise typer.Exit(1)
 
 
-def _printable(path: str | Path) -> str:
-    """Return a path as text that can be printed, whatever bytes its name has."""
+def _decoded(path: Path) -> str:
+    """Return a path as a text of Unicode, whatever bytes its name has."""
     import os
 
     return os.fsencode(path).decode("utf-8", "backslashreplace")
@@ -136,7 +136,7 @@ def _as_csv(tops: "Tops", columns: int) -> str:
     ranks = range(1, columns + 1)
     header = ["file", *(f"{kind}_{rank}" for rank in ranks for kind in ("class", "probability"))]
     rows: Iterator[list[Any]] = (
-        [_printable(prediction.path), *(cell for pair in classes for cell in pair)]
+        [str(prediction.path), *(cell for pair in classes for cell in pair)]
         for prediction, classes in tops
     )
     return csv_text(header, (dict(zip(header, row, strict=True)) for row in rows))

@@ -22,7 +22,7 @@ def presets(
     terminal = Terminal(as_json=as_json)
     if name is not None:
         text = presets.preset_text(name)
-        terminal.say(text.rstrip())
+        terminal.say_text(text.rstrip())
         terminal.result({"name": name, "settings": presets.read_preset(name)})
         return
     names = presets.preset_names()

@@ -7,6 +7,8 @@ import sys
 import warnings
 from typing import Any
 
+from .output import tolerate_lost_output
+
 PLAIN = str.maketrans({"×": "x", "…": "...", "–": "-", "→": "->", "≥": ">=", "²": "2", "·": "-"})
 
 
@@ -25,6 +27,7 @@ def prepare_streams() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="plain")
+    tolerate_lost_output()
 
 
 def _open_if_closed(descriptor: int, name: str) -> None:
@@ -60,14 +63,17 @@ def prepare_warnings() -> None:
         warnings.resetwarnings()
         warnings.simplefilter("ignore")
         warnings.filterwarnings("default", module="kmixer")
-    show_other = warnings.showwarning
 
     def show(message: Any, category: type[Warning], *where: Any, **options: Any) -> None:
         from kmixer.errors import KmixerWarning
+        from kmixer.files.printable import printable, printable_lines
 
         if issubclass(category, KmixerWarning):
-            print(f"kmixer: {message}", file=sys.stderr)
+            text = f"kmixer: {printable(message)}\n"
         else:
-            show_other(message, category, *where, **options)
+            filename, line_number, *_ = where
+            text = warnings.formatwarning(message, category, filename, line_number)
+        if sys.stderr is not None:
+            sys.stderr.write(printable_lines(text))
 
     warnings.showwarning = show

@@ -5,9 +5,12 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 Json = Annotated[
@@ -56,6 +59,23 @@ def folder_name(name: str | None) -> str | None:
     return name
 
 
+def shown(text: object) -> "Text":
+    """Return a text for Rich: `printable`, and brackets in it are no markup."""
+    from rich.text import Text
+
+    from kmixer.files.printable import printable
+
+    return Text(printable(text))
+
+
+def say_error(message: object) -> None:
+    """Print a line on stderr: why something failed, whoever wrote the words."""
+    from kmixer.files.printable import printable
+
+    typer.echo(f"kmixer: {printable(message)}", err=True)
+
+
+DELETE = "\x7f"  # the one control character that JSON leaves as it is
 WIDE = 120  # columns
 PIPED_WIDTH = 1000  # a file or a pipe has no right edge
 LEAST_FIRST = 16  # columns of a table's first column, whose texts are folded
@@ -89,7 +109,12 @@ class Terminal:
 
     def say(self, line: str = "") -> None:
         """Print a line."""
-        self.console.print(line, markup=False)
+        self.console.print(shown(line))
+
+    def say_text(self, text: str) -> None:
+        """Print a text of several lines."""
+        for line in text.split("\n"):
+            self.say(line)
 
     def table(
         self,
@@ -108,22 +133,39 @@ class Terminal:
             rows: the cells of each.
             fold: whether the first column's texts may be folded.
         """
-        texts = [[str(cell) for cell in row] for row in rows]
+        from kmixer.files.printable import printable
+
+        texts = [[printable(cell) for cell in row] for row in rows]
         if not self._fits([list(columns), *texts], fold):
             self._records(title, columns, texts)
             return
         from rich.table import Table
-        from rich.text import Text
 
-        table = Table(title=title, title_justify="left", header_style="bold")
+        table = Table(title=title and shown(title), title_justify="left", header_style="bold")
         for index, column in enumerate(columns):
             if index == 0:
-                table.add_column(Text(column), overflow="fold")
+                table.add_column(shown(column), overflow="fold")
             else:
-                table.add_column(Text(column), justify="right", no_wrap=True)
+                table.add_column(shown(column), justify="right", no_wrap=True)
         for row in texts:
-            table.add_row(*map(Text, row))
+            table.add_row(*map(shown, row))
         self.console.print(table)
+
+    def tree(self, root: str, branches: Mapping[str, Sequence[str]]) -> None:
+        """Print a tree of two levels below its root.
+
+        Args:
+            root: the text at the top.
+            branches: the texts below each text below it.
+        """
+        from rich.tree import Tree
+
+        tree = Tree(shown(root))
+        for text, leaves in branches.items():
+            branch = tree.add(shown(text))
+            for leaf in leaves:
+                branch.add(shown(leaf))
+        self.console.print(tree, soft_wrap=False)
 
     def _fits(self, rows: Sequence[Sequence[str]], fold: bool) -> bool:
         from rich.cells import cell_len
@@ -156,7 +198,7 @@ class Terminal:
     def result(self, values: Mapping[str, Any]) -> None:
         """Print the JSON object, if `--json` asks for it."""
         if self.as_json:
-            typer.echo(json.dumps(values))
+            typer.echo(json.dumps(values).replace(DELETE, r"\u007f"))
 
     @contextmanager
     def bar(self, description: str) -> Iterator[Callable[[int, int | None], object]]:
@@ -175,7 +217,7 @@ class Terminal:
             yield lambda text: None
             return
         with self.console.status("") as status:
-            yield status.update
+            yield lambda text: status.update(shown(text))
 
 
 def percent(share: float | None) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..files.text import csv_text, read_text
+from ..files.text import csv_text, read_csv
 from .copies import Names, describe_copy, file_name, find_copies, held_out_splits
 from .dataset import Dataset
 from .digests import Digests
@@ -203,5 +201,4 @@ def read_problems(path: Path) -> list[dict[str, str]]:
     """Return the rows of a CSV that `Findings.as_csv` gave; none where there is no such file."""
     if not path.is_file():
         return []
-    rows = csv.DictReader(io.StringIO(read_text(path)))
-    return [{column: row.get(column) or "" for column in COLUMNS} for row in rows]
+    return [{column: row.get(column) or "" for column in COLUMNS} for row in read_csv(path)]

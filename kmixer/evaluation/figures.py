@@ -18,7 +18,6 @@ from .fonts import choose_fonts, drawable
 History = Sequence[Mapping[str, Any]]  # one row per epoch
 LINE_STYLES = ("-", "--", ":", "-.")  # each for ten runs of a figure
 MOST_UNITS = 64  # of a kernel
-LONGEST_NAME = 56  # characters of a run's name in a legend
 
 
 def save(figure: Figure, path: Path, within: Path | None = None) -> None:
@@ -153,12 +152,6 @@ def overlaid(histories: Sequence[History], labels: Sequence[str], key: str, titl
     for text in legend.get_texts():
         text.set_parse_math(False)
     return figure
-
-
-def shorten(name: str) -> str:
-    """Leave out the middle of a long name: the runs of a sweep often differ at the end."""
-    half = LONGEST_NAME // 2
-    return name if len(name) <= LONGEST_NAME else f"{name[:half]}…{name[-half:]}"
 
 
 def _limits(histories: Sequence[History], key: str) -> tuple[float, float]:

@@ -9,16 +9,22 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from ..errors import KmixerWarning
+from ..files.printable import printable, printable_lines
 
 NOT_A_SCRIPT = "Last Resort"  # Matplotlib's own, which has the same box for every character
+LONGEST_NAME = 56  # characters of a run's name in a legend
+LONGEST_CLASS = 40  # characters of a class name; longer ones leave a figure no room
 MOST_NAMED = 20  # numbered names in the warning
 
 
 def drawable(names: Sequence[str]) -> list[str]:
     """Return names as a figure can show them: one that no font has the characters of by its number.
 
+    Long names are shortened in the middle.
+
     A warning says which name has which number, counted from 1.
     """
+    names = [shorten(printable(name), LONGEST_CLASS) for name in names]
     found = [_without_fonts(name) for name in names]
     numbered = [f"{i}: {name}" for i, name in enumerate(names, 1) if found[i - 1]]
     if numbered:
@@ -32,11 +38,22 @@ def drawable(names: Sequence[str]) -> list[str]:
     return [str(i) if found[i - 1] else name for i, name in enumerate(names, 1)]
 
 
+def shorten(name: str, longest: int = LONGEST_NAME) -> str:
+    """Leave out the middle of a long name: similar names often differ at the end."""
+    half = longest // 2
+    return name if len(name) <= longest else f"{name[:half]}…{name[-half:]}"
+
+
 def choose_fonts(figure: Figure) -> None:
-    """Give each text of a figure the fonts that have its characters; "?" stands for others."""
+    """Give each text of a figure the fonts that have its characters; "?" stands for others.
+
+    What cannot be seen is escaped: a control character would make an SVG picture unreadable.
+    """
     for text in figure.findobj(Text):
         assert isinstance(text, Text)
-        content = text.get_text()
+        content = printable_lines(text.get_text())
+        if content != text.get_text():
+            text.set_text(content)
         if lacking := _lacking(content):
             text.set_fontfamily([*text.get_fontfamily(), *_fonts_for(lacking)])
             for character in _without_fonts(content):

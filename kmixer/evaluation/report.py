@@ -18,6 +18,7 @@ from ..files import atomic
 from ..files.printable import printable_lines
 from ..layers import Block
 from ..models.grids import token_grid
+from ..runs.conditions import libraries
 from ..runs.consistency import check_consistent
 from ..runs.run import MODEL_FILE, PROBLEMS_FILE
 from . import comparison, figures
@@ -96,6 +97,7 @@ def _section(name: str, run: Run, loaded: Loaded) -> dict[str, Any]:
     section: dict[str, Any] = {
         "name": name,
         "info": run.info,
+        "libraries": libraries(run.info, run.metrics["backend"]),
         "metrics": run.metrics,
         "settings": loading.dump(run.settings),
         "curves": {
