@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from ..files.markdown import markdown_environment
+from .conditions import libraries
 
 if TYPE_CHECKING:
     from .run import Run
@@ -55,12 +57,8 @@ def _render(
     manifest: Mapping[str, Any] | None = None,
     size: int | None = None,
 ) -> str:
-    from jinja2 import Environment, StrictUndefined
-
     source = Path(__file__).with_name(TEMPLATE).read_text(encoding="utf-8")
-    environment = Environment(
-        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
-    )
+    environment = markdown_environment()
     environment.filters["percent"] = lambda share: f"{100 * share:.2f} %"
     shape = run.info["input_shape"]
     return environment.from_string(source).render(
@@ -76,7 +74,7 @@ def _render(
         manifest=manifest,
         usage=usage,
         library=library,
-        quoted=_quoted,
+        libraries=libraries(run.info, metrics["backend"]) if metrics else None,
         bytes=size,
     )
 
@@ -90,8 +88,3 @@ def _accuracy(
     if metrics is not None and metrics["best"]["test"]:
         return metrics["best"]["test"]["accuracy"]
     return None
-
-
-def _quoted(text: object) -> str:
-    """Return a text as YAML writes it on one line."""
-    return json.dumps(str(text), ensure_ascii=False)
