@@ -138,6 +138,23 @@ ROWS = {
         "Fashion-MNIST's four files, an imported CIFAR-10, a prepared TFDS set, one byte at a time",
         "pytest -m torture tests/reliability/test_damaged_data.py",
     ),
+    "slow clients": (
+        "clients that let the server wait keep no other from being answered",
+        "headers never finished, one byte a second, bodies announced and never sent, answers never read, idle"
+        " connections, all from the honest clients' address, opened again whenever they are closed",
+        "pytest -m torture tests/serving/test_slow_clients.py",
+    ),
+    "odd requests": (
+        "what no client of good faith sends is answered in one short line, and others' pages are not served",
+        "smuggling, many headers, tiny chunks, forms of many parts, tunnels, names and pages of others, long"
+        " bodies, byte by byte; clients that hang up",
+        "pytest tests/serving/test_raw_http.py",
+    ),
+    "exports": (
+        "what is served is what its manifest says, from the bytes whose checksums were compared",
+        "checksums left out, paths outside, links, pipes, other labels, shapes, formats, numbers",
+        "pytest tests/exporting/test_held_exports.py",
+    ),
 }
 
 

@@ -4,6 +4,7 @@ A model is opened from what was read, never from the file itself: whatever happe
 later, the answers are those of the bytes whose checksum was taken.
 """
 
+import errno
 import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping
@@ -19,9 +20,6 @@ MOST_BYTES = 2**31  # of all files together; TFLite's own limit for one
 # What people put beside a model and no runtime opens.
 NOTES = {".txt", ".md", ".json", ".csv", ".html", ".pdf", ".png", ".jpg", ".svg"}
 LEFT_BY_SYSTEMS = {"Thumbs.db", "desktop.ini"}
-_READ_FLAGS = os.O_RDONLY | getattr(os, "O_BINARY", 0)
-# A link is not followed, and a named pipe does not wait for its writer.
-_SAFE_FLAGS = _READ_FLAGS | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
 def read_folder(folder: Path) -> dict[str, bytes]:
@@ -46,7 +44,7 @@ def unlisted_files(folder: Path, listed: Iterable[str]) -> Iterator[str]:
     known = {*listed, "manifest.json"}
     waiting = [folder]
     while waiting:
-        for entry in os.scandir(waiting.pop()):
+        for entry in sorted(os.scandir(waiting.pop()), key=lambda entry: entry.name):
             path = Path(entry.path)
             name = path.relative_to(folder).as_posix()
             if entry.name.startswith(".") or entry.name in LEFT_BY_SYSTEMS:
@@ -78,21 +76,27 @@ def _read(folder: Path, name: str, expected: Checksum) -> bytes:
     path = folder / name
     _refuse_links(folder, name)
     try:
-        descriptor = os.open(path, _SAFE_FLAGS)
+        with open(path, "rb", opener=_open_plainly) as file:
+            length = os.fstat(file.fileno()).st_size
+            # one byte more, should it be growing
+            content = file.read(length + 1) if length == expected["bytes"] else b""
     except OSError as error:
         raise RunError(f"{path}: cannot be read: {file_problem(error)}") from None
-    with open(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise RunError(f"{path}: cannot be read: it is no plain file")
-        if os.fstat(descriptor).st_size != expected["bytes"]:
-            raise RunError(f"{path}: damaged or changed: its length is not the manifest's")
-        try:
-            content = file.read(expected["bytes"])  # no more, should it be growing
-        except OSError as error:
-            raise RunError(f"{path}: cannot be read: {file_problem(error)}") from None
+    if len(content) != expected["bytes"]:
+        raise RunError(f"{path}: damaged or changed: its length is not the manifest's")
     if sha256(content).hexdigest() != expected["sha256"]:
         raise RunError(f"{path}: damaged or changed: its SHA-256 is not the manifest's")
     return content
+
+
+def _open_plainly(path: str, flags: int) -> int:
+    """Open a file, but not what a link leads to; a named pipe does not wait for its writer."""
+    flags |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    descriptor = os.open(path, flags)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is no plain file")
+    return descriptor
 
 
 def _refuse_links(folder: Path, name: str) -> None:

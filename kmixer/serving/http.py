@@ -37,7 +37,9 @@ class _Parser(h11.Connection):
 
 
 def _check_framing(request: h11.Request) -> None:
-    """Refuse a body whose length is told in two ways, or in one that its version does not have."""
+    """Refuse another version, and a body whose length is told in two ways or not as in its own."""
+    if request.http_version not in (b"1.0", b"1.1"):
+        raise h11.RemoteProtocolError("neither HTTP/1.0 nor HTTP/1.1")
     names = {name.lower() for name, _ in request.headers}
     if b"transfer-encoding" in names and (
         b"content-length" in names or request.http_version < b"1.1"
@@ -83,10 +85,17 @@ class HttpConnection(H11Protocol):
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is not HTTP, unless an answer to the request was begun before."""
+        self._forget_request()
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             super().send_400_response(msg)
         else:
             self.transport.close()
+
+    def _forget_request(self) -> None:
+        """Tell what works on a request that its client is gone, so that it does not answer too."""
+        if self.cycle is not None:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
 
     def shutdown(self) -> None:
         """Close when the server stops: at once where it waits for a request."""
@@ -149,6 +158,7 @@ class HttpConnection(H11Protocol):
         if stage in ("answer", "closing", ""):
             self.transport.abort()
             return
+        self._forget_request()
         if stage == "body" or self.conn.trailing_data[0]:
             self.transport.write(TOO_LATE)
         self.transport.close()
