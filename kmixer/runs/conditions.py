@@ -184,7 +184,7 @@ def _flat(stretch: Mapping[str, Any], backend: str | None) -> dict[str, Any]:
     conditions = conditions if isinstance(conditions, dict) else {}
     names = (*COMMON_PACKAGES, *PACKAGES.get(backend or "", ()))
     # An older kmixer did not record all of them.
-    flat = {name: versions[name] for name in names if name in versions or conditions}
+    flat = {name: versions.get(name) for name in names if name in versions or conditions}
     flat["device"] = stretch.get("device")
     for key, value in conditions.items():
         flat |= {str(k): v for k, v in value.items()} if isinstance(value, dict) else {key: value}
