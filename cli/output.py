@@ -3,6 +3,7 @@
 import errno
 import io
 import sys
+from typing import Any
 
 BUFFER_BYTES = io.DEFAULT_BUFFER_SIZE
 
@@ -16,7 +17,7 @@ class Output(io.FileIO):
 
     problem: OSError | None = None
 
-    def write(self, content: bytes) -> int | None:  # type: ignore[override]  # or a view of bytes
+    def write(self, content: Any, /) -> int:
         if self.problem is None:
             try:
                 return super().write(content)

@@ -155,6 +155,34 @@ ROWS = {
         "checksums left out, paths outside, links, pipes, other labels, shapes, formats, numbers",
         "pytest tests/exporting/test_held_exports.py",
     ),
+    "working folder": (
+        "nothing that lies in the working folder is run",
+        "modules named as those that kmixer imports, programs, empty and relative entries of search paths, while a run"
+        " is exported, measured and reported from inside; every place that starts a process is listed",
+        "pytest -m 'slow or not slow' tests/reliability/test_processes.py",
+    ),
+    "links": (
+        "nothing is written through a link out of a run or a search",
+        "every file and folder that any command writes, a link, a hard link, a dangling link, a link to a folder; the"
+        " temporary names of earlier versions; folders exchanged for links meanwhile (`pytest tests/files/test_opened.py`)",
+        "pytest -m slow tests/reliability/test_links.py",
+    ),
+    "killed exports": (
+        "an export that is killed takes its converter with it, and the next one removes what it left",
+        "SIGKILL while the file is converted; between the two renamings; another export beside it (`pytest"
+        " tests/files/test_staging.py`)",
+        "pytest -m 'slow or not slow' tests/exporting/test_export_stopped.py",
+    ),
+    "odd files": (
+        "no command waits for ever for a file that is none",
+        "named pipes, sockets and devices, themselves or by a link, as images, class names, weights and settings",
+        "pytest tests/files/test_regular.py",
+    ),
+    "odd streams": (
+        "what cannot be printed ends no training",
+        "stdout, stderr or both closed, or on a full disk, while a training runs",
+        "pytest -m slow tests/cli/test_output.py",
+    ),
 }
 
 

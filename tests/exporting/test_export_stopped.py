@@ -10,6 +10,10 @@ import time
 import keras
 import pytest
 
+from in_process_export import export
+from kmixer.evaluation.images import load_data
+from kmixer.exporting.reference import Reference
+
 pytestmark = pytest.mark.skipif(
     keras.backend.backend() != "tensorflow" or os.name != "posix",
     reason="the conversions run in processes of their own, which POSIX signals stop",
@@ -62,3 +66,18 @@ def test_a_server_that_is_stopped_while_it_exports_takes_the_export_with_it(trai
     returned, stderr = stopped_while_converting(command, copy / "export", signal.SIGTERM)
     assert returned == 143 and "Traceback" not in stderr
     assert list((copy / "export").iterdir()) == []
+
+
+@pytest.mark.parametrize("command", ["export", pytest.param("serve", marks=pytest.mark.slow)])
+def test_a_killed_export_takes_its_converter_with_it_and_the_next_one_tidies(
+    trained_run, tmp_path, command, saw
+):
+    copy = shutil.copytree(trained_run.folder, tmp_path / "run")
+    words = ["--port", 0] if command == "serve" else ["--format", "tflite"]
+    returned, _ = stopped_while_converting([command, copy, *words], copy / "export", signal.SIGKILL)
+    assert returned == -signal.SIGKILL  # and all that it had started has ended
+    left = [path.name for path in (copy / "export").iterdir()]
+    assert len(left) == 1 and left[0].startswith(".tflite.")
+    export(Reference(trained_run, load_data(trained_run)), "tflite", out=copy / "export")
+    assert [path.name for path in (copy / "export").iterdir()] == ["tflite"]
+    saw("killed exports", "no process is left, and the next export removes the half-made folder")
