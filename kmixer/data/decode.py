@@ -12,15 +12,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Literal, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ..errors import DataError, file_problem
+from ..files.regular import check_regular
 from . import image_formats, levels
 from .eight_bit import to_eight_bit
 from .image_formats import is_image, skip_reason
+from .image_limits import CountedFile, TooMuchWorkError, check_work
 from .orientation import QUARTER_TURNS, orientation, turn_upright
 from .pillow_limits import PixelBudget, without_pillow_limits
 
@@ -77,7 +79,7 @@ class ImageFacts(NamedTuple):
     Attributes:
         size: (width, height) in pixels, turned upright.
         gray: whether it has no colors.
-        frames: 1, or more if it is animated or has several pages.
+        frames: 1, or 2 if it is animated or has several pages, of however many.
         format: as Pillow names it, such as "JPEG", whatever the file's name.
         deep: whether it has more than 8 bits a level.
     """
@@ -108,6 +110,8 @@ def open_image(path: ImageSource, name: object = None, max_pixels: int = MAX_PIX
         raise DataError(f"{name}: {image_formats.describe_content(_head(path))}") from None
     except OSError as error:
         raise DataError(f"{name}: cannot be read: {file_problem(error)}") from None
+    except TooMuchWorkError as error:
+        raise DataError(f"{name}: not read: {error}") from None
     except Exception as error:
         raise DataError(f"{name}: damaged image: {error}") from None
     if image.width * image.height > max_pixels:
@@ -120,15 +124,28 @@ def open_image(path: ImageSource, name: object = None, max_pixels: int = MAX_PIX
 
 
 def _open(path: ImageSource) -> Image.Image:
+    named = isinstance(path, str | Path)
+    if isinstance(path, str | Path):
+        check_regular(path)
+        path = open(path, "rb")  # noqa: SIM115  closed when the image lets go of it
+    file = CountedFile(path, owned=named)
     try:
-        return Image.open(path, formats=image_formats.FORMATS)
+        return _open_any(file)
+    except BaseException:
+        file.close()
+        raise
+
+
+def _open_any(file: Any) -> Image.Image:
+    try:
+        return Image.open(file, formats=image_formats.FORMATS)
     except UnidentifiedImageError:
-        if not (image_formats.is_heic(_head(path)) and image_formats.reads_heic()):
+        if not (image_formats.is_heic(_head(file)) and image_formats.reads_heic()):
             raise
     import pillow_heif
 
     pillow_heif.register_heif_opener()
-    return Image.open(path, formats=("HEIF",))
+    return Image.open(file, formats=("HEIF",))
 
 
 def _head(path: ImageSource) -> bytes:
@@ -156,16 +173,17 @@ def describe(path: ImageSource, name: object = None) -> ImageFacts:
         if orientation(image) >= QUARTER_TURNS:
             width, height = height, width
         gray, deep, kind = image.mode in GRAY_MODES, levels.is_deep(image), image.format or ""
-        return ImageFacts((width, height), gray, _count_frames(image), kind, deep)
+        return ImageFacts((width, height), gray, 1 + _has_frames(image), kind, deep)
 
 
-def _count_frames(image: Image.Image) -> int:
+def _has_frames(image: Image.Image) -> bool:
+    """Return whether it has a second frame or page; counting them all may take minutes."""
     if image.format in STILL_FORMATS:
-        return 1
+        return False
     try:
-        return getattr(image, "n_frames", 1)
+        return bool(getattr(image, "is_animated", False))
     except Exception:  # a later frame is damaged; the first is the one that is read
-        return 1
+        return False
 
 
 @contextmanager
@@ -176,6 +194,7 @@ def _opened(path: ImageSource, name: object, max_pixels: int = MAX_PIXELS) -> It
         _reopen(path, name, max_pixels) as image,
         _damage_as_data_error(name or path),
     ):
+        check_work(image)
         yield image
 
 
@@ -186,6 +205,8 @@ def _damage_as_data_error(name: object) -> Iterator[None]:
         yield
     except levels.LevelsError as error:
         raise DataError(f"{name}: {error}") from None
+    except TooMuchWorkError as error:
+        raise DataError(f"{name}: not read: {error}") from None
     except Exception as error:
         raise DataError(f"{name}: damaged image: {error}") from None
 

@@ -1,0 +1,84 @@
+"""Image files that keep a reader busy are refused at once, and others are read as before."""
+
+import io
+import resource
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from image_bombs import BOMBS, encoded, scans
+from kmixer.data.decode import Decoding, decode, describe, read_levels
+from kmixer.errors import DataError
+
+SMALL = Decoding(8, 8, 1)
+SECONDS, MEGABYTES = 2, 1000
+
+
+def work(content):
+    """Return what describing, asking for levels and decoding a file gave, and its seconds."""
+    began, given = time.process_time(), []
+    for step in (describe, read_levels, lambda file: decode(file, SMALL)):
+        try:
+            given.append(step(io.BytesIO(content)))
+        except DataError as error:
+            assert "\n" not in str(error)
+            given.append(error)
+    return given, time.process_time() - began
+
+
+@pytest.mark.parametrize("kind", BOMBS)
+def test_no_image_keeps_a_reader_busy(kind):
+    _, seconds = work(BOMBS[kind])
+    assert seconds < SECONDS
+
+
+def test_all_of_them_as_a_figure(saw):
+    most = max(work(content)[1] for content in BOMBS.values())
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    assert most < SECONDS and memory < 2 * MEGABYTES  # the tests' own libraries included
+    count = len(BOMBS)
+    saw(
+        "image bombs",
+        f"{count} of {count} refused or read in at most {most:.1f} s of the processor",
+    )
+
+
+@pytest.mark.parametrize(
+    "kind", ["15,000 empty scans", "a JPEG 2000 of many layers and tiles", "a TIFF with one large tile",
+             "a JPEG of garbage"]
+)  # fmt: skip
+def test_a_file_and_its_content_are_refused_in_the_same_words(kind, tmp_path):
+    file = tmp_path / "x.img"
+    file.write_bytes(BOMBS[kind])
+    with pytest.raises(DataError, match=r"x\.img: not read: it"):
+        decode(file, SMALL)
+    with pytest.raises(DataError, match="x: not read: it"):
+        decode(io.BytesIO(BOMBS[kind]), SMALL, "x")
+
+
+def test_ordinary_files_of_the_same_kinds_are_read(tmp_path):
+    picture = Image.fromarray(np.arange(64 * 64, dtype=np.uint8).reshape(64, 64))
+    film = encoded(picture, "JPEG", progressive=True) + b"\xff\xda" * 1000  # behind the photo's end
+    files = [
+        scans(64, 10), film, encoded(picture, "JPEG", progressive=True),
+        encoded(picture, "JPEG2000", quality_layers=[80, 40, 20, 10], tile_size=(16, 16)),
+        encoded(picture, "TIFF", tile=(16, 16)), encoded(picture, "TIFF", compression="tiff_lzw"),
+        encoded(picture, "JPEG", comment=b"x" * 60_000, icc_profile=bytes(500_000)),
+    ]  # fmt: skip
+    for content in files:
+        assert describe(io.BytesIO(content)).size == (64, 64)
+        decode(io.BytesIO(content), SMALL)
+
+
+def test_a_file_that_is_read_is_closed(tmp_path):
+    import os
+
+    file = tmp_path / "x.png"
+    Image.new("L", (8, 8)).save(file)
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(20):
+        decode(file, SMALL)
+        describe(file)
+    assert len(os.listdir("/proc/self/fd")) <= before
