@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import Any, cast
 
 import optuna
 
@@ -42,5 +42,5 @@ class HeldWrites:
 def reading(study: optuna.Study) -> tuple[optuna.Study, HeldWrites]:
     """Return a study that reads a study's storage, and the storage that holds its writes."""
     held, copied = HeldWrites(study._storage), copy.copy(study)
-    copied._storage = held
+    copied._storage = cast(optuna.storages.BaseStorage, held)
     return copied, held
