@@ -2,10 +2,12 @@
 
 import base64
 import io
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -18,6 +20,10 @@ from .fonts import choose_fonts, drawable
 History = Sequence[Mapping[str, Any]]  # one row per epoch
 LINE_STYLES = ("-", "--", ":", "-.")  # each for ten runs of a figure
 MOST_UNITS = 64  # of a kernel
+
+
+if os.path.exists("matplotlibrc"):  # of the working folder, which may be anybody's; read already
+    matplotlib.rcdefaults()
 
 
 def save(figure: Figure, path: Path, within: Path | None = None) -> None:

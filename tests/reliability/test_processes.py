@@ -2,6 +2,7 @@
 
 import ast
 import os
+import subprocess
 import sys
 import textwrap
 from pathlib import Path
@@ -199,6 +200,16 @@ def test_a_command_imports_nothing_from_the_working_folder(hostile_folder, kmixe
         for path in folder.rglob(f"{each}.py"):
             path.unlink()
     done = kmixer_cli(*words, cwd=folder, env={"CANARY": str(canaries)} | ENVIRONMENTS[name])
+    assert done.returncode == 0, done.stderr
+    assert list(canaries.iterdir()) == []
+
+
+def test_figures_take_no_settings_from_the_working_folder(hostile_folder):
+    folder, canaries = hostile_folder
+    (folder / "matplotlibrc").write_text("text.usetex: True\naxes.titlesize: 99\n")
+    code = "import matplotlib, kmixer.evaluation.figures; r = matplotlib.rcParams\n" \
+        "assert not r['text.usetex'] and r['axes.titlesize'] == 'large', r"  # fmt: skip
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
     assert list(canaries.iterdir()) == []
 
