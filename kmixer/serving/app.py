@@ -116,6 +116,7 @@ class ServedModel:
         metrics: counts requests.
         limits: refuses requests.
         started: when, in seconds since 1970.
+        page: for people, once it was asked for.
     """
 
     artifact: Artifact
@@ -126,6 +127,7 @@ class ServedModel:
     metrics: ServerMetrics
     limits: RequestLimits
     started: float = field(default_factory=time.time)
+    page: str = ""
 
     def check_model(self, model: str) -> None:
         """Refuse a request for another model."""
@@ -235,16 +237,21 @@ async def _metrics(request: Request) -> str:
 
 
 async def _page(request: Request) -> HTMLResponse:
-    served = _served(request)
-    height, width, channels = served.artifact.image_shape
-    about = {"name": served.name, "classes": len(served.artifact.class_names), "width": width,
-             "height": height, "channels": channels}  # fmt: skip
     nonce = secrets.token_urlsafe(16)
-    page = files(__package__).joinpath("page.html").read_text(encoding="utf-8")
-    page = page.replace("{{nonce}}", nonce)
-    page = page.replace("{{about}}", json.dumps(about).replace("<", "\\u003c"))
+    page = _page_of(_served(request)).replace("{{nonce}}", nonce)
     policy = {"content-security-policy": PAGE_POLICY.format(nonce=nonce)}
     return HTMLResponse(page, headers=policy | {"cache-control": "no-store"})
+
+
+def _page_of(served: ServedModel) -> str:
+    """Return the page about a model, but for the nonce of one answer."""
+    if not served.page:
+        height, width, channels = served.artifact.image_shape
+        about = {"name": served.name, "classes": len(served.artifact.class_names),
+                 "width": width, "height": height, "channels": channels}  # fmt: skip
+        page = files(__package__).joinpath("page.html").read_text(encoding="utf-8")
+        served.page = page.replace("{{about}}", json.dumps(about).replace("<", "\\u003c"))
+    return served.page
 
 
 async def _http_error(request: Request, error: HTTPException) -> JSONResponse:

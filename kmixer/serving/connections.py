@@ -19,6 +19,7 @@ MOST_CONNECTIONS = 4096
 MOST_DESCRIPTORS = 65_536  # to ask for; some systems allow a billion, and tables are made for them
 KEPT_DESCRIPTORS = 256  # for files, and for what is accepted before others are closed
 PATROL_SECONDS = 0.5
+DROPPED_AT_ONCE, DROP_PAUSE = 10, 0.02  # connections, and seconds until the next
 
 
 @dataclass(frozen=True)
@@ -105,17 +106,21 @@ class Connections:
         self.remove(chosen)
         chosen.drop()
 
-    def drop_overdue(self, now: float) -> None:
-        """Close every connection that has not met its deadline."""
-        for connection in list(self._open):
-            if connection.is_overdue(now):
-                connection.drop()
+    def overdue(self, now: float) -> list[Watched]:
+        """Return the connections that have not met their deadline."""
+        return [connection for connection in list(self._open) if connection.is_overdue(now)]
 
     async def patrol(self) -> None:
-        """Close what is overdue, again and again, until cancelled."""
+        """Close what is overdue, again and again, until cancelled.
+
+        A few at a time: thousands that came together are due together, and others wait meanwhile.
+        """
         while True:
             await asyncio.sleep(PATROL_SECONDS)
-            self.drop_overdue(time.monotonic())
+            for number, connection in enumerate(self.overdue(time.monotonic()), 1):
+                connection.drop()
+                if number % DROPPED_AT_ONCE == 0:
+                    await asyncio.sleep(DROP_PAUSE)
 
 
 def most_connections() -> int:

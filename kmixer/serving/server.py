@@ -19,7 +19,7 @@ from .tls import TlsConnection
 
 SHUTDOWN_SECONDS = 10  # for requests in flight when the server is told to stop
 BACKLOG = 2048  # of connections that the system holds until they are accepted
-ACCEPTED_AT_ONCE = 64  # before those that are too many are closed
+ACCEPTED_AT_ONCE = 16  # before those that are too many are closed
 SEND_BUFFER = 128 * 1024  # bytes of an answer that the system holds for a client that reads slowly
 
 

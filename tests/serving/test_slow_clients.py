@@ -60,7 +60,8 @@ def attack(server, count):
         [sys.executable, slow_clients.__file__, str(server.port), str(count)],
         stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
-    assert process.stdout.readline()
+    while int(process.stdout.readline()) < 0.9 * count:
+        pass
     return process
 
 
@@ -70,6 +71,7 @@ def measure(server, count, seconds):
     quiet, failed = ask_honestly(server.port, seconds)
     attackers = attack(server, count)
     try:
+        time.sleep(seconds / 2)  # those that came together are closed together
         attacked, more = ask_honestly(server.port, seconds)
         descriptors = len(list(Path(f"/proc/{server.process.pid}/fd").iterdir()))
     finally:
@@ -82,7 +84,7 @@ def measure(server, count, seconds):
 def test_two_thousand_slow_connections_disturb_no_honest_client(tmp_path, saw):
     folder = copy_export(tmp_path / "export")
     with Serving(folder) as server:
-        quiet, attacked, failed, descriptors = measure(server, 2000, 40)
+        quiet, attacked, failed, descriptors = measure(server, 2000, 30)
         assert not failed, failed[:5]
         assert descriptors > 1000
         assert attacked <= 3 * quiet

@@ -7,6 +7,7 @@ Each connection is opened again when the server closes it. Every second a line s
 
 import asyncio
 import itertools
+import socket
 import sys
 
 from kmixer.serving.connections import most_connections
@@ -34,7 +35,7 @@ async def body_never_sent(reader, writer):
 
 async def answers_never_read(reader, writer):
     writer.transport.pause_reading()
-    writer.write(100 * (GET + b"\r\n"))
+    writer.write(4 * (GET + b"\r\n"))
     await asyncio.sleep(3600)
 
 
@@ -46,10 +47,20 @@ async def idle(reader, writer):
 KINDS = (headers_never_finished, one_byte_a_second, body_never_sent, answers_never_read, idle)
 
 
+def small_socket():
+    """Return a socket that takes little of an answer before it is read."""
+    opened = socket.socket()
+    opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    opened.setblocking(False)
+    return opened
+
+
 async def attack(port, kind, opened):
     while True:
         try:
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            connection = small_socket()
+            await asyncio.get_running_loop().sock_connect(connection, ("127.0.0.1", port))
+            reader, writer = await asyncio.open_connection(sock=connection)
         except OSError:
             await asyncio.sleep(0.5)
             continue
