@@ -4,7 +4,7 @@ import codecs
 import re
 from collections.abc import Hashable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import yaml
 
@@ -35,12 +35,6 @@ class _Loader(yaml.SafeLoader):
     (`<<`), whose keys may come twice too, types that settings do not have (`!!set`, dates), and
     files that are larger or nested deeper than any settings.
     """
-
-    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}  # none of YAML 1.1's
-    yaml_constructors: ClassVar[dict[str | None, Any]] = {
-        key: yaml.SafeLoader.yaml_constructors[key]
-        for key in (None, *(f"{TAG}{name}" for name in ("null", "str", "seq", "map")))
-    }
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
@@ -84,6 +78,14 @@ class _Loader(yaml.SafeLoader):
         # A number too: `!!float 3`.
         text = node.value if re.match(INT, node.value) else _matched(FLOAT, node)
         return float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
+
+
+# None of YAML 1.1's rules and types but those that are 1.2's, too.
+_Loader.yaml_implicit_resolvers = {}
+_Loader.yaml_constructors = {
+    key: yaml.SafeLoader.yaml_constructors[key]
+    for key in (None, *(f"{TAG}{name}" for name in ("null", "str", "seq", "map")))
+}
 
 
 class _Dumper(yaml.SafeDumper):

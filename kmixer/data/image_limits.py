@@ -109,7 +109,7 @@ def check_work(image: Image.Image) -> None:
 
 
 def _content(image: Image.Image) -> bytes:
-    file: Any = image.fp
+    file = getattr(image, "fp")  # noqa: B009  of what Image.open returns
     place = file.tell()
     file.seek(0)
     content = bytes(file.read())
@@ -190,7 +190,7 @@ def _check_tile(image: Image.Image, pixels: int) -> None:
     tags: Any = getattr(image, "tag_v2", {})
     sides = [tags.get(tag) for tag in (TILE_WIDTH, TILE_LENGTH)]
     if all(isinstance(side, int) for side in sides):
-        if (tile := math.prod(sides)) > pixels + TILE_SPARE:  # type: ignore[arg-type]
+        if (tile := math.prod(sides)) > pixels + TILE_SPARE:
             raise TooMuchWorkError(f"its {pixels:,} pixels come in tiles of {tile:,}")
     elif any(side is not None for side in sides):
         raise TooMuchWorkError(f"its tiles are of {sides} pixels, expected two numbers")

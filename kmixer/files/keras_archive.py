@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import RunError, one_line
+from .zip_directory import check_directory
 
 if TYPE_CHECKING:
     import h5py
@@ -92,6 +93,8 @@ def _opened(path: Path, most_bytes: int | None = None) -> Iterator[zipfile.ZipFi
         problem = "damaged, or no .keras file" if exists else "missing; has the first epoch ended?"
         raise RunError(f"{path}: {problem}")
     try:
+        with path.open("rb") as file:
+            check_directory(file)
         with zipfile.ZipFile(path) as archive:
             _check_members(path, archive, most_bytes or _most_bytes(path))
             yield archive

@@ -8,43 +8,52 @@ from typing import IO, Any
 
 import numpy as np
 
+from .regular import check_regular
+from .zip_directory import check_directory
+
 SUFFIX = ".npy"
 # What a file may unpack to: weights and pixels shrink little, zeros a thousandfold.
 BYTES_PER_BYTE = 20
 HEADROOM = 16_000_000
 
 
-def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
+def read_arrays(path: str | Path, most_bytes: int | None = None) -> dict[str, np.ndarray]:
     """Return the arrays of an .npz file by their names; nothing is unpickled.
+
+    Args:
+        path: the file.
+        most_bytes: that it may unpack to; by default a multiple of its own size.
 
     Raises:
         ValueError: it is no .npz file, damaged, holds a pickled object, or would unpack to much
             more than its size.
         OSError: it cannot be opened.
     """
+    check_regular(path)
     with open(path, "rb") as file:
         if not zipfile.is_zipfile(file):
             raise ValueError("damaged, or no .npz file")
         try:
-            return _read_all(file)
+            check_directory(file)
+            return _read_all(file, most_bytes)
         except (zipfile.BadZipFile, EOFError, KeyError, RuntimeError, zlib.error) as error:
             raise ValueError(f"damaged: {error}") from None
 
 
-def _read_all(file: IO[bytes]) -> dict[str, np.ndarray]:
+def _read_all(file: IO[bytes], most_bytes: int | None) -> dict[str, np.ndarray]:
     with zipfile.ZipFile(file) as archive:
-        _check_size(archive, file.seek(0, 2))
+        _check_size(archive, most_bytes or BYTES_PER_BYTE * file.seek(0, 2) + HEADROOM)
         return {
             info.filename.removesuffix(SUFFIX): _read(archive, info) for info in archive.infolist()
         }
 
 
-def _check_size(archive: zipfile.ZipFile, packed: int) -> None:
+def _check_size(archive: zipfile.ZipFile, most: int) -> None:
     names = archive.namelist()
     if len(set(names)) < len(names):
         raise ValueError("damaged: it holds an array twice")
     unpacked = sum(info.file_size for info in archive.infolist())
-    if unpacked > (most := BYTES_PER_BYTE * packed + HEADROOM):
+    if unpacked > most:
         raise ValueError(f"it would unpack to {unpacked:,} bytes, at most {most:,} are read")
 
 

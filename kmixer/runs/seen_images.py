@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ..data.digests import Digests
 
 SEEN_FILE = "seen_images.npz"
+MOST_BYTES = 200_000_000  # the digests of 25 million images
 SPLITS = ("train", "validation", "test")
 
 
@@ -62,7 +63,7 @@ def read_seen_images(folder: Path) -> SeenImages | None:
     if not path.is_file():
         return None
     try:
-        arrays = read_arrays(path)
+        arrays = read_arrays(path, MOST_BYTES)
         seen = SeenImages(*(arrays[name] for name in SPLITS))
         if any(arrays[name].dtype != np.uint64 or arrays[name].ndim != 1 for name in SPLITS):
             raise ValueError("expected rows of 64-bit numbers")
