@@ -12,6 +12,7 @@ import yaml
 import tiny_dataset
 from kmixer.data.sources import image_folder
 from kmixer.errors import KmixerError
+from kmixer.runs.asked import remember_asked
 from kmixer.runs.run import FORMAT, load_run
 
 RUNS = Path(__file__).parent
@@ -31,6 +32,7 @@ def place(tmp_path, monkeypatch):
 
     def put(name):
         folder = shutil.copytree(RUNS / name, tmp_path / name)
+        remember_asked(load_run(folder).settings)  # or its images are not opened
         return folder, json.loads((RUNS / name / "expected.json").read_text())
 
     return put
