@@ -31,8 +31,8 @@ def verify(job: Job) -> Job:
     Returns:
         `runtime` (name and version) and `seconds_per_image`, the median for a single image.
     """
-    files = read_folder(Path(job["folder"]))
-    predict, runtime = FORMATS[job["format"]].open(files, job["threads"])
+    known = FORMATS[job["format"]]
+    predict, runtime = known.open(read_folder(Path(job["folder"])), job["threads"])
     with np.load(job["images"]) as arrays:
         if job["answers"]:
             names = [name for name in ("images", "test") if name in arrays]
