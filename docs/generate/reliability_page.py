@@ -137,6 +137,33 @@ ROWS = {
         "Lambda, TFSMLayer, links, bombs, pickles, NaN; each would create a canary; peak memory of the process",
         "pytest -m torture tests/reliability/test_hostile_files.py",
     ),
+    "image bombs": (
+        "a small image file never keeps a reader busy or fills memory: in training folders, predict and serve",
+        "empty scans, segments, chunks, frames, pages, tiles, layers, packed texts and profiles; each described,"
+        " asked for its levels and decoded",
+        "pytest tests/data/test_image_bombs.py",
+    ),
+    "run bombs": (
+        "a run folder that claims more than any memory holds is refused before anything of that size is there",
+        "class names, widths, depths, image sizes, aliases, deep lists, files of 300 MB, HDF5 and zip bombs; each a"
+        " process of `kmixer predict`",
+        "pytest -m torture tests/reliability/test_run_bombs.py",
+    ),
+    "asked data": (
+        "what only a run's own settings name is not opened: images, prepared data sets, starts",
+        "folders, links, network paths, TFDS folders; what the user has named on this machine is opened as ever",
+        "pytest tests/reliability/test_asked_data.py",
+    ),
+    "feature classes": (
+        "a prepared data set of TFDS cannot name a class that is imported",
+        "features.json of old and new formats, in every folder that TFDS reads; each would import a canary",
+        "pytest tests/data/test_tfds_features.py",
+    ),
+    "settings numbers": (
+        "a number, a word and a key in settings mean what YAML 1.2 says, wherever they are written",
+        "each form in a file, in --set, in --grid, in a run's config.yaml and in a space",
+        "pytest tests/config/test_yaml_numbers.py",
+    ),
     "damaged data": (
         "a flipped byte in shipped or prepared data is noticed before the first step",
         "Fashion-MNIST's four files, an imported CIFAR-10, a prepared TFDS set, one byte at a time",

@@ -108,3 +108,13 @@ def test_the_features_of_images_are_known_and_those_that_are_kept_exist(tmp_path
     write(tmp_path, FEATURES, ("1.0.0",))
     check_feature_classes("mine", tmp_path)
     assert set(CLASSES) <= set(tfds.features.FeatureConnector._registered_features)
+
+
+def test_as_a_figure(tmp_path, canary, saw):
+    refused = 0
+    for number, (features, below) in enumerate(HOSTILE.values()):
+        write(tmp_path / str(number), features, below)
+        with pytest.raises(DataError):
+            load("tfds:mine", tmp_path / str(number))
+        refused += 1
+    saw("feature classes", f"{refused} of {len(HOSTILE)} refused, none imported")

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from kmixer.data.asked import remember_data
 from kmixer.data.digests import image_digests
 from kmixer.errors import DataError
 from kmixer.evaluation.evaluate import evaluate
@@ -23,7 +24,9 @@ def folder(image_folder, tmp_path):
 @pytest.fixture
 def run(trained_run, folder):
     """`trained_run`, as if its images lay in `folder`."""
-    return replace(trained_run, settings=trained_run.settings.changed(data={"name": str(folder)}))
+    settings = trained_run.settings.changed(data={"name": str(folder)})
+    remember_data(settings.data)  # as a training does
+    return replace(trained_run, settings=settings)
 
 
 def write_picture(path, seed, mode="L"):

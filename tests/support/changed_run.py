@@ -4,6 +4,7 @@ import shutil
 from dataclasses import replace
 
 from kmixer.config import loading
+from kmixer.data.asked import remember_data
 
 
 def changed_run(run, folder, *, class_names=None, input_shape=None, **changes):
@@ -25,6 +26,7 @@ def changed_run(run, folder, *, class_names=None, input_shape=None, **changes):
         (folder / "labels.txt").write_text("".join(f"{name}\n" for name in class_names))
     changed = replace(run, folder=folder, settings=settings, info=info)
     changed.write_config()
+    remember_data(settings.data)  # as a training does
     if input_shape or {"model", "data"} & changes.keys():
         changed.save_model(changed.build_model())
     return changed
