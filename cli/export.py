@@ -104,7 +104,7 @@ def _load_images(
         return None, ""  # imported weights: there may be no images that belong to them
     missing = NOT_HERE
     try:
-        check_available(run, data)
+        check_available(run, data, data_dir)
         missing = "its own images cannot be used"
         dataset = without_seen(run, load_data(run, data, data_dir))
     except KmixerError as error:
