@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kmixer.data import cache, load, memory
+from kmixer.data import cache, decode, load, memory
 from kmixer.data.cache import CacheFolder, find_cache_folder
 from kmixer.data.memory import is_large
 from kmixer.data.sources.image_folder import decoder, describing, listing, reading
@@ -109,17 +109,15 @@ def test_what_could_not_be_decoded_is_told_again(folder):
 def test_what_the_system_could_not_read_is_tried_again(folder, monkeypatch, in_memory, problem):
     whole = load(str(folder), cache=False)
 
-    def fail(*arguments, **options):
+    def fail(path):
         raise problem
 
     with monkeypatch.context() as patch:
-        original = Image.open
+        original = decode._open
         patch.setattr(
-            Image,
-            "open",
-            lambda path, *a, **o: (fail if str(path).endswith("b/7.png") else original)(
-                path, *a, **o
-            ),
+            decode,
+            "_open",
+            lambda path: (fail if str(path).endswith("b/7.png") else original)(path),
         )
         assert len(load(str(folder), in_memory=in_memory).skipped) == 1
     assert same(whole, load(str(folder), in_memory=in_memory))

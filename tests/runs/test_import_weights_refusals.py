@@ -99,7 +99,7 @@ def eight_bits(path):
 
 WRONG_FILES = {
     "gone": ("w.npz", lambda p: p.unlink(), "cannot be read: No such file"),
-    "a folder": ("w.npz", lambda p: (p.unlink(), p.mkdir()), "cannot be read: Is a directory"),
+    "a folder": ("w.npz", lambda p: (p.unlink(), p.mkdir()), "cannot be read: it is a folder"),
     "truncated": ("w.npz", truncate, r"cannot be read: damaged, or no \.npz file$"),
     "flipped": ("w.npz", flip, r"cannot be read: \w+"),
     "text": ("w.npz", lambda p: p.write_text("text"), r"damaged, or no \.npz file$"),

@@ -126,7 +126,7 @@ def _other_shape(folder):
         (lambda f: _rewritten(f, **{"model.weights.h5": None}), "no .keras file: it holds"),
         (lambda f: _rewritten(f, **{"extra.py": b"print()"}), "no .keras file: it holds"),
         (lambda f: _rewritten(f, **{"model.weights.h5": bytes(10**8)}), "would unpack to 1"),
-        (lambda f: _rewritten(f, **{"model.weights.h5": b"no h5"}), "weights are not those of the model"),
+        (lambda f: _rewritten(f, **{"model.weights.h5": b"no h5"}), "weights cannot be read"),
         (_other_shape, "weights are not those of the model"),
     ],
 )
