@@ -1,6 +1,7 @@
 """`kmixer predict`."""
 
 from collections.abc import Callable, Iterator, Sequence
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from kmixer.runs.run import Run
 
     Tops = list[tuple[Prediction, list[tuple[str, float]]]]
+
+LARGE_IMAGE = 16_000_000  # bytes of pixels
 
 
 def predict(
@@ -78,7 +81,7 @@ def predict(
 
 
 def _model(run: "Run") -> "Callable[[np.ndarray], np.ndarray]":
-    """Return the run's model as a function of pixels; its first call imports Keras."""
+    """Return the run's model as a function of pixels; its first call imports Keras, as a rule."""
     from functools import cache
 
     from kmixer.runs.inference import predict_probabilities
@@ -90,6 +93,8 @@ def _model(run: "Run") -> "Callable[[np.ndarray], np.ndarray]":
         start()
         return run.load_model()
 
+    if prod(run.info["input_shape"]) > LARGE_IMAGE:
+        load()  # before images of such a size are made, which the model may not even take
     return lambda pixels: predict_probabilities(load(), pixels)
 
 

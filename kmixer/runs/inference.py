@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from ..data.decode import Decoding
 
-BATCH = 256  # files that are decoded and classified together
+BATCH, BATCH_BYTES = 256, 2**28  # files that are decoded and classified together, and their pixels
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,9 @@ def predict_files(
         DataError: with `strict`, a file cannot be read.
     """
     remaining = iter(paths)
-    while batch := list(islice(remaining, BATCH)):
+    pixels_each = decoding.height * decoding.width * decoding.channels
+    together = max(min(BATCH, BATCH_BYTES // pixels_each), 1)
+    while batch := list(islice(remaining, together)):
         images = read_images(batch, decoding, invert)
         if strict:
             images = [raise_if_error(image) for image in images]
