@@ -14,6 +14,8 @@ from PIL import Image
 import kmixer
 import tiny_dataset
 from kmixer import __version__
+from kmixer.config import DataSettings
+from kmixer.data.asked import remember_data
 from mixer_reference import official
 
 ROOT = Path(__file__).parent.parent
@@ -110,6 +112,7 @@ def example_folder(tmp_path_factory):
     tiny_dataset.write_images(folder / "halves")
     old = ROOT / "tests" / "runs" / "format-2-unfinished"
     shutil.copytree(old, folder / "saved_models" / "interrupted")
+    remember_data(DataSettings(name=str(folder / "halves")))  # as the training did
     Image.new("L", (60, 60), 90).save(folder / "shirt.png")
     np.savez(folder / "Mixer-S_32.npz", **official("s32", tokens=4))
     return folder

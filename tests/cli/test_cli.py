@@ -164,9 +164,16 @@ def test_ctrl_c_and_sigterm_save_and_say_how_to_resume(run_command, image_folder
         assert f"go on with: kmixer resume saved_models/{name}" in errors
     config = tmp_path / "saved_models" / "int" / "config.yaml"
     rows = len((config.parent / "history.csv").read_text().splitlines()) - 1
-    config.write_text(config.read_text().replace("epochs: 2000", f"epochs: {rows + 1}"))
-    done = run_command("resume", "saved_models/int", "--json", cwd=tmp_path)
-    assert json.loads(done.stdout)["epochs"] == rows + 1
+    with subprocess.Popen(
+        [sys.executable, "-m", "kmixer_cli", "resume", "saved_models/int"],
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    ) as process:  # fmt: skip
+        line = next(line for line in process.stdout if line.startswith("epoch"))
+        process.terminate()
+    assert re.match(rf"epoch +{rows + 1}/2000", line), line
+    config.write_text(config.read_text().replace("epochs: 2000", "epochs: 3000"))
+    done = run_command("resume", "saved_models/int", cwd=tmp_path)
+    assert done.returncode == 1 and "training.epochs" in done.stderr
 
 
 def test_divergence_in_the_only_step_exits_3(run_command, image_folder, tmp_path):
@@ -276,7 +283,7 @@ def test_benchmark_measures(kmixer_cli):
         ("evaluate nowhere --split tset", 2, "--split: received 'tset' (nearest: 'test'"),
         ("resume nowhere", 1, "nowhere: not a run folder"),
         ("presets fmnst", 2, "preset: received 'fmnst', no such preset (nearest: 'fmnist'"),
-        ("data info tfds:nonsense-set", 1, "tfds:nonsense-set: no such data set"),
+        ("data info tfds:nonsense_set", 1, "tfds:nonsense_set: no such data set"),
         ("data info nowhere", 2, "data set 'nowhere': no such name"),
         ("trian", 2, "No such command 'trian'"),
     ],

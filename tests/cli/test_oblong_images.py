@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from changed_run import name_files
 from in_process_export import without_processes
 from kmixer import load_run
 from kmixer.exporting.artifact import load_artifact
@@ -81,6 +82,7 @@ def test_an_export_answers_files_of_other_shapes_as_the_run_does(
     run = load_run(tmp_path / "run")
     run = replace(run, settings=run.settings.changed(data={"fit": fit}))
     run.write_config()
+    name_files(run)
     out = tmp_path / "export"
     with without_processes():
         done = run_command("export", run.folder, "--format", "saved_model", "--out", out)

@@ -24,7 +24,7 @@ from kmixer.exporting.artifact import load_artifact
 from kmixer.exporting.export import export_run
 from kmixer.exporting.reference import Reference
 from kmixer.exporting.verify_process import verify
-from kmixer.files import atomic
+from kmixer.files import staging
 from kmixer.runs.run import load_run
 
 tensorflow_only = pytest.mark.skipif(
@@ -307,16 +307,16 @@ def test_an_old_export_survives_a_swap_that_fails(tmp_path, monkeypatch):
     (folder / "manifest.json").write_text("old")
     real, calls = os.replace, []
 
-    def replace(source, target):
+    def replace(source, target, **folders):
         calls.append(target)
-        if len(calls) == 2:  # the new folder into the place of the old one
+        if len(calls) == 3:  # the new folder into the place of the old one
             raise OSError(5, "Input/output error")
-        real(source, target)
+        real(source, target, **folders)
 
     monkeypatch.setattr(os, "replace", replace)
     with (
         pytest.raises(RunError, match="Input/output error"),
-        atomic.replacing_folder(folder, "manifest.json") as new,
+        staging.replacing_folder(folder, "manifest.json") as new,
     ):
         (new / "manifest.json").write_text("new")
     assert (folder / "manifest.json").read_text() == "old"

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from changed_run import changed_run
+from changed_run import changed_run, name_files
 from in_process_export import without_processes
 from kmixer.errors import SettingsError
 from kmixer.exporting import formats, support
@@ -75,8 +75,12 @@ def test_the_list_shows_every_cell(run_command):
 
 def test_a_new_format_is_its_record(run_command, tflite_export, tmp_path, monkeypatch):
     """It is listed, found, opened and served; that nobody has tried it yet breaks nothing."""
+
+    def halves(images):
+        return np.full((len(images), 2), 0.5)
+
     record = formats.Format(
-        "npz", "model.npz", ("none",), "to_npz", lambda path, threads: (np.load, "numpy"),
+        "npz", "model.npz", ("none",), "to_npz", lambda contents, threads: (halves, "numpy"),
         usage="import numpy", library="numpy", serving_rank=0, modules=("numpy",), extra="npz",
     )  # fmt: skip
     monkeypatch.setitem(formats.FORMATS, "npz", record)
@@ -86,9 +90,13 @@ def test_a_new_format_is_its_record(run_command, tflite_export, tmp_path, monkey
     assert support.find_format("npz") is record and record.requirement == "kmixer[npz]"
     shutil.copytree(tflite_export.folder, tmp_path / "export" / "tflite")
     copy = shutil.copytree(tflite_export.folder, tmp_path / "export" / "npz")
-    (copy / "manifest.json").write_text(json.dumps(tflite_export.manifest | {"format": "npz"}))
+    (copy / "model.tflite").rename(copy / "model.npz")
+    files = dict(tflite_export.manifest["files"])
+    files["model.npz"] = files.pop("model.tflite")
+    changes = {"format": "npz", "file": "model.npz", "files": files}
+    (copy / "manifest.json").write_text(json.dumps(tflite_export.manifest | changes))
     artifact = selection.find_artifact(tmp_path, pytest.fail)
-    assert artifact.folder == copy and artifact.open() == (np.load, "numpy")
+    assert artifact.folder == copy and artifact.open() == (halves, "numpy")
 
 
 @pytest.mark.slow
@@ -110,6 +118,7 @@ def without_its_images(run, folder):
     """A copy of a run whose images are not on this machine."""
     copy = changed_run(run, folder, data={"name": str(folder / "absent")})
     shutil.copyfile(run.folder / "model.keras", folder / "model.keras")
+    name_files(copy)
     return copy
 
 

@@ -1,10 +1,13 @@
 """Runs with other settings than a trained one, made without another training."""
 
+import json
 import shutil
 from dataclasses import replace
 
 from kmixer.config import loading
 from kmixer.data.asked import remember_data
+from kmixer.runs.consistency import content_checksums
+from kmixer.runs.run import METRICS_FILE
 
 
 def changed_run(run, folder, *, class_names=None, input_shape=None, **changes):
@@ -29,4 +32,13 @@ def changed_run(run, folder, *, class_names=None, input_shape=None, **changes):
     remember_data(settings.data)  # as a training does
     if input_shape or {"model", "data"} & changes.keys():
         changed.save_model(changed.build_model())
+    name_files(changed)
     return changed
+
+
+def name_files(run):
+    """Let the metrics of a finished run name its files as they are now."""
+    path = run.folder / METRICS_FILE
+    if path.is_file():
+        metrics = json.loads(path.read_text()) | {"content_sha256": content_checksums(run)}
+        path.write_text(json.dumps(metrics))

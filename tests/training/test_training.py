@@ -18,7 +18,7 @@ from kmixer.models.factory import build_model
 from kmixer.runs import provenance
 from kmixer.runs.run import Run, load_run
 from kmixer.runs.signals import StopRequest
-from kmixer.training import checkpoint, train
+from kmixer.training import checkpoint, initial_model
 from kmixer.training.callbacks import build_callbacks
 from kmixer.training.optimizer import compile_model
 from tiny_settings import tiny_settings
@@ -293,7 +293,7 @@ def test_the_model_is_built_once(tiny, tmp_path, monkeypatch):
         models.append(build_model(*arguments))
         return models[-1]
 
-    monkeypatch.setattr(train, "build_model", built)
+    monkeypatch.setattr(initial_model, "build_model", built)
 
     class Stop(keras.callbacks.Callback):
         def on_train_begin(self, logs=None):

@@ -63,7 +63,7 @@ def _add(entries: Entries, path: Path, entry: os.DirEntry[str]) -> None:
     elif _is_file(entry):
         entries.files.append(path)
     else:
-        kind = BROKEN_LINK if entry.is_symlink() else NOT_A_FILE
+        kind = NOT_A_FILE if os.path.exists(path) else BROKEN_LINK
         entries.skips.append(Skip(path, kind))
 
 
