@@ -13,6 +13,7 @@ from safetensors.numpy import save
 import kmixer
 from kmixer.errors import DataError, RunError, SettingsError
 from kmixer.runs.starts import catalogue, packaged, resolve_start, start_descriptions
+from kmixer.runs.starts.hub import MOST_BYTES, _Listing
 from kmixer.runs.starts.names import Reference, parse
 from mixer_reference import as_timm, official, pictures, timm_logits
 
@@ -194,6 +195,35 @@ def test_published_weights_compute_what_they_computed(tiny, fake_hub):
     np.testing.assert_allclose(
         computed, timm_logits(arrays | scaled, pictures(12)), rtol=0, atol=1e-4
     )
+
+
+@pytest.mark.parametrize("header", ["ETag", "X-Linked-Etag", "X-Repo-Commit", "X-Xet-Hash"])
+def test_a_hub_cannot_name_files_elsewhere(tiny, fake_hub, tmp_path, header):
+    fake_hub.headers = {header: "../../../../canary"}
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(DataError, match=rf"(?i)as the Hub does: {header}: received '\.\./\.\."):
+        resolve_start("someone/tiny")
+    assert sorted(tmp_path.rglob("*")) == before
+    fake_hub.headers = {}
+    resolve_start("someone/tiny")
+
+
+def test_a_hub_cannot_send_without_end(tiny, fake_hub, monkeypatch):
+    monkeypatch.setitem(MOST_BYTES, "config.json", 10)
+    monkeypatch.setattr("kmixer.runs.starts.hub._list", lambda reference: _Listing("0" * 40, None))
+    with pytest.raises(DataError, match="received more than 10 bytes of a file"):
+        resolve_start("someone/tiny")
+
+
+@pytest.mark.parametrize(
+    "listed", [b"[]", b"{", b'"x"', b"\xff", b'{"siblings": [{}]}', b"[" * 9999]
+)
+def test_a_hub_that_answers_something_else(tiny, fake_hub, listed):
+    fake_hub.listed = listed
+    with pytest.raises(
+        DataError, match="someone/tiny: 127.0.0.1:[0-9]+ does not answer as the Hub"
+    ):
+        resolve_start("someone/tiny")
 
 
 def test_class_names_are_those_of_the_description(fake_hub, tiny_size):

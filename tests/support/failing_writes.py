@@ -13,6 +13,8 @@ from pathlib import Path
 
 from kill_and_resume import begin, different, end
 
+WRITING = os.O_WRONLY | os.O_RDWR
+
 
 def main(job):
     """Fail each of `job["writes"]` (all of them, where it is None) in a training of its own."""
@@ -44,6 +46,13 @@ def _problems(job, root, number):
         yield from different(root / "whole", folder)
 
 
+def _inside(folder, name):
+    """Return the path of a name in an opened folder; -1 and None stand for no folder."""
+    if folder in (None, -1):
+        return name
+    return os.path.join(os.readlink(f"/proc/self/fd/{folder}"), name)
+
+
 def _fail(root, number, count, said):
     """Count this process's writes below a folder; let the N-th one find the disk full.
 
@@ -64,13 +73,18 @@ def _fail(root, number, count, said):
 
     def audit(event, arguments):
         if event == "open" and isinstance(arguments[0], str | os.PathLike):
-            flags = arguments[2] or 0
-            if flags & (os.O_WRONLY | os.O_RDWR):
+            if (arguments[2] or 0) & WRITING:
                 write(arguments[0])
         elif event == "os.rename":
-            write(arguments[1])
+            write(_inside(arguments[3], arguments[1]))
 
-    flush = os.fsync
+    flush, open_file = os.fsync, os.open
+
+    def open_inside(path, flags, mode=0o777, *, dir_fd=None):
+        """The audit event of an opening does not say in which folder its name is."""
+        if dir_fd is not None and flags & WRITING:
+            write(_inside(dir_fd, path))
+        return open_file(path, flags, mode, dir_fd=dir_fd)
 
     def fsync(descriptor):
         write(os.readlink(f"/proc/self/fd/{descriptor}"))
@@ -78,7 +92,7 @@ def _fail(root, number, count, said):
 
     if said:
         os.dup2(os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
-    os.fsync = fsync
+    os.fsync, os.open = fsync, open_inside
     sys.addaudithook(audit)
 
 

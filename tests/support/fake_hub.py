@@ -22,6 +22,7 @@ class FakeHub:
         self.repositories, self.asked, self.sent = {}, [], []
         self.breaks_after = self.breaks = 0
         self.status = self.stated_sha256 = self.stated_size = None
+        self.listed, self.headers = None, {}  # instead of the listing, and of headers of files
 
     def publish(self, name, **files):
         """Add a version of a repository; return its commit. In names, `_` stands for the dot."""
@@ -74,7 +75,8 @@ class _Handler(BaseHTTPRequestHandler):
         commit, files = found
         if words[:2] == ["api", "models"]:
             assert parse_qs(url.query)["blobs"]
-            return self.send(json.dumps(self.listing(name, commit, files)).encode(), {})
+            listed = self.hub.listed or json.dumps(self.listing(name, commit, files)).encode()
+            return self.send(listed, {})
         if (file := words[4]) not in files:
             return self.refuse(404, "EntryNotFound", commit)
         return self.send_file(file, files[file], commit, body)
@@ -103,7 +105,7 @@ class _Handler(BaseHTTPRequestHandler):
             "X-Repo-Commit": commit,
             "ETag": f'"{self.etag(file, content)}"',
             "Accept-Ranges": "bytes",
-        }
+        } | self.hub.headers
         start = int(self.headers.get("Range", "bytes=0-").removeprefix("bytes=").split("-")[0])
         if start:
             headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"

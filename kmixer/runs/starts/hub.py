@@ -14,6 +14,7 @@ from urllib.parse import urlparse
 
 from ...errors import DataError, KmixerError, SettingsError, file_problem, nearest, one_line
 from ...files.checksums import checksum
+from .answers import bounded, checked_answers
 from .names import Reference, known_names
 
 LOGGER = logging.getLogger(__name__)
@@ -170,7 +171,12 @@ def _download(reference: Reference, listing: _Listing) -> Path:
     if not sys.stderr.isatty():
         disable_progress_bars()
     for file in (CONFIG, WEIGHTS):  # by its own revision, which the cache then knows as well
-        path = Path(hf_hub_download(reference.name, file, revision=reference.revision))
+        path = Path(
+            hf_hub_download(
+                reference.name, file, revision=reference.revision,
+                tqdm_class=bounded(MOST_BYTES[file]),
+            )
+        )  # fmt: skip
         if path.parent.name != listing.commit:
             raise DataError(f"{reference.label}: changed while it was fetched; run it again")
     return path
@@ -212,7 +218,8 @@ def _in_one_line(reference: Reference) -> Iterator[None]:
     from huggingface_hub import errors
 
     try:
-        yield
+        with checked_answers():
+            yield
     except KmixerError:
         raise
     except errors.GatedRepoError:
@@ -242,3 +249,7 @@ def _in_one_line(reference: Reference) -> Iterator[None]:
         ) from None
     except OSError as error:
         raise DataError(f"{reference.label}: cannot be cached: {file_problem(error)}") from None
+    except (AssertionError, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise DataError(
+            f"{reference.label}: {_host()} does not answer as the Hub does: {one_line(error)}"
+        ) from None
