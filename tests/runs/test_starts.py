@@ -221,7 +221,7 @@ def test_a_hub_cannot_send_without_end(tiny, fake_hub, monkeypatch):
 def test_a_hub_that_answers_something_else(tiny, fake_hub, listed):
     fake_hub.listed = listed
     with pytest.raises(
-        DataError, match="someone/tiny: 127.0.0.1:[0-9]+ does not answer as the Hub"
+        DataError, match=r"someone/tiny: 127\.0\.0\.1:\d+ does not answer as the Hub"
     ):
         resolve_start("someone/tiny")
 

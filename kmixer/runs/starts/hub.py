@@ -23,6 +23,10 @@ WEIGHTS, CONFIG = "model.safetensors", "config.json"
 MOST_BYTES = {WEIGHTS: 4_000_000_000, CONFIG: 16_000_000}
 SECONDS = 10  # that the Hub has to answer
 COMMIT = "[0-9a-f]{40}"
+# What the client raises where an answer is none that it knows.
+_NOT_THE_HUBS = (
+    AssertionError, AttributeError, LookupError, RecursionError, TypeError, ValueError
+)  # fmt: skip
 ELSEWHERE = "fetch it once with a network, or read a file of it with: kmixer import-weights FILE"
 
 
@@ -249,7 +253,7 @@ def _in_one_line(reference: Reference) -> Iterator[None]:
         ) from None
     except OSError as error:
         raise DataError(f"{reference.label}: cannot be cached: {file_problem(error)}") from None
-    except (AssertionError, AttributeError, KeyError, TypeError, ValueError) as error:
+    except _NOT_THE_HUBS as error:
         raise DataError(
             f"{reference.label}: {_host()} does not answer as the Hub does: {one_line(error)}"
         ) from None
