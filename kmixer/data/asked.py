@@ -53,8 +53,18 @@ def check_asked_data(data: DataSettings, whose: str | Path) -> None:
     words += ["--data-dir", data.dir] if data.dir and not find_source(data.name).is_path else []
     raise DataError(
         f"{whose}: its config.yaml names images that were never named on this machine, and are not"
-        f" opened unasked: {place}; if they may be opened, name them: {shlex.join(words)}"
+        f" opened unasked: {place}; if they may be opened, {_first()}name them: {shlex.join(words)}"
     )
+
+
+def _first() -> str:
+    """Return what has to be done before anything named can be remembered."""
+    if cache := find_cache_folder():
+        with suppress(KmixerError):
+            atomic.make_folder(cache.path)
+            if not atomic.is_read_only(cache.path):
+                return ""
+    return "set KMIXER_CACHE to a folder that can be written and is kept, and "
 
 
 def _place(data: DataSettings) -> str | None:

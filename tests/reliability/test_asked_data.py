@@ -179,6 +179,18 @@ def test_who_trained_here_does_not_notice(
     assert run_command("evaluate", moved).returncode == 0
 
 
+def test_where_nothing_can_be_remembered_the_remedy_is_told(
+    foreign, run_command, tmp_path, monkeypatch
+):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("KMIXER_CACHE", str(tmp_path / "file" / "cache"))
+    done = run_command("evaluate", foreign[0])
+    assert done.returncode == 1
+    assert "set KMIXER_CACHE to a folder that can be written and is kept, and name" in done.stderr
+    monkeypatch.setenv("KMIXER_CACHE", str(tmp_path / "kept"))
+    assert "KMIXER_CACHE" not in run_command("evaluate", foreign[0]).stderr
+
+
 def test_a_cache_that_cannot_be_written_is_no_error(elsewhere, image_folder, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("KMIXER_CACHE", str(tmp_path / "file" / "cache"))
