@@ -60,7 +60,7 @@ def check_asked_data(data: DataSettings, whose: str | Path) -> None:
 def _first() -> str:
     """Return what has to be done before anything named can be remembered."""
     if cache := find_cache_folder():
-        with suppress(KmixerError):
+        with suppress(OSError, KmixerError):
             atomic.make_folder(cache.path)
             if not atomic.is_read_only(cache.path):
                 return ""
@@ -84,16 +84,19 @@ def _place(data: DataSettings) -> str | None:
 def remember(place: str) -> None:
     """Remember that the user has named something, such as a start, which has no other record."""
     _asked_here.add(place)
-    if (path := _record(place)) and not path.exists():
-        with suppress(OSError, KmixerError):  # a folder that cannot be written
+    with suppress(OSError, KmixerError):  # not to be written, or not even to be looked into
+        if (path := _record(place)) and not path.exists():
             atomic.make_folder(path.parent)
             atomic.write_text(path, f"{place}\n")
 
 
 def is_remembered(place: str) -> bool:
     """Return whether the user has named it before."""
-    path = _record(place)
-    return place in _asked_here or bool(path and path.is_file())
+    if place in _asked_here:
+        return True
+    with suppress(OSError):  # see above
+        return bool((path := _record(place)) and path.is_file())
+    return False
 
 
 def _record(place: str) -> Path | None:

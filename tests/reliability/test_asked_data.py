@@ -1,6 +1,7 @@
 """What a run's own config.yaml names is opened only where the user has named it on this machine."""
 
 import shutil
+from pathlib import Path
 
 import pytest
 import yaml
@@ -196,6 +197,44 @@ def test_a_cache_that_cannot_be_written_is_no_error(elsewhere, image_folder, tmp
     monkeypatch.setenv("KMIXER_CACHE", str(tmp_path / "file" / "cache"))
     remember_data(DataSettings(name=str(image_folder)))
     check_asked_data(DataSettings(name=str(image_folder)), "run")  # in this process
+
+
+def unsearchable(tmp_path, monkeypatch):
+    """A cache in a folder that this user may not look into, such as another one's home."""
+    real = Path.stat
+
+    def stat(path, **options):
+        if str(path).startswith(str(tmp_path / "cache")):
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path, **options)
+
+    monkeypatch.setattr(Path, "stat", stat)
+
+
+def too_long(tmp_path, monkeypatch):
+    monkeypatch.setenv("KMIXER_CACHE", str(tmp_path / ("x" * 300)))
+
+
+def under_a_file(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("KMIXER_CACHE", str(tmp_path / "file" / "cache"))
+
+
+@pytest.mark.parametrize("broken", [unsearchable, too_long, under_a_file])
+def test_where_nothing_is_kept_the_error_says_where_it_could_be(
+    broken, elsewhere, image_folder, tmp_path, monkeypatch
+):
+    broken(tmp_path, monkeypatch)
+    data = DataSettings(name=str(image_folder))
+    with pytest.raises(DataError, match="set KMIXER_CACHE to a folder that can be written"):
+        check_asked_data(data, "run")
+    remember_data(data)
+    check_asked_data(data, "run")  # in this process
+
+
+def test_where_it_is_kept_the_error_asks_for_no_other_folder(elsewhere, image_folder):
+    with pytest.raises(DataError, match=r"be opened, name them: kmixer data info \S+$"):
+        check_asked_data(DataSettings(name=str(image_folder)), "run")
 
 
 def test_as_a_figure(foreign, opened, run_command, saw, tmp_path):
