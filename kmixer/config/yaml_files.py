@@ -13,6 +13,7 @@ from ..errors import SettingsError, file_problem, one_line
 # Levels of lists and sections; keys and values together, of which a run's settings have 150.
 DEEPEST, MOST_VALUES = 30, 30_000
 MOST_BYTES = 750_000
+LONGEST_NUMBER = 100  # characters of a whole number
 TAG = "tag:yaml.org,2002:"
 # The forms of YAML 1.2's core schema (section 10.3.2).
 BOOL = r"^(?:true|True|TRUE|false|False|FALSE)$"
@@ -72,6 +73,9 @@ class _Loader(yaml.SafeLoader):
 
     def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
         text = _matched(INT, node)
+        if len(text) > LONGEST_NUMBER:  # Python neither reads nor writes one of 5,000 digits
+            problem = f"received a number of {len(text):,} characters, expected {LONGEST_NUMBER}"
+            raise _refusal(problem, node.start_mark)
         return int(text, 0 if text.startswith(("0x", "0o")) else 10)
 
     def construct_yaml_float(self, node: yaml.ScalarNode) -> float:

@@ -130,7 +130,9 @@ def _open(path: ImageSource) -> Image.Image:
         path = open(path, "rb")  # noqa: SIM115  closed when the image lets go of it
     file = CountedFile(path, owned=named)
     try:
-        return _open_any(file)
+        image = _open_any(file)
+        file.expect(image.width * image.height)
+        return image
     except BaseException:
         file.close()
         raise

@@ -25,6 +25,9 @@ MOST_CODESTREAMS = 100
 TILE_SPARE = 16_000_000  # pixels by which a TIFF's tile may be larger than the image
 # Calls that read a file: a number for every file, and one for so many of its bytes.
 STEPS, BYTES_PER_STEP = 20_000, 64
+# Bytes that are read: of what stands before the pixels, in pieces or all of a file at once, and
+# then. A file may claim gigabytes that it does not take on the disk, or packed.
+OPENING_BYTES, WHOLE_BYTES, BYTES_PER_PIXEL = 32_000_000, 128_000_000, 16
 
 # In a JPEG: what begins a segment. FF 00 and the marks of a restart stand within a scan.
 _SEGMENT = re.compile(rb"\xff+([^\x00\x01\xd0-\xd8\xff])", re.DOTALL)
@@ -39,7 +42,7 @@ class TooMuchWorkError(Exception):
 
 
 class CountedFile:
-    """A binary file for Pillow, whose steps are counted.
+    """A binary file for Pillow, whose steps and bytes are counted.
 
     Args:
         file: opened for reading.
@@ -47,7 +50,7 @@ class CountedFile:
     """
 
     def __init__(self, file: IO[bytes], owned: bool) -> None:
-        self._file, self._owned = file, owned
+        self._file, self._owned, self._bytes_left = file, owned, OPENING_BYTES
         start = file.tell()
         self._steps_left = STEPS + (file.seek(0, os.SEEK_END) - start) // BYTES_PER_STEP
         file.seek(start)
@@ -57,10 +60,19 @@ class CountedFile:
         if self._steps_left < 0:
             raise TooMuchWorkError("it is made of more parts than an image of its size has")
 
+    def expect(self, pixels: int) -> None:
+        """Count the bytes anew, of an image that is open and has so many pixels."""
+        self._bytes_left = WHOLE_BYTES + BYTES_PER_PIXEL * pixels
+
     def read(self, size: int = -1) -> bytes:
         """Read up to `size` bytes, or all."""
         self._step()
-        return self._file.read(size)
+        most = max(self._bytes_left, WHOLE_BYTES) if size < 0 else self._bytes_left
+        content = self._file.read(most + 1 if size < 0 else min(size, most + 1))
+        if len(content) > most:
+            raise TooMuchWorkError("it holds more bytes than an image of its size has")
+        self._bytes_left = max(self._bytes_left - len(content), 0)
+        return content
 
     def readline(self, size: int = -1) -> bytes:
         """Read to the end of a line."""
@@ -101,19 +113,20 @@ def check_work(image: Image.Image) -> None:
     """
     pixels = image.width * image.height
     if image.format in ("JPEG", "MPO"):
-        _check_scans(_scans(_content(image)), pixels)
+        _check_scans(_scans(_content(image, pixels)), pixels)
     elif image.format == "JPEG2000":
-        _check_packets(_content(image))
+        _check_packets(_content(image, pixels))
     elif image.format == "TIFF":
         _check_tile(image, pixels)
 
 
-def _content(image: Image.Image) -> bytes:
+def _content(image: Image.Image, pixels: int) -> bytes:
     file = getattr(image, "fp")  # noqa: B009  of what Image.open returns
     place = file.tell()
     file.seek(0)
     content = bytes(file.read())
     file.seek(place)
+    file.expect(pixels)  # all of it is read once more
     return content
 
 

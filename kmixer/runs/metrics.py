@@ -2,15 +2,16 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, FiniteFloat, ValidationError
+from pydantic import BaseModel, Field, FiniteFloat, ValidationError
 
 from ..config.schema import validation_message
 from ..errors import RunError
 from ..files.text import read_text
 
 MOST_BYTES = 1_000_000
+Count = Annotated[int, Field(ge=0, lt=2**63)]  # larger ones do not fit into other numbers
 
 
 class SplitMetrics(BaseModel):
@@ -36,17 +37,17 @@ class Metrics(BaseModel):
     dataset: str
     backend: str
     device: str
-    epochs: int
-    best_epoch: int
+    epochs: Count
+    best_epoch: Count
     best: EpochMetrics
     last: EpochMetrics
     seconds: FiniteFloat
     seconds_to_first_step: FiniteFloat | None
     examples_per_second: FiniteFloat
-    parameters: int
-    trainable_parameters: int
-    flops: int
-    peak_memory_bytes: int | None
+    parameters: Count
+    trainable_parameters: Count
+    flops: Count
+    peak_memory_bytes: Count | None
     content_sha256: dict[str, str] | None = None  # of what the other files hold, by their names
 
 

@@ -17,8 +17,6 @@ export/          what `kmixer export` wrote
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -36,7 +34,7 @@ from ..data.image_files import as_pixels
 from ..errors import RunError, SettingsError
 from ..files import atomic
 from ..files.keras_archive import check_file, read_weights
-from ..files.text import csv_text, read_text
+from ..files.text import csv_text, read_csv, read_text
 from .inference import predict_probabilities
 from .metrics import read_metrics
 from .naming import create_folder
@@ -94,7 +92,7 @@ class Run:
     def history(self) -> list[dict[str, float]]:
         """The rows of history.csv as dicts of numbers."""
         path = self.folder / HISTORY_FILE
-        rows = list(csv.DictReader(io.StringIO(read_text(path))))
+        rows: list[dict[str, Any]] = [*read_csv(path)]
         try:
             numbers = [{key: float(row[key]) for key in COLUMNS} for row in rows]
         except (KeyError, TypeError, ValueError) as error:

@@ -76,6 +76,12 @@ def test_a_word_where_a_number_belongs_is_named(text, message):
         loading.build_settings(yaml_files.parse_yaml(text, "here"))
 
 
+def test_a_number_that_cannot_be_written_as_decimals_is_refused():
+    text = f"training: {{epochs: 0x{'f' * 100_000}}}"
+    with pytest.raises(SettingsError, match="line 1: received a number of 100,002 characters"):
+        yaml_files.parse_yaml(text, "here")
+
+
 def test_as_a_figure(tmp_path, saw):
     right = sum(
         PLACES[place](text, tmp_path) == value for place in PLACES for text, value in FORMS.items()

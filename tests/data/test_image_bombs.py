@@ -2,13 +2,15 @@
 
 import io
 import resource
+import struct
 import time
+import tracemalloc
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from image_bombs import BOMBS, encoded, scans
+from image_bombs import BOMBS, after, encoded, scans, tiff
 from kmixer.data.decode import Decoding, decode, describe, read_levels
 from kmixer.errors import DataError
 
@@ -82,3 +84,34 @@ def test_a_file_that_is_read_is_closed(tmp_path):
         decode(file, SMALL)
         describe(file)
     assert len(os.listdir("/proc/self/fd")) <= before
+
+
+def hollow(path, content, place, size):
+    """Write a file into which so many zeros come, which take no room on the disk."""
+    with path.open("wb") as file:
+        file.write(content[:place])
+        file.seek(size, 1)
+        file.write(content[place:])
+    return path
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP", "PNG", "TIFF", "JPEG2000"])
+def test_a_file_that_claims_gigabytes_is_not_read_into_memory(kind, tmp_path):
+    content, place, size = encoded(Image.new("L", (8, 8)), kind), -2, 2**31
+    if kind == "PNG":
+        size -= 100
+        content = after(content, 33, struct.pack(">I", size) + b"tEXt")
+        place = 33 + 8
+    if kind == "TIFF":  # a description of two gigabytes
+        content = tiff({256: 8, 257: 8, 258: 8, 262: 1, 270: 8, 273: 8, 279: 64}, bytes(64))
+        entry = content.index(struct.pack("<HH", 270, 4))
+        claim = struct.pack("<HHII", 270, 1, size - 1000, 200)
+        content = content[:entry] + claim + content[entry + 12 :]
+    file = hollow(tmp_path / "x.img", content, place, size)
+    tracemalloc.start()
+    try:
+        with pytest.raises(DataError, match="more bytes than an image of its size has"):
+            decode(file, SMALL)
+        assert tracemalloc.get_traced_memory()[1] < 500e6
+    finally:
+        tracemalloc.stop()

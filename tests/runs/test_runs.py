@@ -148,3 +148,17 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
 
 def test_metrics_are_json(folder):
     assert json.loads((folder / "metrics.json").read_text())["epochs"] == 6
+
+
+def test_a_history_with_an_endless_cell_is_damaged(copy):
+    (copy / "history.csv").write_text("epoch,loss\n1," + "1" * 200_000 + "\n")
+    with pytest.raises(RunError, match="history.csv: damaged: field larger than"):
+        load_run(copy).history
+
+
+@pytest.mark.parametrize("key", ["flops", "parameters", "peak_memory_bytes", "epochs"])
+def test_metrics_larger_than_any_number_are_damaged(copy, key):
+    path = copy / "metrics.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {key: 10**400}))
+    with pytest.raises(RunError, match=f"metrics.json: damaged, .*{key}: received 1000"):
+        load_run(copy).metrics
