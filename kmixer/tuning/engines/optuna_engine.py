@@ -20,7 +20,7 @@ import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
-from ...errors import RunError
+from ...errors import RunError, one_line
 from ..space.space import Space
 from ..trials import (
     BEAT_SECONDS,
@@ -91,7 +91,10 @@ class OptunaEngine:
         self._running: dict[int, optuna.Trial] = {}
         self._last_beats: dict[int, tuple[int | None, float]] = {}  # (beat, when it was first seen)
         self._undrawn: deque[optuna.Trial] = deque()  # without values; their process was killed
-        self._unfinished = deque(self._take_over() if exclusive else ())
+        try:
+            self._unfinished = deque(self._take_over() if exclusive else ())
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise self._damaged(error) from None
         self._stop = threading.Event()
         self._heartbeat = threading.Thread(target=self._keep_alive, daemon=True)
         self._heartbeat.start()
@@ -109,7 +112,7 @@ class OptunaEngine:
             if self.space.holds(attrs[VALUES]):  # `--extend` may have left it out
                 self._write_parameters(optuna_trial, attrs[VALUES])
             self._write_system_attrs(optuna_trial, attrs.get(VERDICT, {}))
-            trial = Trial(frozen.number, attrs[VALUES])
+            trial = read_trial(frozen.number, attrs[VALUES])
             if OUTCOME in attrs:
                 self.tell(trial, read_outcome(attrs[OUTCOME]))
             else:
@@ -275,7 +278,10 @@ class OptunaEngine:
         try:
             return list(map(_read_trial, drawn))
         except ValueError as error:
-            raise RunError(f"the study {self.study.study_name}: damaged: {error}") from None
+            raise self._damaged(error) from None
+
+    def _damaged(self, error: Exception) -> RunError:
+        return RunError(f"the study {self.study.study_name}: damaged: {one_line(error)}")
 
     def _fail(self, trial: optuna.Trial | FrozenTrial, attributes: Mapping[str, Any]) -> None:
         """End a trial without a value, unless it has ended by now."""

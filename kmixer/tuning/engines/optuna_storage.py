@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import time
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from ...errors import SettingsError, one_line
 
 DRIVERS = {"postgresql": "postgresql+psycopg"}  # the one that the extra `tune` brings
 TRIES = 5
+STALE_SECONDS = 30  # after which Optuna takes a lock for a killed process's
 
 
 def open_storage(storage: str | Path) -> BaseStorage:
@@ -51,6 +53,8 @@ def _public(url: str) -> tuple[str, list[str]]:
 def _open_file(path: Path) -> JournalStorage:
     if not path.parent.is_dir():
         raise FileNotFoundError(2, "no such folder")
+    path = path.absolute()  # Optuna's lock is a link to it, which else would lead nowhere
+    _remove_stale_lock(path)
     lock = JournalFileSymlinkLock(str(path))
     if path.is_file():
         lock.acquire()
@@ -62,6 +66,36 @@ def _open_file(path: Path) -> JournalStorage:
         finally:
             lock.release()
     return JournalStorage(JournalFileBackend(str(path), lock))
+
+
+def _remove_stale_lock(path: Path) -> None:
+    """Remove a lock that does not lead to its file and stays as it is: Optuna never gives up on it.
+
+    A killed process left it before its folder was moved, or it came with somebody else's folder.
+    """
+    lock = Path(f"{path}.lock")
+    until, first = time.monotonic() + STALE_SECONDS, _identity(lock)
+    while first and _identity(lock) == first and not _leads_to(lock, path):
+        if time.monotonic() > until:
+            lock.unlink(missing_ok=True)
+            return
+        time.sleep(0.1)
+
+
+def _leads_to(link: Path, path: Path) -> bool:
+    try:
+        return link.samefile(path)
+    except OSError:
+        return False
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells a link from one of the same name that comes after it; None: no link."""
+    try:
+        status = os.lstat(path)
+    except FileNotFoundError:
+        return None
+    return (status.st_ino, status.st_mtime_ns) if stat.S_ISLNK(status.st_mode) else None
 
 
 def _open_database(url: str) -> RDBStorage:

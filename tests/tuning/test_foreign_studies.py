@@ -1,0 +1,65 @@
+"""Optuna's file in a search folder of others, or of a process that was killed."""
+
+import json
+import os
+
+import pytest
+
+pytest.importorskip("optuna")
+
+from kmixer.errors import RunError
+from kmixer.tuning.engines import optuna_storage
+from kmixer.tuning.engines.optuna_engine import OptunaEngine
+from kmixer.tuning.space.space import Space
+
+SET_ATTRIBUTE = 8  # of a trial, in Optuna's journal
+
+
+def begin(path):
+    """Open the search in a file and return its first trial."""
+    space = Space({"model.blocks": [1, 2]})
+    engine = OptunaEngine(
+        space, "random", "val_accuracy", 0, 2, path, "search", max_trials=3, exclusive=True
+    )
+    try:
+        return engine.ask()
+    finally:
+        engine.close()
+
+
+@pytest.mark.parametrize("target", ["nowhere", "/dev/null"])
+def test_a_lock_that_leads_elsewhere_is_not_waited_for(tmp_path, monkeypatch, target):
+    monkeypatch.setattr(optuna_storage, "STALE_SECONDS", 0.3)
+    first = begin(tmp_path / "study.jsonl")
+    (tmp_path / "study.jsonl.lock").symlink_to(target)
+    assert begin(tmp_path / "study.jsonl") == first
+
+
+def test_a_lock_leads_to_its_file_from_a_relative_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "inner").mkdir()
+    led, link = [], os.symlink
+
+    def noted(target, name):
+        link(target, name)
+        led.append(os.path.isabs(target))
+
+    monkeypatch.setattr(os, "symlink", noted)
+    begin(os.path.join("inner", "study.jsonl"))
+    assert led
+    assert all(led)
+
+
+@pytest.mark.parametrize(
+    "attribute",
+    [{"outcome": []}, {"outcome": "x"}, {"verdict": [1]}, {"values": [1]},
+     {"verdict": {"epoch": 1, "poor": 1, "attrs": 3}}],
+)  # fmt: skip
+def test_a_study_with_odd_records_is_damaged(tmp_path, attribute):
+    path = tmp_path / "study.jsonl"
+    begin(path)
+    line = {"op_code": SET_ATTRIBUTE, "worker_id": "x", "trial_id": 0, "user_attr": attribute}
+    with path.open("a") as file:
+        file.write(json.dumps(line) + "\n")
+    with pytest.raises(RunError, match="study search: damaged: "):
+        begin(path)
