@@ -7,8 +7,9 @@ import pytest
 
 pytest.importorskip("optuna")
 
-from kmixer.errors import RunError
+from kmixer.errors import RunError, SettingsError
 from kmixer.tuning.engines import optuna_storage
+from kmixer.tuning.engines.journal import Journal
 from kmixer.tuning.engines.optuna_engine import OptunaEngine
 from kmixer.tuning.space.space import Space
 
@@ -63,3 +64,20 @@ def test_a_study_with_odd_records_is_damaged(tmp_path, attribute):
         file.write(json.dumps(line) + "\n")
     with pytest.raises(RunError, match="study search: damaged: "):
         begin(path)
+
+
+def test_records_that_claim_gigabytes_are_not_read_into_memory(tmp_path):
+    study, journal = tmp_path / "study.jsonl", tmp_path / "journal.jsonl"
+    begin(study)
+    journal.touch()
+    for path in (study, journal):
+        os.truncate(path, 2**40)
+    with pytest.raises(SettingsError, match=r"cannot be opened: .*larger than 500,000,000"):
+        begin(study)
+    with pytest.raises(RunError, match=r"cannot be read: .*larger than 200,000,000"):
+        Journal(journal).read()
+
+
+def test_a_line_of_brackets_in_a_journal_is_skipped(tmp_path):
+    (tmp_path / "journal.jsonl").write_text("[" * 200_000 + '\n{"event": "x"}\n')
+    assert Journal(tmp_path / "journal.jsonl").read() == [{"event": "x"}]

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import RunError, file_problem
+from ...files.bounded import read_bounded
 from ...files.opened import appending
 
 FILE = "journal.jsonl"
+MOST_BYTES = 200_000_000  # of 100,000 trials
 
 
 class Journal:
@@ -27,13 +29,22 @@ class Journal:
         self.path = path
 
     def read(self) -> list[dict[str, Any]]:
-        """Return the events in the order in which they happened."""
-        lines = self.path.read_bytes().splitlines() if self.path.is_file() else []
+        """Return the events in the order in which they happened.
+
+        Raises:
+            RunError: the file cannot be read, or is larger than any search's.
+        """
+        try:
+            lines = read_bounded(self.path, MOST_BYTES).splitlines()
+        except FileNotFoundError:
+            lines = []
+        except OSError as error:
+            raise RunError(f"{self.path}: cannot be read: {file_problem(error)}") from None
         events = []
         for line in lines:
             try:
                 event = json.loads(line)
-            except ValueError:  # its process was killed while writing it
+            except (ValueError, RecursionError):  # its process was killed while writing it
                 continue
             if isinstance(event, dict):
                 events.append(event)

@@ -11,9 +11,11 @@ from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 
 from ...errors import SettingsError, one_line
+from ...files.bounded import read_bounded
 
 DRIVERS = {"postgresql": "postgresql+psycopg"}  # the one that the extra `tune` brings
 TRIES = 5
+MOST_BYTES = 500_000_000  # of a journal; a trial has a few thousand
 STALE_SECONDS = 30  # after which Optuna takes a lock for a killed process's
 
 
@@ -59,7 +61,7 @@ def _open_file(path: Path) -> JournalStorage:
     if path.is_file():
         lock.acquire()
         try:  # a line that a power cut left half-written would end every later reading
-            content = path.read_bytes()
+            content = read_bounded(path, MOST_BYTES)
             whole = content.rfind(b"\n") + 1
             if whole < len(content):
                 os.truncate(path, whole)
