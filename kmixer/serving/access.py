@@ -83,7 +83,10 @@ class Access:
         if site not in ("same-origin", "none") and not followed:
             return 403, f"Sec-Fetch-Site: received {site[:100]!r}, expected a page of this server"
         if origin is not None and not reads and _netloc(origin) != _plain(headers.get("host", "")):
-            return 403, f"Origin: received {origin[:100]!r}, expected a page of this server"
+            return 403, (
+                f"Origin: received {origin[:100]!r}, expected a page of this server; behind a"
+                " proxy, start the server with --allow-host and the name that pages are under"
+            )
         return None
 
     def _token_refusal(self, path: str, headers: Headers) -> tuple[int, str] | None:
@@ -150,7 +153,8 @@ def access_to(address: str, host: str, allowed: frozenset[str], token: str | Non
     """
     if ANY in allowed:
         return Access(token=token, allowed=allowed)
-    names = {"localhost", "127.0.0.1", "::1", address, host.lower().removesuffix(".")} | allowed
+    named = {address.partition("%")[0], host.lower().removesuffix(".")}  # %: which network card
+    names = {"localhost", "127.0.0.1", "::1"} | named | allowed
     everywhere = _plain_address(address).is_unspecified
     if everywhere:
         own = socket.gethostname().lower()

@@ -4,6 +4,8 @@ import base64
 import binascii
 import io
 import json
+import time
+from collections.abc import Iterator
 from itertools import islice
 from typing import Any, NoReturn
 
@@ -14,6 +16,8 @@ from ..errors import DataError, few, one_line
 
 INPUT = "images"
 MAX_PIXELS = 50_000_000  # of an image file; a phone's photo has up to 50 million or so
+MAX_VALUES = 2_000_000  # of a request in JSON: parsing it takes half a second, in which all wait
+MAX_SECONDS = 20  # of the processor, for a request's images; those that cameras write need a few
 
 ImageShape = tuple[int, int, int]
 
@@ -47,8 +51,7 @@ def read_body(body: bytes, decoding: Decoding, max_images: int) -> tuple[np.ndar
                 raise DataError(
                     f"{key}: received {len(items):,} images, expected at most {max_images:,}"
                 )
-            images = [_image(item, index, decoding) for index, item in enumerate(items)]
-            return np.stack(images), answer
+            return np.stack(list(_images(items, decoding))), answer
     received = few([repr(key[:50]) for key in islice(request, 5)]) or "nothing"
     raise DataError(f"expected 'instances' or 'inputs', received {received}")
 
@@ -74,6 +77,12 @@ def as_png(pixels: np.ndarray) -> str:
 
 
 def _json(body: bytes) -> Any:
+    values = body.count(b",") + 1
+    if values > MAX_VALUES:
+        raise DataError(
+            f"received some {values:,} numbers, expected at most {MAX_VALUES:,}; send fewer images"
+            " at once, or image files: {'b64': …}"
+        )
     try:
         return json.loads(body, parse_constant=lambda name: _refuse(f"{name} is no JSON"))
     except (ValueError, RecursionError) as error:
@@ -82,6 +91,18 @@ def _json(body: bytes) -> Any:
 
 def _refuse(message: str) -> NoReturn:
     raise ValueError(message)
+
+
+def _images(items: list[Any], decoding: Decoding) -> Iterator[np.ndarray]:
+    """Yield the pixels of images, unless they keep this thread busy for too long together."""
+    begin = time.thread_time()
+    for index, item in enumerate(items):
+        if (seconds := time.thread_time() - begin) > MAX_SECONDS:
+            raise DataError(
+                f"instance {index}: the images before it took {seconds:.0f} seconds of the"
+                f" processor, expected at most {MAX_SECONDS} in a request; send fewer at once"
+            )
+        yield _image(item, index, decoding)
 
 
 def _image(item: Any, index: int, decoding: Decoding) -> np.ndarray:

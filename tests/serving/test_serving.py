@@ -106,6 +106,27 @@ def test_a_malformed_request_is_refused_in_servings_shape(client, body, message)
     assert re.search(message, answer.json()["error"])
 
 
+@pytest.mark.parametrize("values", [b"0", b"[]", b'"x"'])
+@pytest.mark.parametrize("begin", [b'{"instances": [', b"[", b'{"instances": 0, "a": ['])
+def test_a_request_of_too_many_values_is_refused_before_it_is_parsed(
+    client, begin, values, monkeypatch
+):
+    monkeypatch.setattr(protocol, "MAX_VALUES", 20_000)
+    body = begin + b",".join([values] * 20_001)
+    answer = client.post(PREDICT, content=body)
+    assert answer.status_code == 400 and "expected at most 20,000" in answer.json()["error"]
+
+
+def test_images_that_take_long_together_are_refused(client, monkeypatch):
+    seconds = iter(range(0, 1000, 9))
+    monkeypatch.setattr("kmixer.serving.protocol.time.thread_time", lambda: next(seconds))
+    body = {"instances": [[[0] * 8] * 8] * 2}
+    assert client.post(PREDICT, json=body).status_code == 200
+    answer = client.post(PREDICT, json={"instances": body["instances"] * 2})
+    assert answer.status_code == 400
+    assert "instance 2: the images before it took 27 seconds" in answer.json()["error"]
+
+
 def test_an_image_of_too_many_pixels_is_refused_before_it_is_decoded(client, tmp_path):
     Image.new("1", (10_000, 6000)).save(tmp_path / "bomb.png")
     assert (tmp_path / "bomb.png").stat().st_size < 10_000
