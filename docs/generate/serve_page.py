@@ -26,7 +26,7 @@ curl --data-binary @photo.jpg http://127.0.0.1:8501/classify
 The first two are TensorFlow Serving's REST calls, errors too: `{"error": "…"}` with 400 (what is wrong with which
 instance), 404, 413 (longer than `--max-body`, refused before it is read), 415 (a compressed body), 503 with Retry-After (more than `--queue` images
 wait, or requests are in hand). Images of more than `--max-pixels` (50 megapixels) are refused before they are decoded;
-no more than four are decoded at a time, and no more than 128 megapixels together. Files are decoded as in training.
+no more than four are decoded at a time, and no more than 128 megapixels together; a request holds at most 2,000,000 numbers in JSON, and its images take at most 20 s of the processor. Files are decoded as in training.
 Requests that wait are answered together, up to `--max-batch` images. SIGTERM and
 Ctrl-C let what has begun finish. Why it is so: [ADR 16](adr/0016-serve.md).
 
