@@ -196,8 +196,13 @@ def _opened(path: ImageSource, name: object, max_pixels: int = MAX_PIXELS) -> It
         _reopen(path, name, max_pixels) as image,
         _damage_as_data_error(name or path),
     ):
-        check_work(image)
-        yield image
+        file = getattr(image, "fp", None)  # which Pillow leaves open, as it did not open it
+        try:
+            check_work(image)
+            yield image
+        finally:
+            if file:
+                file.close()
 
 
 @contextmanager
