@@ -8,12 +8,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..config import Settings, loading
+from ..data.asked import check_asked_data
 from ..evaluation import figures
 from ..evaluation.evaluate import predict_split
 from ..files import atomic
 from ..files.text import csv_text
 from ..runs.run import MODEL_FILE, load_run, run_state
 from . import plots
+from .trial_run import check_drawn
 from .trials import Trial, ranked
 
 if TYPE_CHECKING:
@@ -89,10 +91,17 @@ def best_yaml(search: Search, trial: Trial) -> str:
 
 
 def settings_of(search: Search, trial: Trial) -> Settings:
-    """Return the settings of a trial's run; without its folder, those it was started with."""
-    folder = trial.folder(search.plan.folder)
-    is_elsewhere = run_state(folder) == "new"
-    return search.trial_settings(trial) if is_elsewhere else load_run(folder).settings
+    """Return the settings of a trial's run; without its folder, those it was started with.
+
+    Raises:
+        RunError: the run is not the trial's.
+    """
+    folder, drawn = trial.folder(search.plan.folder), search.trial_settings(trial)
+    if run_state(folder) == "new":  # it is on another machine
+        return drawn
+    settings = load_run(folder).settings
+    check_drawn(folder, trial, drawn, settings)
+    return settings
 
 
 def read_test(search: Search, trial: Trial) -> dict[str, Any] | None:
@@ -100,6 +109,10 @@ def read_test(search: Search, trial: Trial) -> dict[str, Any] | None:
 
     Returns:
         `{"trial", "accuracy", "loss"}`, or None where its weights are not on this machine.
+
+    Raises:
+        DataError: the run names images that were never named on this machine.
+        RunError: it is not the trial's.
     """
     known = search.engine.read(TEST)
     if known and known["trial"] == trial.number:
@@ -107,8 +120,10 @@ def read_test(search: Search, trial: Trial) -> dict[str, Any] | None:
     folder = trial.folder(search.plan.folder)
     if not (folder / MODEL_FILE).is_file():
         return None
-    run = load_run(folder)
-    predictions = predict_split(run.load_model(), search.datasets.load(run.settings.data).test)
+    settings = settings_of(search, trial)
+    check_asked_data(settings.data, folder)
+    model, images = load_run(folder).load_model(), search.datasets.load(settings.data).test
+    predictions = predict_split(model, images)
     measured = {
         "trial": trial.number, "accuracy": predictions.accuracy, "loss": predictions.loss,
     }  # fmt: skip

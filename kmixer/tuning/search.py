@@ -16,6 +16,7 @@ from ..data import Dataset
 from ..errors import InterruptedRunError, RunError, describe
 from ..files import atomic
 from ..files.lock import folder_lock
+from ..runs.asked import remember_asked
 from ..runs.run import CHECKPOINT_FILE, MODEL_FILE, PREVIOUS_CHECKPOINT_FILE, run_state
 from ..runs.signals import stop_requests
 from ..training import distribution
@@ -72,6 +73,7 @@ class Search:
     ) -> None:
         self.plan, self.resources, self.space = plan, resources, plan.space
         distribution.check_backend(plan.settings)
+        remember_asked(plan.settings)
         self.datasets = datasets or SearchDatasets(plan.settings.data)
         self.settings = self._with_statistics(plan.settings)
         self._parameter_counts: dict[str, int | str] = {}  # or the error, by the model's shape

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import socket
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
@@ -24,6 +23,9 @@ RUN_METRICS = (
     "epochs", "seconds", "examples_per_second", "parameters", "trainable_parameters", "flops",
     "peak_memory_bytes",
 )  # fmt: skip
+METRICS = ("val_accuracy", *RUN_METRICS)  # of a finished trial
+MAY_BE_UNKNOWN = {"peak_memory_bytes"}
+MOST = 2**63  # that a metric may be
 
 
 @dataclass(frozen=True)
@@ -68,10 +70,21 @@ def read_outcome(values: Any) -> Outcome:
     for key, value in values.items():
         if not isinstance(value, kinds[key]) or isinstance(value, bool):
             raise ValueError(f"{key}: received {value!r}")
-    value = values.get("value")
-    if values["state"] == FINISHED and (value is None or not math.isfinite(value)):
-        raise ValueError(f"value: received {value!r} of a finished trial")
+    if values["state"] == FINISHED:
+        _check_finished(values)
     return Outcome(**values)
+
+
+def _check_finished(values: dict[str, Any]) -> None:
+    """Refuse a finished trial without the numbers that tables and plots are made of."""
+    numbers = {"value": values.get("value"), "best_epoch": values.get("best_epoch")}
+    numbers |= {key: values.get("metrics", {}).get(key) for key in METRICS}
+    for key, number in numbers.items():
+        if number is None and key in MAY_BE_UNKNOWN:
+            continue
+        is_number = isinstance(number, int | float) and not isinstance(number, bool)
+        if not is_number or not abs(number) < MOST:  # infinity and NaN as well
+            raise ValueError(f"{key}: received {number!r} of a finished trial")
 
 
 def read_trial(number: Any, values: Any, epochs: Any = None) -> Trial:

@@ -15,6 +15,7 @@ from kmixer.tuning.workers import loop
 from kmixer.tuning.workers.process import PRUNED
 from kmixer.tuning.workers.resources import Resources
 from tiny_settings import tiny_settings
+from tuning_search import finished
 
 EPOCHS = 9
 
@@ -94,7 +95,7 @@ class SimulatedProcess:
             row = self.stop_message["row"]
             return trials.pruned(row["epoch"], row[objective], self.folder)
         best = max(self.rows, key=lambda row: row[objective])
-        return trials.Outcome(trials.FINISHED, None, best[objective], best["epoch"])
+        return finished(best[objective], best["epoch"])
 
 
 def read_history(folder):

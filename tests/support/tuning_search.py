@@ -2,6 +2,7 @@
 
 import csv
 
+from kmixer.tuning.trials import FINISHED, METRICS, Outcome
 from tiny_settings import tiny_settings
 
 SPACE = ("model.blocks=1,2", "optimizer.learning_rate=1e-4..1e-1:log")
@@ -32,3 +33,8 @@ def read_trials(folder):
     """Return the rows of a search's trials.csv."""
     with (folder / "trials.csv").open() as file:
         return list(csv.DictReader(file))
+
+
+def finished(value, best_epoch=1):
+    """Return the outcome of a trial that reached this value of the objective."""
+    return Outcome(FINISHED, None, value, best_epoch, dict.fromkeys(METRICS, 1))

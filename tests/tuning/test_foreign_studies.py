@@ -12,8 +12,16 @@ from kmixer.tuning.engines import optuna_storage
 from kmixer.tuning.engines.journal import Journal
 from kmixer.tuning.engines.optuna_engine import OptunaEngine
 from kmixer.tuning.space.space import Space
+from kmixer.tuning.trials import METRICS
+from tuning_search import finished
 
 SET_ATTRIBUTE = 8  # of a trial, in Optuna's journal
+NUMBERS = dict.fromkeys(METRICS, 1)
+
+
+def finished_as(**changes):
+    """Return the record of a finished trial that is wrong in one thing."""
+    return finished(0.5).as_dict() | changes
 
 
 def begin(path):
@@ -53,7 +61,11 @@ def test_a_lock_leads_to_its_file_from_a_relative_path(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     "attribute",
-    [{"outcome": []}, {"outcome": "x"}, {"verdict": [1]}, {"values": [1]},
+    [{"outcome": []}, {"outcome": "x"}, {"outcome": finished_as(metrics={})},
+     {"outcome": finished_as(metrics=NUMBERS | {"flops": "many"})},
+     {"outcome": finished_as(metrics=NUMBERS | {"epochs": 10**400})},
+     {"outcome": finished_as(metrics=NUMBERS | {"seconds": float("nan")})},
+     {"outcome": finished_as(best_epoch=None)}, {"outcome": finished_as(value=True)}, {"verdict": [1]}, {"values": [1]},
      {"verdict": {"epoch": 1, "poor": 1, "attrs": 3}}],
 )  # fmt: skip
 def test_a_study_with_odd_records_is_damaged(tmp_path, attribute):

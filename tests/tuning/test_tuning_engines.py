@@ -18,6 +18,7 @@ from kmixer.tuning.engines.keras_tuner_roles import ChiefEngine
 from kmixer.tuning.plan import ENGINES
 from kmixer.tuning.space.space import Space
 from kmixer.tuning.trials import FAILED, FINISHED, INFEASIBLE, PRUNED, WAIT, Outcome, counted
+from tuning_search import finished
 
 optuna_engine = pytest.importorskip("kmixer.tuning.engines.optuna_engine")
 
@@ -51,7 +52,7 @@ def _drive(engine, most=1000):
     while len(drawn) < most and (trial := engine.ask()) is not None:
         assert trial != "wait"
         drawn.append(trial.values)
-        engine.tell(trial, Outcome(FINISHED, value=_value(trial.values)))
+        engine.tell(trial, finished(_value(trial.values)))
     return drawn
 
 
@@ -130,7 +131,7 @@ def test_a_grid_is_shared_without_a_point_twice(tmp_path):
             running.append((worker, trial))
         if running and (turn % 3 or trial == WAIT):
             owner, ended = running.pop(0)
-            owner.tell(ended, Outcome(FINISHED, value=_value(ended.values)))
+            owner.tell(ended, finished(_value(ended.values)))
     assert drawn == list(SPACE.grid()) and len(drawn) == 3 * (1 + 5)
     for worker in workers:
         worker.close()
@@ -181,8 +182,9 @@ def test_failed_and_infeasible_trials_do_not_stop_the_draws(tmp_path, monkeypatc
     states = itertools.cycle([FAILED, INFEASIBLE, FINISHED])
     while (trial := engine.ask()) is not None:
         state = next(states)
-        value = _value(trial.values) if state == FINISHED else None
-        engine.tell(trial, Outcome(state, "a reason", value))
+        is_finished = state == FINISHED
+        outcome = finished(_value(trial.values)) if is_finished else Outcome(state, "a reason")
+        engine.tell(trial, outcome)
     trials = engine.all_trials()
     assert len(counted(trials)) == 4 < len(trials)
 
@@ -202,7 +204,7 @@ def test_a_silent_workers_trial_is_drawn_again_by_another(tmp_path, monkeypatch)
     dying, living = (_optuna(tmp_path, trials=3, exclusive=False) for _ in range(2))
     lost = dying.ask()
     dying.close()
-    finished = []
+    drawn = []
     for _ in range(400):
         trial = living.ask()
         if trial is None:
@@ -210,12 +212,12 @@ def test_a_silent_workers_trial_is_drawn_again_by_another(tmp_path, monkeypatch)
         if trial == "wait":
             living._stop.wait(0.05)
             continue
-        finished.append(trial.values)
-        living.tell(trial, Outcome(FINISHED, value=_value(trial.values)))
+        drawn.append(trial.values)
+        living.tell(trial, finished(_value(trial.values)))
     trials = living.all_trials()
-    assert lost.values in finished and len(finished) == 3
+    assert lost.values in drawn and len(drawn) == 3
     assert [trial.state for trial in trials] == [FINISHED] * 3
-    dying.tell(lost, Outcome(FINISHED, value=1.0))  # too late: it is the other's
+    dying.tell(lost, finished(1.0))  # too late: it is the other's
     assert [trial.values for trial in living.all_trials()] == [trial.values for trial in trials]
     living.close()
 
@@ -234,7 +236,7 @@ def test_what_is_drawn_after_a_lost_trial_is_new(tmp_path, monkeypatch):
     drawn = []
     while trial is not None:
         drawn.append(trial.values["optimizer.learning_rate"])
-        living.tell(trial, Outcome(FINISHED, value=0.5))
+        living.tell(trial, finished(0.5))
         trial = living.ask()
     living.close()
     assert len(drawn) == len(set(drawn)) == 6
@@ -245,7 +247,7 @@ def test_two_workers_do_not_train_more_than_was_asked_for(tmp_path):
     open_trials = [worker.ask() for worker in workers] + [workers[0].ask()]
     assert workers[1].ask() == "wait"  # one of the three may still fail
     for worker, trial in zip([*workers, workers[0]], open_trials, strict=True):
-        worker.tell(trial, Outcome(FINISHED, value=_value(trial.values)))
+        worker.tell(trial, finished(_value(trial.values)))
     assert [worker.ask() for worker in workers] == [None, None]
     for worker in workers:
         worker.close()
@@ -261,7 +263,7 @@ def test_hyperband_prunes_poor_trials_early(tmp_path):
                 engine.tell(trial, Outcome(PRUNED, "pruned", 0.1, epoch))
                 break
         else:
-            engine.tell(trial, Outcome(FINISHED, value=_value(trial.values)))
+            engine.tell(trial, finished(_value(trial.values)))
     engine.close()
     assert stopped and len(counted(engine.all_trials())) == 30
 

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from ...config.fields import chosen
 from ...errors import SettingsError
+from ...runs.asked import remember_asked
 from ...runs.signals import StopRequest
+from ..trial_run import remove_other_run
 from ..trials import INFEASIBLE, PRUNED, Outcome, Trial, pruned
 from .process import STOPPED, Message, Messages, TrialProcess, read_history
 
@@ -91,6 +93,8 @@ class Loop:
 
     def _start_process(self, trial: Trial) -> None:
         plan, settings = self.search.plan, self.search.trial_settings(trial)
+        remember_asked(settings)
+        remove_other_run(trial.folder(plan.folder), settings, plan.folder)
         outcome = self._verdict_before(trial, chosen(settings.training.epochs))
         if outcome is not None:
             self.progress.trial_started(trial)
