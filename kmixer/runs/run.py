@@ -34,6 +34,7 @@ from ..data.image_files import as_pixels
 from ..errors import RunError, SettingsError
 from ..files import atomic
 from ..files.keras_archive import check_file, read_weights
+from ..files.printable import printable
 from ..files.text import csv_text, read_csv, read_text
 from .inference import predict_probabilities
 from .metrics import read_metrics
@@ -157,7 +158,7 @@ class Run:
 
     def write_config(self) -> None:
         """Write config.yaml."""
-        header = f"# {self.info['command']}\n"
+        header = f"# {printable(self.info['command'])}\n"
         text = header + loading.dump(self.settings) + yaml_files.to_yaml({"run": self.info})
         atomic.write_text(self.folder / CONFIG_FILE, text)
 

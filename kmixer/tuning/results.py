@@ -12,6 +12,7 @@ from ..data.asked import check_asked_data
 from ..evaluation import figures
 from ..evaluation.evaluate import predict_split
 from ..files import atomic
+from ..files.printable import printable
 from ..files.text import csv_text
 from ..runs.run import MODEL_FILE, load_run, run_state
 from . import plots
@@ -84,10 +85,12 @@ def best_yaml(search: Search, trial: Trial) -> str:
     plan = search.plan
     epoch = trial.outcome.best_epoch if trial.outcome else None
     command = f"kmixer train {plan.settings.data.name} --config {plan.folder / 'best.yaml'}"
-    return (
-        f"# Trial {trial.number} of {plan.folder.name}: {plan.objective} {trial.score:.6g} in epoch"
-        f" {epoch}\n#\n#   {command}\n" + loading.dump(settings_of(search, trial))
+    about = (
+        f"Trial {trial.number} of {plan.folder.name}: {plan.objective} {trial.score:.6g} in epoch"
+        f" {epoch}"
     )
+    heading = f"# {printable(about)}\n#\n#   {printable(command)}\n"
+    return heading + loading.dump(settings_of(search, trial))
 
 
 def settings_of(search: Search, trial: Trial) -> Settings:

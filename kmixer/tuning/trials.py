@@ -77,13 +77,13 @@ def read_outcome(values: Any) -> Outcome:
 
 def _check_finished(values: dict[str, Any]) -> None:
     """Refuse a finished trial without the numbers that tables and plots are made of."""
-    numbers = {"value": values.get("value"), "best_epoch": values.get("best_epoch")}
+    numbers: dict[str, Any] = {"value": values.get("value"), "best_epoch": values.get("best_epoch")}
     numbers |= {key: values.get("metrics", {}).get(key) for key in METRICS}
     for key, number in numbers.items():
         if number is None and key in MAY_BE_UNKNOWN:
             continue
         is_number = isinstance(number, int | float) and not isinstance(number, bool)
-        if not is_number or not abs(number) < MOST:  # infinity and NaN as well
+        if not (is_number and -MOST < number < MOST):  # infinity and NaN as well
             raise ValueError(f"{key}: received {number!r} of a finished trial")
 
 

@@ -191,3 +191,13 @@ def test_every_skipped_file_is_named_and_notes_stay_short(tmp_path):
     assert dataset.describe()["skipped"][0] == {
         "path": "a/0.json", "reason": "no image suffix (.json)",
     }  # fmt: skip
+
+
+def test_a_path_of_thousands_of_characters_is_left_out(tmp_path):
+    write_classes(tmp_path, "a", "b")
+    deep = tmp_path / "a" / "/".join(["d" * 200] * 6)
+    deep.mkdir(parents=True)
+    write_files(deep, "x.png", "notes.txt")
+    dataset = read(tmp_path)
+    assert size(dataset) == 16 and dataset.train.files.itemsize < 4 * 1000
+    assert set(reasons(dataset).values()) == {"a path of more than 1,000 characters"}

@@ -213,3 +213,10 @@ def test_a_size_that_the_paper_does_not_have_needs_no_name(run_command, tmp_path
     del arrays["MixerBlock_1/LayerNorm_1/bias"]
     with pytest.raises(DataError, match=r"not those of one Mixer: missing: MixerBlock_1/LayerNorm_1/bias$"):  # fmt: skip
         import_weights(write(path, arrays), root=tmp_path)
+
+
+def test_a_command_of_several_lines_is_one_line_of_the_settings(run_command, tmp_path):
+    path = write(tmp_path / "a\nrun: none\n.npz", official("tiny", classes=7))
+    done = run_command("import-weights", path, "--size", "tiny", "--out", "run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert kmixer.load_run(tmp_path / "run").info["command"].count("\n") == 2

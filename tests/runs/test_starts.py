@@ -12,7 +12,7 @@ from safetensors.numpy import save
 
 import kmixer
 from kmixer.errors import DataError, RunError, SettingsError
-from kmixer.runs.starts import catalogue, packaged, resolve_start, start_descriptions
+from kmixer.runs.starts import answers, catalogue, packaged, resolve_start, start_descriptions
 from kmixer.runs.starts.hub import MOST_BYTES, _Listing
 from kmixer.runs.starts.names import Reference, parse
 from mixer_reference import as_timm, official, pictures, timm_logits
@@ -223,6 +223,17 @@ def test_a_hub_that_answers_something_else(tiny, fake_hub, listed):
     with pytest.raises(
         DataError, match=r"someone/tiny: 127\.0\.0\.1:\d+ does not answer as the Hub"
     ):
+        resolve_start("someone/tiny")
+
+
+def test_a_listing_without_end_is_not_read(tiny, fake_hub, monkeypatch):
+    monkeypatch.setattr(answers, "LISTING_BYTES", 1000)
+    fake_hub.listed = b" " * 2000
+    with pytest.raises(DataError, match="received more than 1,000 bytes of a listing"):
+        resolve_start("someone/tiny")
+    monkeypatch.setattr(answers, "LISTING_BYTES", 10_000)
+    monkeypatch.setattr(answers, "LISTING_SECONDS", 0)  # as of one that drips
+    with pytest.raises(DataError, match="a listing took more than 0 s"):
         resolve_start("someone/tiny")
 
 

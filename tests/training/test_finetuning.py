@@ -10,6 +10,7 @@ import kmixer
 from interrupted_training import Signal, cut
 from kmixer.config import loading
 from kmixer.data import load_splits
+from kmixer.data.asked import remember_data
 from kmixer.errors import SettingsError
 from kmixer.models import MlpMixer
 from kmixer.runs.run import INFO, Run, RunError, create_run, load_run
@@ -250,12 +251,15 @@ def test_each_weight_learns_and_decays_with_its_multiplier(name, weight_decay):
     assert np.allclose(steps[1][1], 0.25 * steps[0][1], rtol=1e-3)
 
 
-def test_a_fine_tuning_is_resumed_without_the_run_it_started_from(source, tmp_path):
+def test_a_fine_tuning_is_resumed_without_the_run_it_started_from(source, tmp_path, monkeypatch):
     copied = load_run(shutil.copytree(source.folder, tmp_path / "copied"))
     settings = start(copied, "finetune.freeze=[stem]", "optimizer.name=sgd")
     whole = kmixer.train(settings, root=tmp_path, name="whole")
     run = cut(settings, tmp_path, Signal(0, 2))
     shutil.rmtree(copied.folder)
+    monkeypatch.setenv("KMIXER_CACHE", str(tmp_path / "cache"))  # of another machine,
+    monkeypatch.setattr("kmixer.data.asked._asked_here", set())
+    remember_data(run.settings.data)  # on which the images were named, but not the start
     resumed = kmixer.resume(run)
     ours, theirs = values(resumed.load_model()), values(whole.load_model())
     assert all(np.array_equal(ours[path], theirs[path]) for path in theirs)

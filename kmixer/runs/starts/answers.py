@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -15,11 +16,12 @@ if TYPE_CHECKING:
 
 # The client calls files of its cache by them.
 NAMES = ("etag", "x-linked-etag", "x-repo-commit", "x-xet-hash")
+LISTING_BYTES, LISTING_SECONDS = 20_000_000, 60  # what an answer may take that lists files
 
 
 @contextmanager
 def checked_answers() -> Iterator[None]:
-    """While the block runs, refuse an answer whose headers would lead the Hub's client elsewhere.
+    """While the block runs, refuse answers that lead the Hub's client elsewhere, or keep it.
 
     Raises:
         ValueError: see above.
@@ -27,11 +29,13 @@ def checked_answers() -> Iterator[None]:
     from huggingface_hub import get_session
 
     hooks = get_session().event_hooks["response"]
-    hooks.append(_check_names)
+    checks = [_check_names, _bound_listing]
+    hooks.extend(checks)
     try:
         yield
     finally:
-        hooks.remove(_check_names)
+        for check in checks:
+            hooks.remove(check)
 
 
 def _check_names(response: httpx2.Response) -> None:
@@ -41,6 +45,25 @@ def _check_names(response: httpx2.Response) -> None:
         name = response.headers.get(header, "").removeprefix("W/").strip('"')
         if name and not re.fullmatch(r"\w[\w.-]*", name, re.ASCII):
             raise ValueError(f"{header}: received {name[:100]!r}, expected letters and digits")
+
+
+def _bound_listing(response: httpx2.Response) -> None:
+    """Let an answer of the Hub's interface, which is read whole, end where no listing goes on."""
+    if not response.request.url.path.startswith("/api/"):
+        return
+    whole = response.iter_bytes
+
+    def pieces(chunk_size: int | None = None) -> Iterator[bytes]:
+        received, over = 0, time.monotonic() + LISTING_SECONDS
+        for piece in whole(chunk_size):
+            received += len(piece)
+            if received > LISTING_BYTES:
+                raise ValueError(f"received more than {LISTING_BYTES:,} bytes of a listing")
+            if time.monotonic() > over:
+                raise ValueError(f"a listing took more than {LISTING_SECONDS} s")
+            yield piece
+
+    response.iter_bytes = pieces  # type: ignore[method-assign]
 
 
 def bounded(most: int) -> Any:

@@ -18,6 +18,8 @@ from .names import printable, shown
 from .skips import DAMAGED, Skip, first_reason, relative_name
 from .splits import SplitName
 
+LONGEST_NAME = 1000  # characters below the data set's folder: names are an array as wide as one
+
 
 @dataclass
 class Listing:
@@ -120,8 +122,10 @@ def _all_files(layout: Layout, progress: Progress) -> Iterator[ClassFiles]:
 def _class_files(layout: Layout, split: SplitName, name: str) -> ClassFiles:
     folders, label = layout.classes[split][name], layout.class_names.index(name)
     found = [each for folder in folders for each in walk(folder, layout.links)]
-    paths = [each for each in found if isinstance(each, Path) and is_image(each)]
-    skips = [each if isinstance(each, Skip) else _skip_by_name(each) for each in found]
+    skips = [each if isinstance(each, Skip) else _skip_by_name(each, layout.root) for each in found]
+    paths = [
+        each for each, skip in zip(found, skips, strict=True) if isinstance(each, Path) and not skip
+    ]
     return ClassFiles(split, label, folders[0], paths, [skip for skip in skips if skip])
 
 
@@ -129,7 +133,9 @@ def _is_readable(path: Path) -> bool:
     return is_image(path) and not isinstance(try_describe(path), str)
 
 
-def _skip_by_name(path: Path) -> Skip | None:
+def _skip_by_name(path: Path, root: Path) -> Skip | None:
+    if len(relative_name(path, root)) > LONGEST_NAME:
+        return Skip(path, f"a path of more than {LONGEST_NAME:,} characters")
     reason = skip_reason(path)
     return Skip(path, reason) if reason else None
 
