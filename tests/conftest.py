@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
@@ -134,6 +135,31 @@ def tiny_size(monkeypatch):
         "patch_size": 4, "blocks": 2, "hidden_dim": 16, "tokens_mlp_dim": 8, "channels_mlp_dim": 64,
     }  # fmt: skip
     monkeypatch.setitem(SIZES, "tiny", size)
+
+
+_passed = Counter()
+
+
+def pytest_runtest_logreport(report):
+    """Count what passed, by the test without its case, for the fixture `passed`."""
+    if report.when == "call" and report.passed:
+        _passed[report.nodeid.partition("[")[0]] += 1
+
+
+@pytest.fixture
+def passed(request):
+    """A function: how many cases of a test of the same file have passed so far.
+
+    It skips the test that asks where none has, as with `-k`.
+    """
+
+    def count(test):
+        file = request.node.nodeid.partition("::")[0]
+        if not (cases := _passed[f"{file}::{test.__name__}"]):
+            pytest.skip(f"no case of {test.__name__} has run")
+        return cases
+
+    return count
 
 
 @pytest.fixture

@@ -169,6 +169,20 @@ ROWS = {
         "Fashion-MNIST's four files, an imported CIFAR-10, a prepared TFDS set, one byte at a time",
         "pytest -m torture tests/reliability/test_damaged_data.py",
     ),
+    "hub": (
+        "a Hub, a mirror, or who stands between, writes nothing elsewhere, sends nothing without end, and its weights are"
+        " compared with its own SHA-256",
+        "names that lead elsewhere, listings and files without end, other checksums, files that are no Mixer, on a Hub of"
+        " the tests",
+        "pytest tests/runs/test_starts.py",
+    ),
+    "foreign searches": (
+        "the folder of a search that came from anybody is read up to a size, its odd records are damage in one line, and"
+        " its trials go on only with the settings that the search draws",
+        "records without numbers, locks that lead elsewhere, terabytes of zeros; runs of other settings in a trial's"
+        " folder (`pytest tests/tuning/test_trial_runs.py`)",
+        "pytest tests/tuning/test_foreign_studies.py",
+    ),
     "slow clients": (
         "clients that let the server wait keep no other from being answered",
         "headers never finished, one byte a second, bodies announced and never sent, answers never read, idle"

@@ -111,11 +111,6 @@ def test_a_manifest_that_is_not_held_is_refused(folder, attack):
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 600
 
 
-def test_all_kinds_are_counted(saw):
-    saw("exports", f"{len(ATTACKS)} of {len(ATTACKS)} refused in one line; the model's file cut,"
-        " overwritten and removed while it was served: the same answers")  # fmt: skip
-
-
 def test_what_people_and_systems_leave_in_a_folder_is_no_matter(folder):
     (folder / "notes.txt").write_text("x")
     (folder / ".DS_Store").write_bytes(b"x")
@@ -160,3 +155,10 @@ def test_a_file_that_changes_after_it_was_read_is_not_read_again(folder, monkeyp
     monkeypatch.setattr(contents, "_read", read_then_change)
     predict, _ = load_artifact(folder).open()
     np.testing.assert_array_equal(predict(IMAGES), expected)
+
+
+def test_all_kinds_are_counted(saw, passed):
+    refused = passed(test_a_manifest_that_is_not_held_is_refused)
+    passed(test_the_answers_are_of_the_bytes_that_were_checked)
+    saw("exports", f"{refused} of {len(ATTACKS)} refused in one line; the model's file cut,"
+        " overwritten and removed while it was served: the same answers")  # fmt: skip

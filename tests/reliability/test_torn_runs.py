@@ -126,11 +126,6 @@ def test_what_the_checkpoint_holds_is_written_anew(ended, moments, name):
     load_run(ended).check_model()
 
 
-def test_the_mends_are_counted(saw):
-    saw("torn runs", f"{len(MENDED)} of {len(MENDED)} mended and identical to the whole run;"
-        f" {len(REFUSED) + len(FOREIGN)} of {len(REFUSED) + len(FOREIGN)} refused in one line")  # fmt: skip
-
-
 def edited(before, after):
     def edit(run, moments):
         config = run / "config.yaml"
@@ -236,3 +231,11 @@ def test_an_old_checkpoint_without_the_best_weights_is_refused_before_a_step(
     if keras.backend.backend() == "tensorflow":
         with pytest.raises(RunError, match=r"model.keras.*older version.*train anew"):
             go_on(run)
+
+
+def test_the_mends_are_counted(saw, passed):
+    mended = passed(test_what_the_checkpoint_holds_is_written_anew)
+    refused = passed(test_what_nothing_can_mend_is_refused_before_a_step)
+    refused += passed(test_a_finished_run_whose_files_do_not_belong_together_is_refused)
+    saw("torn runs", f"{mended} of {len(MENDED)} mended and identical to the whole run;"
+        f" {refused} of {len(REFUSED) + len(FOREIGN)} refused in one line")  # fmt: skip

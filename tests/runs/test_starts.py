@@ -457,3 +457,13 @@ def test_a_fine_tuning_records_what_it_started_from(tiny, image_folder, tmp_path
     run = kmixer.train(settings, root=tmp_path)
     assert run.info["start"]["name"] == run.settings.finetune.run == f"someone/tiny@{tiny[1]}"
     assert run.info["start"]["sha256"] == run.settings.finetune.sha256
+
+
+def test_the_lies_of_a_hub_are_counted(saw, passed):
+    lies = sum(map(passed, (
+        test_a_hub_cannot_name_files_elsewhere, test_a_hub_cannot_send_without_end,
+        test_a_hub_that_answers_something_else, test_a_listing_without_end_is_not_read,
+        test_weights_of_another_checksum_are_refused, test_what_is_no_mixer_is_refused_in_one_line,
+        test_arrays_that_are_not_one_models_are_refused, test_what_is_too_large_is_not_fetched,
+    )))  # fmt: skip
+    saw("hub", f"{lies} answers and files refused in one line, nothing written elsewhere")

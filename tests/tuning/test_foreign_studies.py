@@ -93,3 +93,9 @@ def test_records_that_claim_gigabytes_are_not_read_into_memory(tmp_path):
 def test_a_line_of_brackets_in_a_journal_is_skipped(tmp_path):
     (tmp_path / "journal.jsonl").write_text("[" * 200_000 + '\n{"event": "x"}\n')
     assert Journal(tmp_path / "journal.jsonl").read() == [{"event": "x"}]
+
+
+def test_the_odd_searches_are_counted(saw, passed):
+    odd = passed(test_a_study_with_odd_records_is_damaged)
+    odd += passed(test_a_lock_that_leads_elsewhere_is_not_waited_for)
+    saw("foreign searches", f"{odd} odd records and locks, each one line or of no effect")
