@@ -11,7 +11,7 @@ from ..config import loading
 from ..errors import KmixerError, RunError
 from ..files import atomic
 from ..files.markdown import markdown_table
-from ..files.printable import printable
+from ..files.printable import printable, shorten
 from ..files.text import csv_text
 from ..runs.consistency import check_consistent
 from ..runs.run import (
@@ -24,7 +24,7 @@ from ..runs.run import (
     run_state,
 )
 from . import figures
-from .fonts import shorten
+from .fonts import LONGEST_NAME
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -223,7 +223,7 @@ def common_folder(runs: Sequence[Run]) -> Path:
 def curves(runs: Sequence[Run]) -> dict[str, Figure]:
     """Return a figure with the curves of all runs for each name in `CURVES`."""
     labels = [
-        shorten(printable(row["run"]))
+        shorten(printable(row["run"]), LONGEST_NAME)
         + ("" if row["test_accuracy"] is None else f"  {100 * row['test_accuracy']:.2f} %")
         for row in table(runs)
     ]

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from ..errors import KmixerWarning
-from ..files.printable import printable, printable_lines
+from ..files.printable import printable, printable_lines, shorten
 
 NOT_A_SCRIPT = "Last Resort"  # Matplotlib's own, which has the same box for every character
 LONGEST_NAME = 56  # characters of a run's name in a legend
@@ -36,12 +36,6 @@ def drawable(names: Sequence[str]) -> list[str]:
             stacklevel=1,  # the same for every figure, so that it is shown once
         )
     return [str(i) if found[i - 1] else name for i, name in enumerate(names, 1)]
-
-
-def shorten(name: str, longest: int = LONGEST_NAME) -> str:
-    """Leave out the middle of a long name: similar names often differ at the end."""
-    half = longest // 2
-    return name if len(name) <= longest else f"{name[:half]}…{name[-half:]}"
 
 
 def choose_fonts(figure: Figure) -> None:

@@ -35,6 +35,17 @@ def printable_lines(text: str) -> str:
     return "\n".join(map(printable, text.split("\n")))
 
 
+def shorten(text: str, longest: int) -> str:
+    """Leave out the middle of a long text: names that are alike often differ at the end.
+
+    Args:
+        text: of any length.
+        longest: characters that it may have, and one for what is left out.
+    """
+    half = longest // 2
+    return text if len(text) <= longest else f"{text[:half]}…{text[-half:]}"
+
+
 def _shown(character: str) -> str:
     if character.isprintable() and character not in _INVISIBLE:
         return character

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ....files import printable as visible
 
-LONGEST = 100
+LONGEST = 200  # characters of a path in a message
 
 
 def printable(name: str) -> str:
@@ -18,6 +18,4 @@ def printable(name: str) -> str:
 
 def shown(path: Path) -> str:
     """Return a path for a message: printable, and shortened in the middle."""
-    text = printable(str(path))
-    half = LONGEST // 2
-    return text if len(text) <= 2 * LONGEST else f"{text[:half]}…{text[-half:]}"
+    return visible.shorten(printable(str(path)), LONGEST)
