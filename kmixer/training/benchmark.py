@@ -1,4 +1,4 @@
-"""How fast this machine trains: step, whole path, plain Keras, matmul rate, RandAugment."""
+"""How fast this machine trains: step, whole path, plain Keras, plain PyTorch, matrix products."""
 
 from __future__ import annotations
 
@@ -38,6 +38,9 @@ MATMUL_SIDE = 2048
 RATIOS = {
     "train_over_step": ("train", "step"),
     "train_over_plain_keras": ("train", "plain_keras"),
+    "step_over_plain_torch": ("step", "plain_torch"),
+    "step_over_plain_torch_bfloat16": ("step", "plain_torch_bfloat16"),
+    "step_over_plain_torch_compiled": ("step", "plain_torch_compiled"),
     "step_over_matmul": ("step_gflops", "matmul_gflops"),
     "step_over_backend_matmul": ("step_gflops", "backend_matmul_gflops"),
     "pipeline_over_train": ("pipeline", "train"),
@@ -108,7 +111,7 @@ def benchmark(
     Raises:
         SettingsError: `only` names what is not measured.
     """
-    measures = _measures(only)
+    measures = _measures(only, settings)
     dataset = load_splits(settings.data)
     bench = Bench(resolve(settings, dataset), dataset, steps)
     model, _ = check_model(bench.settings, dataset)
@@ -121,7 +124,7 @@ def benchmark(
     return _report(bench, model, {name: median(values) for name, values in samples.items()})
 
 
-def _measures(only: Sequence[str]) -> Measures:
+def _measures(only: Sequence[str], settings: Settings) -> Measures:
     """Return what can be measured with what is installed, by name: `Bench` → rate."""
     measures: dict[str, Callable[[Bench], float]] = dict(_MEASURES)
     if keras.backend.backend() == "tensorflow":
@@ -130,6 +133,10 @@ def _measures(only: Sequence[str]) -> Measures:
         from . import benchmark_baselines
 
         measures |= benchmark_baselines.MEASURES
+    if find_spec("torch"):
+        from . import benchmark_torch
+
+        measures |= benchmark_torch.measures(settings.model)
     for name in only:
         if name not in measures:
             raise SettingsError(f"--only: received {name!r}{nearest(name, measures)}")
