@@ -8,6 +8,9 @@ RATES = {
     "step_other_jit": "(a) with the other jit setting: {:,.0f} examples/s",
     "train": "(b) the whole of `kmixer train`: {:,.0f} examples/s",
     "plain_keras": "(c) plain Keras, augmenting single images: {:,.0f} examples/s",
+    "plain_torch": "(f) plain PyTorch, its bare step, float32: {:,.0f} examples/s",
+    "plain_torch_bfloat16": "(g) the same in bfloat16: {:,.0f} examples/s",
+    "plain_torch_compiled": "(h) the same with `torch.compile`: {:,.0f} examples/s",
     "reading": "reading and decoding the data set, once: {:,.0f} images/s",
     "pipeline": "input pipeline alone: {:,.0f} images/s",
     "on_host": "(d) augmenting on the host: {:,.0f} examples/s",
@@ -22,6 +25,9 @@ RATES = {
 RATIOS = {
     "train_over_step": "(b) / (a), to reach 0.85",
     "train_over_plain_keras": "(b) / (c), to reach 1.5",
+    "step_over_plain_torch": "(a) / (f)",
+    "step_over_plain_torch_bfloat16": "(a) / (g)",
+    "step_over_plain_torch_compiled": "(a) / (h)",
     "step_over_matmul": "(a) / matrix product of NumPy's BLAS, to reach 0.7",
     "step_over_backend_matmul": "(a) / matrix product of the backend",
     "reading_over_train": "reading / (b)",
@@ -39,8 +45,11 @@ def benchmarks(folder):
     """
     reports = [json.loads(path.read_text()) for path in sorted(folder.glob("benchmark*.json"))]
     whole = [report for report in reports if "train" in report["rates"]]
-    steps = [report for report in reports if "train" not in report["rates"]]
+    others = [report for report in reports if "train" not in report["rates"]]
+    compared = [report for report in others if "plain_torch" in report["rates"]]
+    steps = [report for report in others if report not in compared]
     lines = [line for report in whole for line in _whole(report)]
+    lines += _compared(compared) if compared else []
     return lines + (_steps(steps) if steps else [])
 
 
@@ -51,6 +60,26 @@ def _whole(report):
     place = f"Medians; {_setting(report)}, {report['device']}, commit {report['git_commit']}."
     return ["", f"## Speed: `{report['command']}`", "", place, "", "| measured | figure |",
             "| --- | --- |", *(f"| {name} | {figure} |" for name, figure in rows)]  # fmt: skip
+
+
+def _compared(reports):
+    lines = [
+        "", "## Speed: beside plain PyTorch", "",
+        "The bare train step of kmixer, and of the same model as one writes it in PyTorch (strided"
+        " convolution, GELU by tanh, AdamW, eager; bfloat16 by autocast), in examples/s, measured in turn;"
+        " medians.", "",
+        "| command | kmixer | PyTorch float32 | PyTorch bfloat16 | times float32 | times bfloat16 | on |",
+        "| --- " * 7 + "|",
+    ]  # fmt: skip
+    for report in reports:
+        rates, ratios = report["rates"], report["ratios"]
+        lines.append(
+            f"| `{report['command']}` | {rates['step']:,.0f} | {rates['plain_torch']:,.0f}"
+            f" | {rates['plain_torch_bfloat16']:,.0f} | {ratios['step_over_plain_torch']:.2f}"
+            f" | {ratios['step_over_plain_torch_bfloat16']:.2f}"
+            f" | {_setting(report)}, {report['device']}, commit {report['git_commit']} |"
+        )
+    return lines
 
 
 def _steps(reports):
