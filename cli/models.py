@@ -11,7 +11,6 @@ from .terminal import Json, Quiet, Terminal
 
 if TYPE_CHECKING:
     from kmixer.config.image_size import ImageSize
-    from kmixer.evaluation.model_table import Architecture
 
 COLUMNS = ("architecture", "input", "patch grid", "classes", "parameters", "MFLOPs")
 
@@ -34,35 +33,42 @@ def models(
     """
     from kmixer.files import atomic
 
-    from .loading import start
-
     if name is not None and out is not None:
         atomic.check_writable(out)  # before anything slow is imported
     size = read_size(image_size)
-    start()
     terminal = Terminal(quiet, as_json)
     if name is not None:
-        from kmixer.evaluation.model_table import architecture
-
-        _show(terminal, architecture(name, size, classes), out)
+        _show(terminal, name, size, classes, out)
     else:
         _list(terminal, size, classes)
 
 
 def _list(terminal: Terminal, image_size: "ImageSize | None", classes: int | None) -> None:
-    from kmixer.evaluation.model_table import architecture_names
+    from kmixer.config.architectures import read_architectures
     from kmixer.runs.starts import start_descriptions
 
-    names = architecture_names()
-    rows = []
-    with terminal.bar("building") as progress:
-        for name in names:
-            rows.append(_describe(name, image_size, classes))
-            progress(len(rows), len(names))
+    is_known = image_size is None and classes is None
+    rows = read_architectures() if is_known else _build_all(terminal, image_size, classes)
     terminal.table(None, COLUMNS, [[row["name"], *_cells(row)] for row in rows])
     starts = start_descriptions()
     terminal.table("to start from, by name", ("start", "what it is"), list(starts.items()))
     terminal.result({"models": rows, "starts": starts})
+
+
+def _build_all(
+    terminal: Terminal, image_size: "ImageSize | None", classes: int | None
+) -> list[dict[str, Any]]:
+    from .loading import start
+
+    start()
+    from kmixer.evaluation.model_table import architecture_names
+
+    names, rows = architecture_names(), []
+    with terminal.bar("building") as progress:
+        for name in names:
+            rows.append(_describe(name, image_size, classes))
+            progress(len(rows), len(names))
+    return rows
 
 
 def _describe(name: str, image_size: "ImageSize | None", classes: int | None) -> dict[str, Any]:
@@ -92,10 +98,18 @@ def _times(sides: Sequence[int]) -> str:
     return "×".join(map(str, sides))
 
 
-def _show(terminal: Terminal, architecture: "Architecture", out: Path | None) -> None:
+def _show(
+    terminal: Terminal, name: str, image_size: "ImageSize | None", classes: int | None,
+    out: Path | None,
+) -> None:  # fmt: skip
+    from .loading import start
+
+    start()
     from kmixer.evaluation import figures
+    from kmixer.evaluation.model_table import architecture as build
     from kmixer.models.diagram import diagram
 
+    architecture = build(name, image_size, classes)
     row = architecture.describe()
     _, grid, _, parameters, flops = _cells(row)
     out = out or Path(f"{architecture.name}.png")

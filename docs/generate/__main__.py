@@ -8,6 +8,7 @@ The tests compare the pages with what this writes.
 from pathlib import Path
 
 from adr_index import adr_index
+from architectures import architectures
 from cli_page import cli_page
 from export_page import export_page
 from folders_page import folders_page
@@ -24,6 +25,7 @@ from kmixer.runs.run import load_run
 DOCS = Path(__file__).parent.parent
 RUNS = DOCS / "runs"
 PAGES = {
+    "../kmixer/config/architectures.json": architectures,
     "cli.md": cli_page,
     "python.md": python_page,
     "settings.md": settings_page,

@@ -1,6 +1,8 @@
 """Every architecture by name, and its picture."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -79,6 +81,16 @@ def test_the_command_lists_what_fits_and_says_what_does_not(run_command, monkeyp
     assert set(rows) == {"b16", "fmnist"}
     assert "does not fit" in rows["b16"]["misfit"]
     assert rows["fmnist"]["input_shape"] == [100, 100, 1]
+
+
+def test_the_whole_list_is_shown_without_keras():
+    code = (
+        "import sys, kmixer_cli.main as m\nsys.modules['keras'] = None\n"
+        "try: m.main(['models', '--json'])\nexcept SystemExit: pass"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    rows = json.loads(done.stdout)["models"]
+    assert [row["name"] for row in rows] == model_table.architecture_names()
 
 
 @pytest.mark.parametrize(
