@@ -53,6 +53,7 @@ def predict(
     from kmixer.data.image_files import find_images
     from kmixer.files import atomic
     from kmixer.runs.inference import predict_files
+    from kmixer.runs.numpy_model import MOST_IMAGES
     from kmixer.runs.run import load_run
 
     opened = load_run(run)
@@ -62,13 +63,12 @@ def predict(
     if csv:
         atomic.check_writable(csv)
     choose(backend or opened.settings.training.backend)
+    model = _model(opened, backend is None and len(files) <= MOST_IMAGES)
     terminal = Terminal(quiet, as_json)
     decoding = replace(opened.decoding, max_pixels=max_pixels)
     predictions = []
     with terminal.bar("predicting") as progress:
-        for prediction in predict_files(
-            _model(opened), files, decoding, invert=invert, strict=strict
-        ):
+        for prediction in predict_files(model, files, decoding, invert=invert, strict=strict):
             predictions.append(prediction)
             progress(len(predictions), len(files))
     good = [prediction for prediction in predictions if not prediction.error]
@@ -80,13 +80,20 @@ def predict(
     _report(terminal, tops, [prediction for prediction in predictions if prediction.error])
 
 
-def _model(run: "Run") -> "Callable[[np.ndarray], np.ndarray]":
-    """Return the run's model as a function of pixels; its first call imports Keras, as a rule."""
+def _model(run: "Run", in_numpy: bool) -> "Callable[[np.ndarray], np.ndarray]":
+    """Return the run's model as a function of pixels.
+
+    In NumPy, where that is possible; else its first call imports Keras, as a rule.
+    """
     from functools import cache
 
     from kmixer.runs.inference import predict_probabilities
+    from kmixer.runs.numpy_model import numpy_model
 
     from .loading import start
+
+    if in_numpy and (model := numpy_model(run)):
+        return model
 
     @cache
     def load() -> Any:

@@ -20,6 +20,7 @@ from .zip_directory import check_directory
 if TYPE_CHECKING:
     import h5py
     import keras
+    import numpy as np
 
 CONFIG, WEIGHTS = "config.json", "model.weights.h5"
 MEMBERS = {"metadata.json", CONFIG, WEIGHTS}
@@ -174,6 +175,31 @@ def weight_shapes(path: Path) -> list[tuple[int, ...]]:
     """
     with _opened(path) as archive:
         return [array.shape for array in _arrays(path, archive)]
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """Return the weights in a `.keras` file by their names in it, sorted; imports no Keras.
+
+    Raises:
+        RunError: the file is missing, damaged or unsafe.
+    """
+    import h5py
+
+    check_file(path)
+    names: list[str] = []
+
+    def note(name: str, item: object) -> None:
+        if isinstance(item, h5py.Dataset):
+            names.append(name)
+
+    try:
+        with zipfile.ZipFile(path) as archive:
+            content = io.BytesIO(archive.read(WEIGHTS))  # reading back in an archive is slow
+        with h5py.File(content, "r") as file:
+            file.visititems(note)
+            return {name: file[name][()] for name in sorted(names)}
+    except (KeyError, OSError, RuntimeError, ValueError, zipfile.BadZipFile) as error:
+        raise RunError(f"{path}: its weights cannot be read: {one_line(error)}") from None
 
 
 def check_shapes(path: Path, shapes: Iterable[tuple[int, ...]]) -> None:

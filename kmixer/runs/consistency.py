@@ -7,17 +7,15 @@ compared: a file that was written again with the same content is the same.
 
 from __future__ import annotations
 
-import io
 import json
-import zipfile
 from collections.abc import Callable, Iterable
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..config import yaml_files
-from ..errors import RunError, one_line
-from ..files.keras_archive import WEIGHTS, check_file
+from ..errors import RunError
+from ..files.keras_archive import read_arrays
 from .run import (
     CHECKPOINT_FILE,
     CONFIG_FILE,
@@ -54,23 +52,7 @@ def weights_checksum(path: Path) -> str:
     Raises:
         RunError: the file is missing, damaged or unsafe.
     """
-    import h5py
-
-    check_file(path)
-    names: list[str] = []
-
-    def note(name: str, item: object) -> None:
-        if isinstance(item, h5py.Dataset):
-            names.append(name)
-
-    try:
-        with zipfile.ZipFile(path) as archive:
-            content = io.BytesIO(archive.read(WEIGHTS))  # reading back in an archive is slow
-        with h5py.File(content, "r") as file:
-            file.visititems(note)
-            return arrays_checksum((name, file[name][()]) for name in sorted(names))
-    except (KeyError, OSError, RuntimeError, ValueError, zipfile.BadZipFile) as error:
-        raise RunError(f"{path}: its weights cannot be read: {one_line(error)}") from None
+    return arrays_checksum(read_arrays(path).items())
 
 
 def content_checksums(run: Run, but: Iterable[str] = ()) -> dict[str, str]:

@@ -1,0 +1,266 @@
+"""A run's model in NumPy: predicts a few images while a backend would still be starting.
+
+The same mathematics as the Keras layers, in float32; the tests hold one against the other for every
+family. What is not computed here (other layers, other precisions, weights that are not as expected)
+is left to Keras, which says what is wrong with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..config.model import MixerSettings, MlpSettings, ShiftMlpSettings
+from ..files.keras_archive import read_arrays
+from .run import MODEL_FILE
+
+if TYPE_CHECKING:
+    from .run import Run
+
+Array = np.ndarray
+Forward = Callable[["_Weights", Any, Array, int], Array]
+BATCH_NORM_EPSILON = 1e-3  # Keras' default
+LEAKY_SLOPE = 0.2  # of `keras.activations.leaky_relu`
+MOST_IMAGES = 32  # more are classified sooner by a backend, its start included
+
+
+def numpy_model(run: Run) -> Callable[[Array], Array] | None:
+    """Return a run's model, or None where Keras is needed.
+
+    Args:
+        run: a finished `Run`, whose files have been checked.
+
+    Returns:
+        A function of uint8 `(n, height, width, channels)` → float64 `(n, classes)`, each row of
+        which sums to 1.
+    """
+    from scipy.special import softmax
+
+    settings, forward = run.settings, FAMILIES.get(type(run.settings.model))
+    if not forward or settings.training.precision != "float32" or _resizes(run):
+        return None
+    classes, weights = len(run.class_names), _Weights(read_arrays(run.folder / MODEL_FILE))
+    mean, std = (np.array(values, np.float32) for values in (settings.data.mean, settings.data.std))
+
+    def probabilities(images: Array) -> Array:
+        x = (images.astype(np.float32) / 255 - mean) / std
+        weights.start()
+        logits = forward(weights, settings.model, x, classes)
+        return softmax(logits.astype(np.float64), axis=1)
+
+    try:
+        probabilities(np.zeros((1, *run.info["input_shape"]), np.uint8))
+    except (KeyError, ValueError):  # they are not the weights of this model
+        return None
+    return probabilities if weights.are_used_up and weights.are_finite else None
+
+
+def _resizes(run: Run) -> bool:
+    """Return whether the model resizes its images, which are of another size then."""
+    data, (height, width, _) = run.settings.data, run.info["input_shape"]
+    side = data.crop_size or data.resize_size
+    return side is not None and not height == width == side == (data.resize_size or side)
+
+
+class _Weights:
+    """The arrays of a `.keras` file, layer by layer.
+
+    The file names a layer by its class, and the second of a class with `_1`.
+    """
+
+    def __init__(self, arrays: Mapping[str, Array]) -> None:
+        self._arrays = arrays
+        self.start()
+
+    def start(self) -> None:
+        """Begin with the first layer of each class."""
+        self._taken: set[str] = set()
+        self._counts: dict[str, int] = {}
+
+    @property
+    def are_used_up(self) -> bool:
+        """Whether every array was taken."""
+        return self._taken == self._arrays.keys()
+
+    @property
+    def are_finite(self) -> bool:
+        """Whether every weight is a number."""
+        return all(np.isfinite(array).all() for array in self._arrays.values())
+
+    def next(self, layer_class: str) -> str:
+        """Return the name of the next layer of a class."""
+        number = self._counts.get(layer_class, 0)
+        self._counts[layer_class] = number + 1
+        return f"layers/{layer_class}{f'_{number}' if number else ''}"
+
+    def of(self, layer: str, *shapes: tuple[int, ...]) -> list[Array]:
+        """Return a layer's arrays, which have these shapes.
+
+        Raises:
+            KeyError: it has fewer.
+            ValueError: they have other shapes.
+        """
+        names = [f"{layer}/vars/{index}" for index in range(len(shapes))]
+        arrays = [self._arrays[name] for name in names]
+        if any(array.shape != shape for array, shape in zip(arrays, shapes, strict=True)):
+            raise ValueError(f"{layer}: arrays of other shapes than {shapes}")
+        self._taken.update(names)
+        return arrays
+
+
+# The layers; each takes the weights, a layer's name, and what else it needs.
+
+
+def _dense(weights: _Weights, layer: str, x: Array, width: int) -> Array:
+    kernel, bias = weights.of(layer, (x.shape[-1], width), (width,))
+    return x @ kernel + bias
+
+
+def _convolution(
+    weights: _Weights, layer: str, x: Array, size: int, stride: int | None, dim: int
+) -> Array:
+    """Return `(n, rows, columns, dim)`: a product with each patch of `(n, height, width, …)`."""
+    kernel, bias = weights.of(layer, (size, size, x.shape[-1], dim), (dim,))
+    return _patches(x, size, stride) @ kernel.reshape(-1, dim) + bias
+
+
+def _patches(x: Array, size: int, stride: int | None) -> Array:
+    """Return `(n, rows, columns, size²·channels)`, the flattened patches of images."""
+    step = stride or size
+    windows = np.lib.stride_tricks.sliding_window_view(x, (size, size), axis=(1, 2))
+    patches = np.moveaxis(windows[:, ::step, ::step], 3, 5)  # (n, rows, columns, size, size, …)
+    return patches.reshape(*patches.shape[:3], prod(patches.shape[3:]))
+
+
+def _layer_norm(weights: _Weights, layer: str, x: Array, epsilon: float) -> Array:
+    gamma, beta = weights.of(layer, x.shape[-1:], x.shape[-1:])
+    centered = x - x.mean(-1, keepdims=True)
+    variance = np.mean(np.square(centered), -1, keepdims=True)
+    return centered / np.sqrt(variance + np.float32(epsilon)) * gamma + beta
+
+
+def _batch_norm(weights: _Weights, layer: str, tokens: Array) -> Array:
+    """Normalize each token of `(n, tokens, dim)` by the statistics of the training."""
+    arrays = weights.of(layer, *[tokens.shape[1:2]] * 4)
+    gamma, beta, mean, variance = (array[:, None] for array in arrays)
+    return (tokens - mean) / np.sqrt(variance + np.float32(BATCH_NORM_EPSILON)) * gamma + beta
+
+
+def _gelu(x: Array) -> Array:
+    from scipy.special import erf
+
+    return x * (0.5 * (1 + erf(x / np.float32(2**0.5))))
+
+
+def _gelu_tanh(x: Array) -> Array:
+    inner = np.float32((2 / np.pi) ** 0.5) * (x + np.float32(0.044715) * x**3)
+    return x * (0.5 * (1 + np.tanh(inner)))
+
+
+def _silu(x: Array) -> Array:
+    from scipy.special import expit
+
+    return x * expit(x)
+
+
+ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
+    "gelu_tanh": _gelu_tanh, "gelu": _gelu, "silu": _silu, "tanh": np.tanh,
+    "relu": lambda x: np.maximum(x, 0), "leaky_relu": lambda x: np.where(x > 0, x, LEAKY_SLOPE * x),
+    "linear": lambda x: x,
+}  # fmt: skip
+
+
+# The families; images are normalized, float32 `(n, height, width, channels)`.
+
+
+def _mixer(weights: _Weights, model: MixerSettings, images: Array, classes: int) -> Array:
+    x = _mixer_stem(weights, model, images)
+    x = x.reshape(len(x), -1, x.shape[-1])  # (n, tokens, dim)
+    if model.stem_norm == "batch":
+        x = _batch_norm(weights, weights.next("batch_normalization"), x)
+    for block in range(model.blocks):
+        x = _mixer_block(weights, weights.next("mixer_block"), model, block, x)
+    if model.pre_head_layer_norm:
+        x = _layer_norm(weights, weights.next("layer_normalization"), x, model.norm_epsilon)
+    return _dense(weights, weights.next("dense"), x.mean(1), classes)
+
+
+def _mixer_stem(weights: _Weights, model: MixerSettings, images: Array) -> Array:
+    size, stride, dim = int(model.patch_size or 0), model.patch_stride, model.hidden_dim
+    if model.stem == "dense":
+        return _dense(weights, weights.next("dense"), _patches(images, size, stride), dim)
+    return _convolution(weights, weights.next("conv2d"), images, size, stride, dim)
+
+
+def _mixer_block(
+    weights: _Weights, layer: str, model: MixerSettings, block: int, x: Array
+) -> Array:
+    tokens, dim = x.shape[1], _width(model.block_dims or model.hidden_dim, block)
+
+    def norm(name: str, position: str, y: Array) -> Array:
+        if model.norm_position != position:
+            return y
+        return _layer_norm(weights, f"{layer}/{name}", y, model.norm_epsilon)
+
+    def mlp(name: str, y: Array, widths: int | list[int], out: int) -> Array:
+        y = _dense(weights, f"{layer}/{name}/hidden", y, _width(widths, block))
+        return _dense(
+            weights, f"{layer}/{name}/output_dense", ACTIVATIONS[model.activation](y), out
+        )
+
+    y = norm("token_norm", "pre", x).swapaxes(1, 2)  # (n, channels, tokens)
+    y = mlp("token_mixing", y, model.tokens_mlp_dim, tokens).swapaxes(1, 2)
+    x = norm("token_norm", "post", x + y if model.skip_connections else y)
+    y = mlp("channel_mixing", norm("channel_norm", "pre", x), model.channels_mlp_dim, dim)
+    return norm("channel_norm", "post", x + y if model.skip_connections else y)
+
+
+def _width(widths: int | list[int], block: int) -> int:
+    return widths if isinstance(widths, int) else widths[block]
+
+
+def _shift_mlp(weights: _Weights, model: ShiftMlpSettings, images: Array, classes: int) -> Array:
+    x = images
+    for stage in model.stages:
+        size, stride, dim = stage.patch_size, stage.patch_stride, stage.dim
+        x = _convolution(weights, weights.next("conv2d"), x, size, stride, dim)
+        for _ in range(stage.blocks):
+            x = _shift_block(weights, weights.next("shift_block"), model, stage.mlp_dim, x)
+    x = _layer_norm(weights, weights.next("layer_normalization"), x, model.norm_epsilon)
+    return _dense(weights, weights.next("dense"), x.mean((1, 2)), classes)
+
+
+def _shift_block(
+    weights: _Weights, layer: str, model: ShiftMlpSettings, mlp_dim: int, x: Array
+) -> Array:
+    y = _layer_norm(weights, f"{layer}/norm", x, model.norm_epsilon)
+    y = ACTIVATIONS[model.activation](_dense(weights, f"{layer}/hidden", y, mlp_dim))
+    return x + _dense(weights, f"{layer}/project", _shift(y), x.shape[-1])
+
+
+def _shift(x: Array) -> Array:
+    """Shift nine groups of channels by one token, as `kmixer.layers.SpatialShift` does."""
+    _, rows, columns, channels = x.shape
+    padded = np.pad(x, [(0, 0), (1, 1), (1, 1), (0, 0)])
+    bounds = [round(group * channels / 9) for group in range(10)]
+    shifted = [
+        padded[:, down : down + rows, right : right + columns, bounds[group] : bounds[group + 1]]
+        for group, (down, right) in enumerate(np.ndindex(3, 3))
+    ]
+    return np.concatenate(shifted, axis=-1)
+
+
+def _mlp(weights: _Weights, model: MlpSettings, images: Array, classes: int) -> Array:
+    x = _patches(images, model.patch_size, None) if model.patch_size else images
+    x = x.reshape(len(x), -1)
+    for width in model.hidden_dims:
+        x = ACTIVATIONS[model.activation](_dense(weights, weights.next("dense"), x, width))
+    return _dense(weights, weights.next("dense"), x, classes)
+
+
+FAMILIES: dict[type, Forward] = {
+    MixerSettings: _mixer, ShiftMlpSettings: _shift_mlp, MlpSettings: _mlp,
+}  # fmt: skip
