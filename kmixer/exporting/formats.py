@@ -21,6 +21,7 @@ from ..backend import import_tensorflow
 from .contents import Contents
 from .graph_check import check_graph
 from .runtimes import Opener, Predict, as_folder, import_openvino, refuse_flex, refuse_pickles
+from .torch_program import checked_program
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -238,6 +239,7 @@ def _open_torch(files: Contents, threads: int | None = None) -> tuple[Predict, s
 
     content = files[TORCH.file]
     refuse_pickles(content)
+    content = checked_program(content)
     if threads:
         torch.set_num_threads(threads)
     model = torch.export.load(BytesIO(content)).module()

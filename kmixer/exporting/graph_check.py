@@ -7,8 +7,11 @@ from typing import Any
 # Operations with a state that are safe: of variables, branches and calls; none that writes files.
 VARIABLES = {"VarHandleOp", "ReadVariableOp", "AssignVariableOp", "VarIsInitializedOp",
              "DisableCopyOnRead", "Placeholder"}  # fmt: skip
-CONTROL = {"StatefulPartitionedCall", "PartitionedCall", "If", "While", "Case", "Assert", "NoOp"}
-READERS = {"ReadFile", "MatchingFiles"}
+CONTROL = {"StatefulPartitionedCall", "PartitionedCall", "If", "While", "Case", "Assert", "NoOp",
+           "StatelessIf", "StatelessWhile", "StatelessCase"}  # fmt: skip
+# Attributes of any text, which are no names of files, functions or addresses.
+TEXTS = {"equation", "message", "bad_indices_policy", "kernel_type", "interpolation", "fill_mode",
+         "src_format", "dst_format"}  # fmt: skip
 
 
 def check_graph(folder: str | Path) -> None:
@@ -63,9 +66,28 @@ def _called(graph: Any, roots: Iterable[str]) -> set[str]:
 
 
 def _is_safe(operation: str) -> bool:
+    """Return whether an operation only computes.
+
+    Many that TensorFlow calls stateless read and write files: debugging, caches, snapshots.
+    """
     from tensorflow.python.framework import op_def_registry
 
     known = op_def_registry.get(operation)
-    if known is None or operation in READERS:
-        return False
-    return not known.is_stateful or operation in VARIABLES | CONTROL
+    if operation in VARIABLES | CONTROL:
+        return known is not None
+    return known is not None and not known.is_stateful and not _names_something(known)
+
+
+def _names_something(known: Any) -> bool:
+    """Return whether an operation takes texts or handles, or an attribute of any text."""
+    from tensorflow.core.framework import types_pb2
+
+    carriers = {types_pb2.DT_STRING, types_pb2.DT_RESOURCE, types_pb2.DT_VARIANT}
+    tensors = [*known.input_arg, *known.output_arg]
+    texts = [
+        attr.name
+        for attr in known.attr
+        if attr.type in ("string", "list(string)", "func", "list(func)")
+        and not attr.allowed_values.list.s
+    ]
+    return any(tensor.type in carriers for tensor in tensors) or not TEXTS.issuperset(texts)

@@ -54,6 +54,13 @@ ACTIONS = {
                                                    shape_and_slices=[""], tensors=[tf.zeros(1)]),
     "runs Python": lambda tf: tf.py_function(lambda: os.system("touch canary"), [], tf.int32),
     "reads a file": lambda tf: tf.print(tf.io.read_file("/etc/hostname")),
+    # TensorFlow calls these stateless.
+    "debugs": lambda tf: tf.raw_ops.DebugIdentity(input=tf.zeros(1), debug_urls=["file://canary"]),
+    "caches": lambda tf: tf.data.Dataset.range(1).cache("canary").get_single_element(),
+    "maps a file": lambda tf: tf.raw_ops.ImmutableConst(
+        dtype=tf.uint8, shape=[5], memory_region_name="/etc/hostname"
+    ),
+    "aborts": lambda tf: tf.raw_ops.Abort(error_msg="x"),
 }  # fmt: skip
 
 
@@ -96,6 +103,92 @@ def pickled(content):
             data = pickle.dumps(Touch(), 2) if name.endswith("data.pkl") else whole.read(name)
             archive.writestr(name, data)
     return buffer.getvalue()
+
+
+TOUCH = "__import__('os').system('touch canary')"
+
+
+def _change_guards(program):
+    program["guards_code"] = [f"not {TOUCH}"]
+
+
+def _change_expression(program):
+    names = program["range_constraints"]
+    node = next(n for n in program["graph_module"]["graph"]["nodes"] if n["outputs"])
+    text = f"{next(iter(names))} + 0*len([{TOUCH}])"
+    node["inputs"].append({"name": "x", "arg": {"as_sym_int": {"expr_str": text}}, "kind": 1})
+
+
+def _change_function(program):
+    program["graph_module"]["graph"]["nodes"][0]["target"] = "torch.os.system"
+
+
+def _change_file(program):
+    program["graph_module"]["graph"]["nodes"][0]["target"] = "torch.ops.aten.from_file.default"
+
+
+def _change_argument(program):
+    call = program["graph_module"]["module_call_graph"][0]
+    call["signature"]["forward_arg_names"] = [f"images={TOUCH}"]
+
+
+def _change_structure(program):
+    call = program["graph_module"]["module_call_graph"][0]
+    spec = '{"type": "collections.defaultdict", "context": "{}", "children_spec": []}'
+    call["signature"]["in_spec"] = f"[1, {spec}]"
+
+
+@pytest.fixture(scope="module")
+def torch_program():
+    """The files of an exported program that answers, with batches of any size."""
+    torch = pytest.importorskip("torch")
+
+    class Model(torch.nn.Module):
+        def forward(self, images):
+            return torch.softmax(images.float().reshape(images.shape[0], 64)[:, :2], dim=-1)
+
+    images, batch = torch.zeros((2, 8, 8, 1), dtype=torch.uint8), torch.export.Dim("batch")
+    program = torch.export.export(Model(), (images,), dynamic_shapes={"images": {0: batch}})
+    buffer = io.BytesIO()
+    torch.export.save(program, buffer)
+    with zipfile.ZipFile(buffer) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def _write_program(folder, content, change):
+    folder.mkdir()
+    name = next(name for name in content if name.endswith("models/model.json"))
+    program = json.loads(content[name])
+    change(program)
+    with zipfile.ZipFile(folder / "model.pt2", "w") as archive:
+        for file, data in (content | {name: json.dumps(program).encode()}).items():
+            archive.writestr(file, data)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [_change_guards, _change_expression, _change_function, _change_file, _change_argument,
+     _change_structure],
+)  # fmt: skip
+def test_the_text_of_a_torch_export_runs_nothing(change, here, torch_program, tflite_export):
+    _write_program(here / "export", torch_program, change)
+    with pytest.raises(RunError, match=r"which may do more|Python code|takes or returns other"):
+        as_export(here / "export", "torch", "model.pt2", tflite_export).open()
+    assert not (here / "canary").exists()
+
+
+def test_a_torch_export_that_only_computes_is_opened(here, torch_program, tflite_export):
+    _write_program(here / "export", torch_program, lambda program: None)
+    predict, _ = as_export(here / "export", "torch", "model.pt2", tflite_export).open()
+    assert predict(np.zeros((3, 8, 8, 1), np.uint8)).shape == (3, 2)
+
+
+def test_a_torch_export_with_a_file_twice_is_refused(here, torch_program, tflite_export):
+    _write_program(here / "export", torch_program, lambda program: None)
+    with zipfile.ZipFile(here / "export" / "model.pt2", "a") as archive, pytest.warns(UserWarning):
+        archive.writestr(next(iter(torch_program)), b"")
+    with pytest.raises(RunError, match="holds a file twice"):
+        as_export(here / "export", "torch", "model.pt2", tflite_export).open()
 
 
 def test_an_object_in_a_torch_export_is_refused(here, tflite_export):
