@@ -3,6 +3,7 @@
 import codecs
 import re
 from collections.abc import Hashable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +38,10 @@ class _Loader(yaml.SafeLoader):
     files that are larger or nested deeper than any settings.
     """
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, most_values: int = MOST_VALUES) -> None:
         super().__init__(text)
         self._depth = self._values = 0
+        self._most_values = most_values
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         event = self.peek_event()
@@ -47,8 +49,9 @@ class _Loader(yaml.SafeLoader):
             problem = f"received the alias *{event.anchor}, expected the value itself"
             raise _refusal(problem, event.start_mark)
         self._depth, self._values = self._depth + 1, self._values + 1
-        if self._values > MOST_VALUES:
-            raise _refusal(f"expected at most {MOST_VALUES:,} keys and values", event.start_mark)
+        if self._values > self._most_values:
+            problem = f"expected at most {self._most_values:,} keys and values"
+            raise _refusal(problem, event.start_mark)
         if self._depth > DEEPEST and not isinstance(event, yaml.ScalarEvent):
             raise _refusal(f"expected at most {DEEPEST} levels", event.start_mark)
         node = super().compose_node(parent, index)
@@ -127,19 +130,20 @@ def to_yaml(values: Mapping[str, Any]) -> str:
     return yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
 
 
-def parse_yaml(text: str, source: str) -> Any:
+def parse_yaml(text: str, source: str, times: int = 1) -> Any:
     """Parse YAML safely.
 
     Args:
         text: the YAML.
         source: where it came from, for the error.
+        times: how many times as many keys and values as settings have it may hold.
 
     Raises:
         SettingsError: the text is not YAML, has an alias or a key twice, or is larger than any
             settings.
     """
     try:
-        return yaml.load(text, Loader=_Loader)
+        return yaml.load(text, Loader=partial(_Loader, most_values=times * MOST_VALUES))
     except yaml.MarkedYAMLError as error:
         raise SettingsError(f"{source}: expected YAML; {_describe(error)}") from None
     except (yaml.YAMLError, ValueError, LookupError, AttributeError) as error:
@@ -152,26 +156,27 @@ def _describe(error: yaml.MarkedYAMLError) -> str:
     return f"{line}{one_line(error.problem or error.context)}"
 
 
-def read_file(path: str | Path, keep_run: bool = False) -> dict[str, Any]:
+def read_file(path: str | Path, keep_run: bool = False, times: int = 1) -> dict[str, Any]:
     """Return the keys a YAML settings file sets, as nested dicts.
 
     Args:
         path: the file; a run's own config.yaml is one too.
         keep_run: return its section `run`, which sets nothing, as well.
+        times: how many times as large as a file of settings it may be.
 
     Raises:
         SettingsError: it cannot be read, or is not YAML of settings.
     """
     try:
         with open(path, "rb") as file:
-            content = file.read(MOST_BYTES + 1)
-        if len(content) > MOST_BYTES:
-            raise SettingsError(f"{path}: larger than {MOST_BYTES:,} bytes, which no settings are")
+            content = file.read((most := times * MOST_BYTES) + 1)
+        if len(content) > most:
+            raise SettingsError(f"{path}: larger than {most:,} bytes, which no settings are")
         utf_16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))  # of PowerShell
         text = content.decode("utf-16" if utf_16 else "utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path}: cannot be read: {file_problem(error)}") from None
-    values = mapping(parse_yaml(text, str(path)), str(path))
+    values = mapping(parse_yaml(text, str(path), times), str(path))
     if not keep_run:
         values.pop("run", None)
     return values

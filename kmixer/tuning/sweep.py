@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import math
 import re
 import shutil
 from collections.abc import Mapping
@@ -18,7 +19,8 @@ from ..runs.resumable import changed_keys, changed_message
 from ..runs.run import LABELS_FILE, run_state
 
 FILE = "sweep.yaml"
-LONGEST_NAME = 120  # characters; file systems allow 255 bytes
+LONGEST_NAME = 120  # bytes; file systems allow 255
+MOST_RUNS, LARGER = 1000, 10  # the file of so many is up to ten times as large as settings
 
 
 def parse_grid(texts: list[str]) -> dict[str, list[Any]]:
@@ -34,7 +36,13 @@ def parse_grid(texts: list[str]) -> dict[str, list[Any]]:
 
 
 def combinations(grid: Mapping[str, list[Any]]) -> dict[str, list[str]]:
-    """Return the assignments (`path=value` texts) of each run of a grid, by the run's name."""
+    """Return the assignments (`path=value` texts) of each run of a grid, by the run's name.
+
+    Raises:
+        SettingsError: they are more than `MOST_RUNS`.
+    """
+    if (count := math.prod(map(len, grid.values()))) > MOST_RUNS:
+        raise SettingsError(f"--grid: received {count:,} combinations, at most {MOST_RUNS:,}")
     short = {path: _short_path(path) for path in grid}
     if len(set(short.values())) < len(short):
         short = {path: path for path in grid}
@@ -43,9 +51,9 @@ def combinations(grid: Mapping[str, list[Any]]) -> dict[str, list[str]]:
         by_path = list(zip(grid, values, strict=True))
         texts = [f"{path}={_yaml(value)}" for path, value in by_path]
         name = ",".join(f"{short[path]}={_word(value)}" for path, value in by_path)
-        if len(name) > LONGEST_NAME:
+        if len(name.encode()) > LONGEST_NAME:
             digest = hashlib.sha256(" ".join(texts).encode()).hexdigest()[:8]
-            name = f"{name[:LONGEST_NAME]}-{digest}"
+            name = f"{name.encode()[:LONGEST_NAME].decode(errors='ignore')}-{digest}"
         while runs.get(name, texts) != texts:  # two values that look alike as words
             name += "_"
         runs[name] = texts
@@ -67,7 +75,9 @@ def _word(value: Any) -> str:
 def _yaml(value: Any) -> str:
     """Return YAML that reads back to the value, plain words without quotes."""
     is_word = isinstance(value, str) and re.fullmatch(r"[A-Za-z_][\w./-]*", value)
-    return value if is_word and yaml_files.parse_yaml(value, "") == value else json.dumps(value)
+    if is_word and yaml_files.parse_yaml(value, "") == value:
+        return str(value)
+    return json.dumps(value, ensure_ascii=False)  # YAML takes the halves of an emoji for two
 
 
 def open_sweep(folder: Path, runs: Mapping[str, Settings]) -> None:
@@ -78,20 +88,25 @@ def open_sweep(folder: Path, runs: Mapping[str, Settings]) -> None:
         runs: the `Settings` of each run, by its name.
 
     Raises:
-        SettingsError: a run of the same name was begun with other settings.
+        SettingsError: a run of the same name was begun with other settings, they are more than
+            `MOST_RUNS`, or the folder is itself a run's.
     """
+    if run_state(folder) != "new":
+        raise SettingsError(f"{folder}: is a run; choose another --name for the sweep")
     path = folder / FILE
     before = _read(path)
     for name in before.keys() & runs.keys():
         if run_state(folder / name) != "new":
             _check_same(folder / name, before[name], runs[name])
+    if (count := len(before.keys() | runs.keys())) > MOST_RUNS:
+        raise SettingsError(f"{path}: {count:,} runs, at most {MOST_RUNS:,}; choose another --name")
     atomic.make_folder(folder)
     values = {name: run.model_dump(mode="json") for name, run in (before | dict(runs)).items()}
     atomic.write_text(path, yaml_files.to_yaml(values))
 
 
 def _read(path: Path) -> dict[str, Settings]:
-    values = yaml_files.read_file(path, keep_run=True) if path.is_file() else {}
+    values = yaml_files.read_file(path, True, LARGER) if path.is_file() else {}
     try:
         return {str(name): loading.build_settings(keys or {}) for name, keys in values.items()}
     except (SettingsError, AttributeError) as error:

@@ -116,6 +116,33 @@ def test_a_sweep_takes_up_values_added_to_its_grid(tmp_path):
         sweep.open_sweep(tmp_path, {"blocks=1": settings(3)})
 
 
+def test_a_sweep_of_many_runs_goes_on(tmp_path):
+    runs = {f"seed={n}": loading.build_settings({"training": {"seed": n}}) for n in range(250)}
+    for _ in range(2):
+        sweep.open_sweep(tmp_path, runs)
+    assert len(yaml_files.read_file(tmp_path / "sweep.yaml", times=10)) == 250
+
+
+def test_a_grid_of_too_many_runs_is_refused_at_once():
+    grid = {f"model.{n}": list(range(1000)) for n in range(4)}
+    with pytest.raises(SettingsError, match=r"received 1,000,000,000,000 combinations, at most"):
+        sweep.combinations(grid)
+
+
+def test_a_sweep_is_not_begun_in_a_runs_folder(tmp_path):
+    (tmp_path / "config.yaml").touch()
+    with pytest.raises(SettingsError, match="is a run; choose another --name"):
+        sweep.open_sweep(tmp_path, {"run": loading.build_settings()})
+    assert [path.name for path in tmp_path.iterdir()] == ["config.yaml"]
+
+
+def test_values_in_any_script_reach_the_runs_and_fit_a_folders_name():
+    names = ["猫" * 60, "😀", 'a"b']
+    for run, (text,) in sweep.combinations({"data.name": names}).items():
+        assert len(run.encode()) < 200
+        assert loading.parse_assignment(text)["data"]["name"] == names.pop(0)
+
+
 def test_settings_of_a_run_that_never_started_may_change(tmp_path):
     for blocks in (1, 2):
         sweep.open_sweep(tmp_path, {"run": loading.build_settings({"model": {"blocks": blocks}})})
