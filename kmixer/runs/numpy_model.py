@@ -24,6 +24,7 @@ Array = np.ndarray
 Forward = Callable[["_Weights", Any, Array, int], Array]
 BATCH_NORM_EPSILON = 1e-3  # Keras' default
 LEAKY_SLOPE = 0.2  # of `keras.activations.leaky_relu`
+MOST_VALUES = 100_000_000  # of an array, for one image
 MOST_IMAGES = 32  # more are classified sooner by a backend, its start included
 
 
@@ -45,15 +46,18 @@ def numpy_model(run: Run) -> Callable[[Array], Array] | None:
     classes, weights = len(run.class_names), _Weights(read_arrays(run.folder / MODEL_FILE))
     mean, std = (np.array(values, np.float32) for values in (settings.data.mean, settings.data.std))
 
-    def probabilities(images: Array) -> Array:
-        x = (images.astype(np.float32) / 255 - mean) / std
+    def logits(image: Array) -> Array:
+        x = (image[None].astype(np.float32) / 255 - mean) / std
         weights.start()
-        logits = forward(weights, settings.model, x, classes)
-        return softmax(logits.astype(np.float64), axis=1)
+        return forward(weights, settings.model, x, classes)
+
+    def probabilities(images: Array) -> Array:  # one by one, which takes little memory
+        return softmax(np.concatenate([*map(logits, images)]).astype(np.float64), axis=1)
 
     try:
-        probabilities(np.zeros((1, *run.info["input_shape"]), np.uint8))
-    except (KeyError, ValueError):  # they are not the weights of this model
+        _check_size(*run.info["input_shape"])
+        logits(np.zeros(run.info["input_shape"], np.uint8))
+    except (KeyError, ValueError):  # they are not the weights of this model, or too much for it
         return None
     return probabilities if weights.are_used_up and weights.are_finite else None
 
@@ -63,6 +67,16 @@ def _resizes(run: Run) -> bool:
     data, (height, width, _) = run.settings.data, run.info["input_shape"]
     side = data.crop_size or data.resize_size
     return side is not None and not height == width == side == (data.resize_size or side)
+
+
+def _check_size(*shape: int) -> None:
+    """Refuse an array that is larger than anything here should be.
+
+    Raises:
+        ValueError: it is.
+    """
+    if prod(shape) > MOST_VALUES:
+        raise ValueError(f"an array of {shape}")
 
 
 class _Weights:
@@ -116,6 +130,7 @@ class _Weights:
 
 def _dense(weights: _Weights, layer: str, x: Array, width: int) -> Array:
     kernel, bias = weights.of(layer, (x.shape[-1], width), (width,))
+    _check_size(*x.shape[:-1], width)
     return x @ kernel + bias
 
 
@@ -131,6 +146,7 @@ def _patches(x: Array, size: int, stride: int | None) -> Array:
     """Return `(n, rows, columns, size²·channels)`, the flattened patches of images."""
     step = stride or size
     windows = np.lib.stride_tricks.sliding_window_view(x, (size, size), axis=(1, 2))
+    _check_size(*windows[:, ::step, ::step].shape)
     patches = np.moveaxis(windows[:, ::step, ::step], 3, 5)  # (n, rows, columns, size, size, …)
     return patches.reshape(*patches.shape[:3], prod(patches.shape[3:]))
 

@@ -95,6 +95,14 @@ def test_what_is_not_computed_here_is_left_to_keras(name, trained_run, tmp_path)
     assert numpy_model(changed_run(trained_run, tmp_path / "run", **ELSEWHERE[name])) is None
 
 
+def test_what_takes_much_memory_is_left_to_keras(trained_run, tmp_path, monkeypatch):
+    run = changed_run(trained_run, tmp_path / "run", model={"patch_stride": 1})  # 25 patches
+    monkeypatch.setattr("kmixer.runs.numpy_model.MOST_VALUES", 25 * 16)
+    assert numpy_model(run) is not None
+    monkeypatch.setattr("kmixer.runs.numpy_model.MOST_VALUES", 25 * 16 - 1)
+    assert numpy_model(run) is None
+
+
 def test_other_weights_are_left_to_keras(trained_run, tmp_path):
     run = changed_run(trained_run, tmp_path / "run")
     for changes in ({"blocks": 1}, {"blocks": 3}, {"hidden_dim": 9}, {"stem": "dense"}):
