@@ -3,7 +3,6 @@
 import codecs
 import re
 from collections.abc import Hashable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -143,7 +142,7 @@ def parse_yaml(text: str, source: str, times: int = 1) -> Any:
             settings.
     """
     try:
-        return yaml.load(text, Loader=partial(_Loader, most_values=times * MOST_VALUES))
+        return _Loader(text, times * MOST_VALUES).get_single_data()
     except yaml.MarkedYAMLError as error:
         raise SettingsError(f"{source}: expected YAML; {_describe(error)}") from None
     except (yaml.YAMLError, ValueError, LookupError, AttributeError) as error:

@@ -5,6 +5,7 @@ import os
 import stat
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -49,10 +50,28 @@ def _matches(pattern: str) -> list[Path]:
         )
     if exists or not glob.has_magic(pattern):
         return [path]  # if it is missing or damaged, read_images reports it
-    matches = sorted(map(Path, glob.glob(pattern, recursive=True)))
+    matches = _glob(path)
     return [
         file for match in matches for file in (_matches(str(match)) if match.is_dir() else [match])
     ]
+
+
+def _glob(pattern: Path) -> list[Path]:
+    """Return what a pattern matches, and nothing hidden that it does not name.
+
+    As a folder's own files are found: `**` follows no link, of which two that lead back to their
+    folder would be followed without end.
+    """
+    named = [part for part in pattern.parts if part.startswith(".")]
+
+    def is_named(part: str) -> bool:
+        return not part.startswith(".") or any(fnmatchcase(part, name) for name in named)
+
+    try:
+        matches = Path(pattern.anchor).glob(str(pattern.relative_to(pattern.anchor)))
+        return sorted(match for match in matches if all(map(is_named, match.parts)))
+    except (OSError, ValueError, NotImplementedError):  # no pattern: such as a** before 3.13
+        return []
 
 
 def _is_hidden(file: Path, folder: Path) -> bool:

@@ -169,6 +169,32 @@ def test_a_changed_folder_is_read_anew(folder, change):
     assert same(load(str(folder)), load(str(folder), cache=False))
 
 
+def _write_at_once(folder):
+    """Write two images of one size, with the same times: those of the file system are coarse."""
+    folder.mkdir()
+    for name, level in (("black", 0), ("white", 255)):
+        Image.new("L", (8, 8), level).save(folder / f"{name}.bmp")
+    paths = list(folder.iterdir())
+    for _ in range(10_000):
+        for path in paths:
+            os.utime(path, ns=(10**18, 10**18))
+        if len({path.stat().st_ctime_ns for path in paths}) == 1:
+            return
+    pytest.skip("a file system whose times differ")
+
+
+def test_a_link_that_leads_to_another_file_is_read_anew(folder, tmp_path):
+    _write_at_once(tmp_path / "store")
+    link = folder / "a" / "x.bmp"
+    for name, level in (("black", 0), ("white", 255)):
+        link.unlink(missing_ok=True)
+        link.symlink_to(tmp_path / "store" / f"{name}.bmp")
+        train = load(str(folder)).splits
+        images = {file: image for split in train.values() if split.files is not None
+                  for file, image in zip(split.files, split.images, strict=True)}  # fmt: skip
+        assert (images["a/x.bmp"] == level).all()
+
+
 def _cut(path):
     os.truncate(path, path.stat().st_size - 5)
 

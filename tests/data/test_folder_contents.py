@@ -111,6 +111,13 @@ def test_no_folder_is_read_twice_or_for_ever(tmp_path):
     assert reasons(dataset) == dict.fromkeys(folders, back) | dict.fromkeys(broken, "broken link")
 
 
+def test_folders_in_each_other_without_end_are_refused_at_once(tmp_path):
+    deep = tmp_path.joinpath(*("d" * 300))
+    deep.mkdir(parents=True)
+    with pytest.raises(DataError, match="more than 100 folders in each other"):
+        load(str(tmp_path))
+
+
 @ONLY_POSIX
 def test_a_test_folder_that_is_a_link_to_training_is_no_test_set(tmp_path):
     write_classes(tmp_path / "train", "a", "b", count=10)

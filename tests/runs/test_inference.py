@@ -53,6 +53,16 @@ def test_answers_come_in_order_and_tell_which_file_is_bad(photos):
         list(inference.predict_files(pytest.fail, files, Decoding(8, 8, 1), strict=True))
 
 
+def test_links_that_lead_back_do_not_keep_a_pattern_busy(tmp_path):
+    (tmp_path / "a.png").touch()
+    (tmp_path / ".hidden").mkdir()
+    (tmp_path / ".hidden" / "b.png").touch()
+    for name in ("one", "two"):
+        (tmp_path / name).symlink_to(".", target_is_directory=True)
+    assert find_images([f"{tmp_path}/**/*.png"]) == [tmp_path / "a.png"]
+    assert find_images([f"{tmp_path}/.h*/*.png"]) == [tmp_path / ".hidden" / "b.png"]
+
+
 def test_many_files_are_answered_in_batches_without_losing_one(photos, monkeypatch):
     monkeypatch.setattr(inference, "BATCH", 2)
     files = [photos / "above.png", photos / "damaged.png", photos / "below.jpg"] * 3

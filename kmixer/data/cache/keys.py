@@ -33,7 +33,8 @@ def _key(root: Path, paths: Iterable[str | Path], what: str) -> str:
         name = str(path).removeprefix(str(root)).lstrip(os.sep)  # however the folder is named
         try:
             stat = os.stat(path)
-            stamp = f"{stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns}"
+            # The inode tells a link that leads elsewhere now: many files have the same times.
+            stamp = f"{stat.st_ino} {stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns}"
         except OSError:
             stamp = "missing"
         digest.update(os.fsencode(f"{name}\0{stamp}\0"))

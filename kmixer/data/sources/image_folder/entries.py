@@ -24,6 +24,7 @@ WRITTEN = (
     ("metrics.json", "confusion_matrix.png", '"per_class"'),
 )
 BEGINNING = 1_000_000  # bytes of it that are looked at
+DEEPEST = 100  # folders in each other; each is looked at from each of those above it
 INSIDE_RUNS = frozenset(("evaluation", "export", "tensorboard"))
 
 
@@ -161,7 +162,11 @@ class Links:
 
 
 def walk(folder: Path, links: Links) -> Iterator[Path | Skip]:
-    """Yield the files in and below a folder by name, and what is left out."""
+    """Yield the files in and below a folder by name, and what is left out.
+
+    Raises:
+        DataError: a folder cannot be read, or lies deeper than any data set's.
+    """
     pending = [folder]
     folders = {folder}
     while pending:
@@ -170,6 +175,8 @@ def walk(folder: Path, links: Links) -> Iterator[Path | Skip]:
             yield path
         elif path != folder and path.is_symlink() and not links.follow(path):
             yield Skip(path, LINK_BACK, is_folder=True)
+        elif len(path.parts) > len(folder.parts) + DEEPEST:
+            raise DataError(f"{shown(folder)}: more than {DEEPEST} folders in each other")
         else:
             entries = read_entries(path)
             yield from entries.skips
