@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from ..errors import SettingsError
 from . import Settings
 from .schema import shorten, validation_message
-from .yaml_files import parse_yaml, to_yaml
+from .yaml_files import DEEPEST, parse_yaml, to_yaml
 
 CHOICES = ("model", "optimizer", "schedule")  # sections whose `name` decides what keys they have
 
@@ -17,7 +17,7 @@ def parse_assignment(text: str) -> dict[str, Any]:
     """Turn `path.to.key=value` into nested dicts; the value is read as YAML."""
     path, equals, value = text.partition("=")
     if not equals or not _is_path(path):
-        raise SettingsError(f"--set: received {text!r}, expected path.to.key=value")
+        raise SettingsError(f"--set: received {text!r:.200}, expected path.to.key=value")
     return nest_yaml(path.strip(), value)
 
 
@@ -43,7 +43,8 @@ def parse_lists(texts: Iterable[str], option: str) -> dict[str, str]:
 
 
 def _is_path(text: str) -> bool:
-    return all(key.strip() for key in text.split("."))
+    keys = text.split(".")
+    return len(keys) <= DEEPEST and all(key.strip() for key in keys)
 
 
 def nest_yaml(path: str, value: Any) -> dict[str, Any]:

@@ -20,6 +20,7 @@ HEIC_MISSING = "HEIC: install kmixer[heic]"
 HEIC_BRANDS = frozenset(
     (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1")
 )
+AVIF_BRANDS = frozenset((b"avif", b"avis"))
 HEAD_BYTES = 512  # that `describe_content` looks at
 
 # The first bytes of the formats above: a file that begins so and cannot be opened is damaged.
@@ -100,6 +101,8 @@ def describe_content(head: bytes) -> str:
         return "empty file"
     if is_heic(head):
         return "damaged HEIC image" if reads_heic() else HEIC_MISSING
+    if head[4:8] == b"ftyp" and head[8:12] in AVIF_BRANDS:
+        return "damaged image, or of a kind that is not read: an AVIF file"
     for start, name in IMAGE_STARTS.items():
         if head.startswith(start):
             return f"damaged image, or of a kind that is not read: a {name} file"

@@ -133,6 +133,30 @@ def load_artifact(folder: str | Path) -> Artifact:
     return Artifact(folder, manifest)
 
 
+def check_replaceable(folder: Path) -> None:
+    """Refuse to write an export in the place of a folder that holds anything else.
+
+    Raises:
+        RunError: it has a manifest that kmixer did not write, or files that the manifest does not
+            list. A damaged export is replaced.
+    """
+    if not (folder / MANIFEST).is_file():
+        return  # it is not replaced at all
+    try:
+        manifest, _ = read_manifest(folder)
+    except RunError:
+        if b'"class_names"' in contents.beginning(folder / MANIFEST):
+            return
+        raise RunError(
+            f"{folder}: already there, and its {MANIFEST} is of something else; choose another"
+            " --out"
+        ) from None
+    for name in contents.unlisted_files(folder, manifest["files"], notes=True):
+        raise RunError(
+            f"{folder}: it holds {name!r:.200}, which would be lost; move it to another place"
+        )
+
+
 def _check_files(folder: Path, manifest: Manifest) -> None:
     """Hold the manifest's list of files against what its format needs, and against the folder."""
     for name in (*manifest.files, manifest.file):

@@ -39,8 +39,23 @@ def read_listed(folder: Path, listed: Mapping[str, Checksum]) -> dict[str, bytes
     return {name: _read(folder, name, expected) for name, expected in listed.items()}
 
 
-def unlisted_files(folder: Path, listed: Iterable[str]) -> Iterator[str]:
-    """Yield the paths in an export folder that its manifest does not list, notes aside."""
+def beginning(path: Path) -> bytes:
+    """Return the first megabyte of a file."""
+    try:
+        with open(path, "rb", opener=_open_plainly) as file:
+            return file.read(2**20)
+    except OSError as error:
+        raise RunError(f"{path}: cannot be read: {file_problem(error)}") from None
+
+
+def unlisted_files(folder: Path, listed: Iterable[str], notes: bool = False) -> Iterator[str]:
+    """Yield the paths in an export folder that its manifest does not list.
+
+    Args:
+        folder: the export folder.
+        listed: the paths in its manifest.
+        notes: yield those of `NOTES` as well.
+    """
     known = {*listed, "manifest.json"}
     waiting = [folder]
     while waiting:
@@ -51,7 +66,7 @@ def unlisted_files(folder: Path, listed: Iterable[str]) -> Iterator[str]:
                 continue
             if entry.is_dir(follow_symlinks=False):
                 waiting.append(path)
-            elif name not in known and not _is_note(entry, name):
+            elif name not in known and (notes or not _is_note(entry, name)):
                 yield name
 
 

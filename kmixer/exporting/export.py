@@ -18,7 +18,7 @@ from ..files.checksums import checksum, checksums
 from ..runs import provenance
 from ..runs.card import export_card
 from . import subprocesses, verification
-from .artifact import Artifact, load_artifact, model_bytes
+from .artifact import Artifact, check_replaceable, load_artifact, model_bytes
 from .convert_process import convert
 from .formats import Format
 from .manifest import MANIFEST
@@ -60,6 +60,7 @@ def export_run(
     _check_calibration(reference, quantize)
     export_name = name if quantize == "none" else f"{name}-{quantize}"
     folder = Path(out or run.folder / "export") / export_name
+    check_replaceable(folder)
     with (
         staging.replacing_folder(folder, MANIFEST, within=None if out else run.folder) as staged,
         tempfile.TemporaryDirectory() as temporary,

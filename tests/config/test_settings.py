@@ -54,6 +54,7 @@ def test_precedence_defaults_preset_file_flags(tmp_path):
         ("training.checkpoint_every=x", "training.checkpoint_every: received 'x', expected a time"),
         ("data.mean=[a]", "data.mean.0: received 'a', expected number"),
         ("nonsense", "received 'nonsense', expected path.to.key=value"),
+        ("a." * 3000 + "b=1", "expected path.to.key=value"),
         ("model.blocks=[", "model.blocks: expected YAML"),
     ],
 )

@@ -296,6 +296,7 @@ CONTENTS = {
     b"<?xml version='1.0'?><svg>": "not an image: an SVG drawing",
     b"%PDF-1.7": "not an image: a PDF document",
     b"\0\0\0\x20ftypisom": "not an image: a video (MP4 or QuickTime)",
+    b"\0\0\0\x20ftypavif": "damaged image, or of a kind that is not read: an AVIF file",
     b"\x1aE\xdf\xa3": "not an image: a WebM or Matroska video",
     b'{"error": 404}': "not an image: JSON text",
     b"no image": "not an image: text",

@@ -20,7 +20,7 @@ from kmixer.data.image_files import read_images
 from kmixer.errors import RunError, SettingsError, one_line
 from kmixer.evaluation.images import load_data
 from kmixer.exporting import formats, subprocesses, support, verification
-from kmixer.exporting.artifact import load_artifact
+from kmixer.exporting.artifact import check_replaceable, load_artifact
 from kmixer.exporting.export import export_run
 from kmixer.exporting.reference import Reference
 from kmixer.exporting.verify_process import verify
@@ -197,6 +197,30 @@ def test_a_folder_that_is_no_export_is_not_replaced(reference, tmp_path):
     with pytest.raises(RunError, match=r"already there, and it holds no manifest\.json"):
         export_run(reference, "tflite", out=tmp_path)
     assert (tmp_path / "tflite" / "thesis.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [('{"name": "a web page"}', "of something else"), (None, r"notes\.md', which would be lost")],
+)
+def test_what_else_lies_in_an_exports_folder_is_not_lost(
+    reference, tflite_export, tmp_path, text, message
+):
+    folder = tmp_path / "tflite"
+    shutil.copytree(tflite_export.folder, folder)
+    (folder / "notes.md").write_text("mine")
+    if text:
+        (folder / "manifest.json").write_text(text)
+    with pytest.raises(RunError, match=message):
+        export(reference, "tflite", out=tmp_path)
+    assert (folder / "notes.md").read_text() == "mine"
+
+
+def test_a_damaged_export_may_be_replaced(tflite_export, tmp_path):
+    shutil.copytree(tflite_export.folder, tmp_path / "tflite")
+    manifest = tmp_path / "tflite" / "manifest.json"
+    manifest.write_text(manifest.read_text()[:-20])
+    check_replaceable(tmp_path / "tflite")
 
 
 def test_a_failing_conversion_is_one_line_and_leaves_nothing(reference, tmp_path, monkeypatch):
