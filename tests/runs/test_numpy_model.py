@@ -64,6 +64,7 @@ def compare(run, shape):
     np.testing.assert_allclose(numpy_model(run)(images), run.predict(images), rtol=0, atol=2e-6)
 
 
+@pytest.mark.backends
 @pytest.mark.parametrize("name", MODELS)
 def test_each_form_of_each_family(name, trained_run, tmp_path):
     run = changed_run(trained_run, tmp_path / "run", model={"name": "mixer"} | MODELS[name])

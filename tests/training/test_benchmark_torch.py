@@ -14,6 +14,7 @@ from kmixer.training.benchmark import Bench, benchmark
 from kmixer.training.benchmark_torch import measures, train_step
 from kmixer.training.resolve import resolve
 
+pytestmark = pytest.mark.backends
 OWN = {"mean": None, "std": None, "batch_size": 16, "validation_size": 20}
 
 
