@@ -1,12 +1,16 @@
 """`kmixer sweep`."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .subprocesses import run_kmixer
 from .terminal import Backend, DataDir, Dataset, Json, Quiet, Set, Terminal, folder_name
+
+if TYPE_CHECKING:
+    from kmixer.config import Settings
 
 
 def sweep(
@@ -49,17 +53,25 @@ def sweep(
     flags = {"training.backend": backend, "data.dir": data_dir}
     dataset = tidy_name(dataset)
     combinations = sweeps.combinations(parsed)
+
+    def load(texts: list[str]) -> "tuple[str | None, Settings]":
+        run_assignments = [*(assignments or ()), *texts]
+        return load_recipe(dataset, preset, config, flags, run_assignments, Terminal(quiet=True))
+
     runs = {}
     for run_name, texts in combinations.items():  # a mistake in the last stops before the first
-        run_assignments = [*(assignments or ()), *texts]
-        preset_name, runs[run_name] = load_recipe(
-            dataset, preset, config, flags, run_assignments, Terminal(quiet=True)
-        )
+        preset_name, runs[run_name] = load(texts)
     folder = Path("saved_models") / (name or f"{run_stem(Path(dataset).name, preset_name)}-sweep")
     sweeps.open_sweep(folder, runs)
     words = _words(dataset, preset, config, assignments, backend, data_dir)
     terminal = Terminal(quiet, as_json)
-    failed = _run_all(terminal, folder, combinations, words, quiet or as_json)
+
+    def check(run_name: str) -> None:
+        """Refuse a run whose settings were edited while the runs before it were trained."""
+        _, now = load(combinations[run_name])
+        sweeps.check_same(folder / run_name, runs[run_name], now)
+
+    failed = _run_all(terminal, folder, combinations, words, quiet or as_json, check)
     _compare(terminal, folder, [run for run in combinations if run not in failed])
     if failed:
         codes = ", ".join(f"{run} (exit code {code})" for run, code in failed.items())
@@ -90,6 +102,7 @@ def _run_all(
     combinations: dict[str, list[str]],
     words: list[str],
     quiet: bool,
+    check: Callable[[str], None],
 ) -> dict[str, int]:
     """Train every run to its end and return the exit codes of those that failed, by name."""
     from kmixer.files.opened import refuse_links
@@ -107,6 +120,7 @@ def _run_all(
             continue
         command = ["resume", str(run)] if state == "unfinished" else ["train", *words]
         if state == "new":
+            check(name)
             sweeps.remove_unstarted(run)
             command += [word for text in texts for word in ("--set", text)] + ["--out", str(run)]
         code = run_kmixer([*command, *(["--quiet"] if quiet else [])], folder)

@@ -97,7 +97,7 @@ def open_sweep(folder: Path, runs: Mapping[str, Settings]) -> None:
     before = _read(path)
     for name in before.keys() & runs.keys():
         if run_state(folder / name) != "new":
-            _check_same(folder / name, before[name], runs[name])
+            check_same(folder / name, before[name], runs[name])
     if (count := len(before.keys() | runs.keys())) > MOST_RUNS:
         raise SettingsError(f"{path}: {count:,} runs, at most {MOST_RUNS:,}; choose another --name")
     atomic.make_folder(folder)
@@ -113,7 +113,12 @@ def _read(path: Path) -> dict[str, Settings]:
         raise SettingsError(f"{path}: damaged, or of another version: {error}") from None
 
 
-def _check_same(folder: Path, settings_before: Settings, settings_now: Settings) -> None:
+def check_same(folder: Path, settings_before: Settings, settings_now: Settings) -> None:
+    """Refuse to begin or go on with a run whose settings are no longer the sweep's.
+
+    Raises:
+        SettingsError: naming the first that differs.
+    """
     before, now = loading.flatten(settings_before), loading.flatten(settings_now)
     if changed := changed_keys(before, now):
         raise SettingsError(changed_message(folder, changed, before, now))

@@ -102,6 +102,24 @@ def test_a_sweep_goes_on_after_ctrl_c_and_ends_with_the_comparison(
     assert "begun with training.epochs 60, received 3" in changed.stderr
 
 
+def test_settings_edited_while_a_sweep_runs_are_refused(
+    run_command, image_folder, tmp_path, monkeypatch
+):
+    config, trained = tmp_path / "settings.yaml", []
+    config.write_text("training: {epochs: 1}")
+
+    def train(words, folder):
+        trained.append(words)
+        config.write_text("training: {epochs: 2}")
+        return 0
+
+    monkeypatch.setattr("kmixer_cli.sweep.run_kmixer", train)
+    words = ("sweep", image_folder, "--config", config, "--grid", "training.seed=0,1")
+    done = run_command(*words, cwd=tmp_path)
+    assert done.returncode == 2 and "training.epochs 1, received 2" in done.stderr
+    assert len(trained) == 1
+
+
 def test_a_sweep_takes_up_values_added_to_its_grid(tmp_path):
     def settings(blocks):
         return loading.build_settings({"model": {"blocks": blocks}})
