@@ -143,8 +143,8 @@ def _open_tflite(files: Contents, threads: int | None = None) -> tuple[Predict, 
         tf = import_tensorflow()
         Interpreter, name = tf.lite.Interpreter, f"tensorflow.lite {tf.__version__}"  # noqa: N806
     content = files[TFLITE.file]
+    refuse_flex(content)
     interpreter = Interpreter(model_content=content, num_threads=threads)
-    refuse_flex(interpreter)
     input_index = interpreter.get_input_details()[0]["index"]
     output_index = interpreter.get_output_details()[0]["index"]
     shape: tuple[int, ...] | None = None

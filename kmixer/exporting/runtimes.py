@@ -1,6 +1,7 @@
 """Runtimes that open exported files: what their openers in `formats.py` share; needs no Keras."""
 
 import os
+import re
 import sys
 import tempfile
 import zipfile
@@ -39,14 +40,17 @@ def import_openvino() -> Any:
     return import_module("openvino")
 
 
-def refuse_flex(interpreter: Any) -> None:
+def refuse_flex(content: bytes) -> None:
     """Refuse a TFLite model with TensorFlow's own operations: some of them write files.
 
-    LiteRT does not know them; `tensorflow.lite`, which stands in for it, runs them.
+    LiteRT does not know them; `tensorflow.lite`, which stands in for it, runs them. Their names are
+    texts of the file, each behind its length, wherever the operation is: in a loop's body, too.
     """
-    operations = {operation["op_name"] for operation in interpreter._get_ops_details()}
-    if flex := sorted(name for name in operations if name.startswith("Flex")):
-        raise ValueError(f"it holds the operation {flex[0]}, which may do more than compute")
+    for found in re.finditer(rb"Flex\w+", content):
+        length = content[max(found.start() - 4, 0) : found.start()]
+        if length == len(found[0]).to_bytes(4, "little"):
+            name = found[0].decode()
+            raise ValueError(f"it holds the operation {name}, which may do more than compute")
 
 
 def refuse_pickles(content: bytes) -> None:

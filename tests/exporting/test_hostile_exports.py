@@ -13,6 +13,7 @@ import pytest
 from hostile_files import Touch
 from kmixer.errors import RunError
 from kmixer.exporting.artifact import load_artifact
+from kmixer.exporting.runtimes import refuse_flex
 from kmixer.files import checksums
 
 if keras.backend.backend() != "tensorflow":
@@ -200,3 +201,31 @@ def test_an_object_in_a_torch_export_is_refused(here, tflite_export):
     with pytest.raises(RunError, match="opaque_obj_0, which could run code"):
         as_export(folder, "torch", "model.pt2", tflite_export).open()
     assert not (here / "canary").exists()
+
+
+def tensorflows_operations(in_a_loop):
+    """Return a TFLite file that asks TensorFlow to print, which can write files as well."""
+    import tensorflow as tf
+
+    def body(number):
+        tf.print(number, output_stream="file:///dev/null")
+        return number + 1
+
+    @tf.function(input_signature=[tf.TensorSpec((), tf.int32)])
+    def count(number):
+        if in_a_loop:
+            return tf.while_loop(lambda n: n < 3, body, [number])
+        return body(number)
+
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([count.get_concrete_function()])
+    converter.target_spec.supported_ops = [
+        tf.lite.OpsSet.TFLITE_BUILTINS, tf.lite.OpsSet.SELECT_TF_OPS,
+    ]  # fmt: skip
+    return converter.convert()
+
+
+@pytest.mark.parametrize("in_a_loop", [False, True])
+def test_operations_of_tensorflow_are_refused_wherever_they_are(in_a_loop, tflite_export):
+    with pytest.raises(ValueError, match=r"the operation Flex\w+, which may do more"):
+        refuse_flex(tensorflows_operations(in_a_loop))
+    refuse_flex((tflite_export.folder / "model.tflite").read_bytes())
