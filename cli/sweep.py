@@ -49,6 +49,11 @@ def sweep(
 
     if not grid:
         raise SettingsError("--grid: received none, expected at least one KEY=VALUE,VALUE,…")
+    if config and config.exists() and not config.is_file():
+        raise SettingsError(
+            f"--config: received {config}, which can be read once, expected a file: each run of a"
+            " sweep reads it"
+        )
     parsed = sweeps.parse_grid(grid)
     flags = {"training.backend": backend, "data.dir": data_dir}
     dataset = tidy_name(dataset)

@@ -220,7 +220,8 @@ ROWS = {
     ),
     "odd files": (
         "no command waits for ever for a file that is none",
-        "named pipes, sockets and devices, themselves or by a link, as images, class names, weights and settings",
+        "named pipes, sockets and devices, themselves or by a link, as images, class names, weights and a run's settings"
+        " (`--config` waits for the pipe that it is given)",
         "pytest tests/files/test_regular.py",
     ),
     "odd streams": (

@@ -102,6 +102,14 @@ def test_a_sweep_goes_on_after_ctrl_c_and_ends_with_the_comparison(
     assert "begun with training.epochs 60, received 3" in changed.stderr
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_settings_from_a_pipe_are_refused(run_command, image_folder, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    words = ("sweep", image_folder, "--config", tmp_path / "pipe", "--grid", "training.seed=0,1")
+    done = run_command(*words, cwd=tmp_path)
+    assert done.returncode == 2 and "which can be read once, expected a file" in done.stderr
+
+
 def test_settings_edited_while_a_sweep_runs_are_refused(
     run_command, image_folder, tmp_path, monkeypatch
 ):
