@@ -1,8 +1,7 @@
 """A run's model in NumPy: predicts a few images while a backend would still be starting.
 
 The same mathematics as the Keras layers, in float32; the tests hold one against the other for every
-family. What is not computed here (other layers, other precisions, weights that are not as expected)
-is left to Keras, which says what is wrong with it.
+family. What is not computed here (other layers, other precisions, much memory) is left to Keras.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..config.model import MixerSettings, MlpSettings, ShiftMlpSettings
+from ..errors import RunError
 from ..files.keras_archive import read_arrays
 from .run import MODEL_FILE
 
@@ -37,6 +37,9 @@ def numpy_model(run: Run) -> Callable[[Array], Array] | None:
     Returns:
         A function of uint8 `(n, height, width, channels)` → float64 `(n, classes)`, each row of
         which sums to 1.
+
+    Raises:
+        RunError: the weights are not those of the model that config.yaml describes.
     """
     from scipy.special import softmax
 
@@ -57,8 +60,13 @@ def numpy_model(run: Run) -> Callable[[Array], Array] | None:
     try:
         _check_size(*run.info["input_shape"])
         logits(np.zeros(run.info["input_shape"], np.uint8))
-    except (KeyError, ValueError):  # they are not the weights of this model, or too much for it
+    except _TooLargeError:
         return None
+    except KeyError as error:
+        raise RunError(
+            f"{run.folder / MODEL_FILE}: its weights are not those of the model that config.yaml"
+            f" describes: {error.args[0]}"
+        ) from None
     return probabilities if weights.are_used_up and weights.are_finite else None
 
 
@@ -69,14 +77,18 @@ def _resizes(run: Run) -> bool:
     return side is not None and not height == width == side == (data.resize_size or side)
 
 
+class _TooLargeError(Exception):
+    """An array is larger than anything here should be."""
+
+
 def _check_size(*shape: int) -> None:
-    """Refuse an array that is larger than anything here should be.
+    """Refuse an array of a shape that is too large.
 
     Raises:
-        ValueError: it is.
+        _TooLargeError: see above.
     """
     if prod(shape) > MOST_VALUES:
-        raise ValueError(f"an array of {shape}")
+        raise _TooLargeError
 
 
 class _Weights:
@@ -114,15 +126,14 @@ class _Weights:
         """Return a layer's arrays, which have these shapes.
 
         Raises:
-            KeyError: it has fewer.
-            ValueError: they have other shapes.
+            KeyError: they are not there, or of other shapes; it says which.
         """
         names = [f"{layer}/vars/{index}" for index in range(len(shapes))]
-        arrays = [self._arrays[name] for name in names]
-        if any(array.shape != shape for array, shape in zip(arrays, shapes, strict=True)):
-            raise ValueError(f"{layer}: arrays of other shapes than {shapes}")
+        for name, shape in zip(names, shapes, strict=True):
+            if name not in self._arrays or self._arrays[name].shape != shape:
+                raise KeyError(f"it holds no {name} of {'×'.join(map(str, shape))}")
         self._taken.update(names)
-        return arrays
+        return [self._arrays[name] for name in names]
 
 
 # The layers; each takes the weights, a layer's name, and what else it needs.

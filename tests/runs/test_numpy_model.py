@@ -12,6 +12,7 @@ from changed_run import changed_run, name_files
 from kmixer.config import loading, presets
 from kmixer.config.architectures import read_architectures
 from kmixer.config.model import Activation
+from kmixer.errors import RunError
 from kmixer.models.factory import with_patch_size
 from kmixer.runs.numpy_model import numpy_model
 
@@ -104,12 +105,25 @@ def test_what_takes_much_memory_is_left_to_keras(trained_run, tmp_path, monkeypa
     assert numpy_model(run) is None
 
 
-def test_other_weights_are_left_to_keras(trained_run, tmp_path):
+def test_weights_of_another_model_are_refused(trained_run, tmp_path):
     run = changed_run(trained_run, tmp_path / "run")
-    for changes in ({"blocks": 1}, {"blocks": 3}, {"hidden_dim": 9}, {"stem": "dense"}):
+    for changes, expected in (
+        ({"blocks": 1}, "mixer_block_1/token_norm/vars/0 of 8"),
+        ({"hidden_dim": 9}, "conv2d/vars/0 of 4×4×1×8"),
+        ({"tokens_mlp_dim": 5}, "mixer_block/token_mixing/hidden/vars/0 of 4×4"),
+        ({"stem": "dense"}, "conv2d/vars/0 of 4×4×1×8"),
+    ):
         other = changed_run(trained_run, tmp_path / str(changes), model=changes)
         (run.folder / "model.keras").write_bytes((other.folder / "model.keras").read_bytes())
-        assert numpy_model(run) is None
+        with pytest.raises(RunError, match=f"describes: it holds no layers/{expected}"):
+            numpy_model(run)
+
+
+def test_weights_that_are_too_many_or_no_numbers_are_left_to_keras(trained_run, tmp_path):
+    run = changed_run(trained_run, tmp_path / "run")
+    other = changed_run(trained_run, tmp_path / "other", model={"blocks": 3})
+    (run.folder / "model.keras").write_bytes((other.folder / "model.keras").read_bytes())
+    assert numpy_model(run) is None
     model = run.build_model()
     model.weights[0].assign(np.full(model.weights[0].shape, np.nan))
     run.save_model(model)
