@@ -11,7 +11,7 @@ from changed_run import changed_run
 from kmixer.config import loading
 from kmixer.errors import RunError
 from kmixer.evaluation import comparison, figures
-from kmixer.evaluation.fonts import shorten
+from kmixer.files.printable import shorten
 from kmixer.runs.run import Run
 
 
@@ -170,9 +170,10 @@ def test_no_run_lies_wholly_outside_the_axes():
 
 def test_long_names_keep_both_ends():
     name = f"learning_rate=0.01,{'x' * 60},seed=2"
-    assert shorten("short") == "short"
-    assert shorten(name).startswith("learning_rate=0.01,x")
-    assert shorten(name).endswith("x,seed=2") and len(shorten(name)) < 60
+    assert shorten("short", 56) == "short"
+    shortened = shorten(name, 56)
+    assert shortened.startswith("learning_rate=0.01,x") and shortened.endswith("x,seed=2")
+    assert len(shortened) == 57
 
 
 def test_a_link_that_leads_nowhere_is_passed_over(copies):
