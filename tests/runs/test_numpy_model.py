@@ -67,8 +67,13 @@ def compare(run, shape):
     np.testing.assert_allclose(numpy_model(run)(images), expected, rtol=0, atol=2e-6)
 
 
-@pytest.mark.backends
-@pytest.mark.parametrize("name", MODELS)
+EACH_BACKEND = {"overlapping", "post-norm", "shift_mlp", "mlp of patches"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=[pytest.mark.backends] * (n in EACH_BACKEND)) for n in MODELS],
+)
 def test_each_form_of_each_family(name, trained_run, tmp_path):
     run = changed_run(trained_run, tmp_path / "run", model={"name": "mixer"} | MODELS[name])
     compare(with_random_weights(run), (8, 8, 1))

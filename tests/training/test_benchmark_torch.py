@@ -1,5 +1,6 @@
 """The baseline in plain PyTorch is the same model, and learns."""
 
+import keras
 import numpy as np
 import pytest
 
@@ -14,6 +15,8 @@ from kmixer.training.benchmark import Bench, benchmark
 from kmixer.training.benchmark_torch import measures, train_step
 from kmixer.training.resolve import resolve
 
+if keras.backend.backend() != "torch":
+    pytest.skip("it is measured beside any backend", allow_module_level=True)
 pytestmark = pytest.mark.backends
 OWN = {"mean": None, "std": None, "batch_size": 16, "validation_size": 20}
 
