@@ -151,7 +151,7 @@ ROWS = {
     ),
     "asked data": (
         "what only a run's own settings name is not opened: images, prepared data sets, starts",
-        "folders, links, network paths, TFDS folders; what the user has named on this machine is opened as ever",
+        "folders, links, network paths, TFDS folders; what the user has named on this machine is opened as ever, and images below the working folder",
         "pytest tests/reliability/test_asked_data.py",
     ),
     "feature classes": (

@@ -37,7 +37,8 @@ def remember_data(data: DataSettings) -> None:
 def check_asked_data(data: DataSettings, whose: str | Path) -> None:
     """Refuse a data set that the user has never named.
 
-    Data sets that kmixer knows by name are opened unasked, from where the user keeps them.
+    Data sets that kmixer knows by name are opened unasked, from where the user keeps them; folders
+    of images also where they lie below the working folder, which the user has chosen.
 
     Args:
         data: the settings of a run, which may be somebody else's.
@@ -47,7 +48,7 @@ def check_asked_data(data: DataSettings, whose: str | Path) -> None:
         DataError: see above.
     """
     place = _place(data)
-    if place is None or is_remembered(place):
+    if place is None or is_remembered(place) or _lies_here(data, whose):
         return
     words = ["kmixer", "data", "info", str(data.name)]
     words += ["--data-dir", data.dir] if data.dir and not find_source(data.name).is_path else []
@@ -79,6 +80,23 @@ def _place(data: DataSettings) -> str | None:
     if source.has_fixed_name and folder == own_folder:
         return None
     return f"{data.name} in {folder}"
+
+
+def _lies_here(data: DataSettings, whose: str | Path) -> bool:
+    """Return whether it is a folder of images below the working folder, and not in the run's.
+
+    Not where nobody chose to stand there: in the home folder, or above it.
+    """
+    if not find_source(data.name).is_path:
+        return False
+    here, folder = Path.cwd().resolve(), Path(absolute_name(str(data.name))).resolve()
+    try:
+        home = Path.home().resolve()
+    except RuntimeError:  # there is none
+        home = Path(here.anchor)
+    run = Path(whose).resolve()
+    is_the_runs = folder.is_relative_to(run if run.is_dir() else run.parent)
+    return here in folder.parents and not home.is_relative_to(here) and not is_the_runs
 
 
 def remember(place: str) -> None:

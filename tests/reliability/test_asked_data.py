@@ -75,6 +75,26 @@ def test_evaluate_asks_and_once_asked_does_not_ask_again(foreign, opened, run_co
     assert run_command("evaluate", run).returncode == 0
 
 
+def test_images_below_the_working_folder_are_opened(foreign, opened, run_command, tmp_path):
+    run, images = foreign
+    assert run_command("evaluate", run, cwd=tmp_path).returncode == 0
+    assert opened and str(images).startswith(str(tmp_path))
+
+
+@pytest.mark.parametrize("where", ["home", "above the home", "beside it", "a link", "itself"])
+def test_but_not_from_everywhere(foreign, opened, run_command, tmp_path, where):
+    run, images = foreign
+    beside = tmp_path / "beside"
+    beside.mkdir()
+    (beside / "link").symlink_to(images)
+    home = {"home": tmp_path, "above the home": tmp_path / "run"}.get(where, "/nowhere")
+    if where == "a link":
+        change(run, data={"name": str(beside / "link")})
+    here = {"beside it": beside, "a link": beside, "itself": images}.get(where, tmp_path)
+    done = run_command("evaluate", run, cwd=here, env={"HOME": str(home)})
+    assert done.returncode == 1 and NEVER in done.stderr and not opened
+
+
 @pytest.mark.parametrize("command", ["evaluate", "resume", "report", "export"])
 def test_every_command_asks(command, foreign, opened, run_command):
     run, _ = foreign

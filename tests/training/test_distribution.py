@@ -179,7 +179,7 @@ def test_one_of_two_processes_is_killed_both_end_and_the_run_resumes(
     image_folder, tmp_path, killed
 ):
     run = tmp_path / "run"
-    processes = _processes(_train(image_folder, run, epochs=3000))
+    processes = _processes(_train(image_folder, run, epochs=30))  # as long as a kill takes to come
     until = time.monotonic() + 120
     while not (run / "history.csv").exists() and time.monotonic() < until:
         time.sleep(0.1)
@@ -189,11 +189,10 @@ def test_one_of_two_processes_is_killed_both_end_and_the_run_resumes(
         process.communicate(timeout=60)
     assert all(process.returncode for process in processes) and time.monotonic() - began < 60
     trained = len(load_run(run).history)
-    config = (run / "config.yaml").read_text()
-    (run / "config.yaml").write_text(config.replace("epochs: 3000", f"epochs: {trained + 2}"))
+    assert trained < 30
     for process in _processes(["resume", run, "--quiet"]):
         _check(process)
-    assert len(load_run(run).history) == trained + 2
+    assert len(load_run(run).history) == 30
 
 
 def test_each_process_has_its_rows():
