@@ -56,17 +56,19 @@ def test_a_run_that_claims_too_much_is_refused_at_once(kind, bomb):
 
 @pytest.mark.torture
 def test_all_of_them_as_commands(bomb, image_folder, tmp_path, saw):
-    most, slowest = 0, 0
+    most, seconds = 0, {}
     image = next(image_folder.rglob("*.png"))
     for kind in BOMBS:
         done = run_process(["predict", str(bomb(kind)), str(image)], tmp_path)
         assert done.code in (1, 2) and done.stderr.count("\n") == 1, (kind, done.stderr)
-        most, slowest = max(most, done.megabytes), max(slowest, done.seconds)
+        most, seconds[kind] = max(most, done.megabytes), done.seconds
         assert done.megabytes < MEGABYTES, kind
+    slow = sorted(kind for kind in seconds if seconds[kind] > SECONDS)
     saw(
         "run bombs",
-        f"{len(BOMBS)} of {len(BOMBS)} refused, at most {most:,.0f} MB in memory and {slowest:.1f} s of the"
-        " processor; those told by the model's shapes start TensorFlow first",
+        f"{len(BOMBS)} of {len(BOMBS)} refused, at most {most:,.0f} MB in memory; {len(BOMBS) - len(slow)} within"
+        f" {SECONDS} s of the processor, the others, which start TensorFlow, within"
+        f" {max(seconds.values()):.1f} s: {', '.join(slow)}",
     )
 
 
