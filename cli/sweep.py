@@ -136,9 +136,11 @@ def _run_all(
 
 def _compare(terminal: Terminal, folder: Path, finished: list[str]) -> None:
     from kmixer.evaluation.comparison import find_runs
+    from kmixer.files.opened import refuse_links
 
     from .compare import show
 
     if finished:
+        refuse_links(folder / "comparison", within=folder)
         runs = find_runs([folder / name for name in finished])
         show(terminal, runs, out=folder / "comparison")

@@ -33,7 +33,7 @@ def replacing(
     try:
         with opened(path.parent, within) as folder:
             try:
-                yield path.parent / name
+                yield path.parent / name if within is None else folder.reach(name)
                 _finish(folder, name, path.name, keep)
             finally:
                 folder.remove(name)

@@ -47,6 +47,15 @@ class OpenFolder:
         flags |= NO_LINK | getattr(os, "O_BINARY", 0)
         return os.open(self._at(name), flags, 0o666, dir_fd=self.descriptor)
 
+    def reach(self, name: str) -> Path:
+        """Return a path for those who take no descriptor.
+
+        Where the system has one, it leads through the opened folder: whoever exchanges the folder
+        for a link meanwhile does not turn it elsewhere.
+        """
+        through = Path(f"/proc/self/fd/{self.descriptor}")
+        return (through if through.is_dir() else self.path) / name
+
     def create(self, name: str) -> int:
         """Make a file that is not there yet, and return its descriptor."""
         return self.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL)
@@ -131,6 +140,23 @@ def refuse_links(path: str | Path, within: str | Path) -> None:
         reached /= name
         if reached.is_symlink() or _is_junction(reached):
             raise RunError(f"{reached}: {_LINKS}")
+
+
+def refuse_links_below(folder: str | Path, within: str | Path) -> None:
+    """Refuse a folder in which another program will write, if anything in it leads outside.
+
+    Args:
+        folder: which need not be there.
+        within: a folder above it, which may be reached through links.
+
+    Raises:
+        RunError: naming the link, or the file that has other names too.
+    """
+    refuse_links(folder, within)
+    for path in sorted(Path(folder).rglob("*")):
+        refuse_links(path, within)
+        if path.is_file() and not is_plain_file(path.lstat()):
+            raise RunError(f"{path}: {_LINKS}")
 
 
 def _is_junction(path: Path) -> bool:

@@ -8,7 +8,7 @@ import pytest
 
 from kmixer.errors import RunError
 from kmixer.files import atomic
-from kmixer.files.opened import appending, hidden_name, opened
+from kmixer.files.opened import appending, hidden_name, opened, refuse_links_below
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="links need rights on Windows")
 
@@ -148,3 +148,22 @@ def test_the_holder_of_a_file_decides_who_may_read_it(tmp_path):
     finally:
         os.umask(mask)
     assert (tmp_path / "a").stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.parametrize("kind", ["link", "hard link", "folder"])
+def test_what_another_program_will_write_into_leads_nowhere_else(tmp_path, kind):
+    folder, canary = tmp_path / "within" / "own", tmp_path / "canary"
+    refuse_links_below(folder, within=tmp_path)  # there is nothing yet
+    (folder / "deep").mkdir(parents=True)
+    (folder / "deep" / "file").touch()
+    refuse_links_below(folder, within=tmp_path)
+    canary.touch()
+    if kind == "link":
+        (folder / "deep" / "x").symlink_to(canary)
+    elif kind == "hard link":
+        (folder / "deep" / "x").hardlink_to(canary)
+    else:
+        folder.rename(tmp_path / "elsewhere")
+        folder.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(RunError, match="is a link"):
+        refuse_links_below(folder, within=tmp_path)

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import keras_tuner
 
 from ...errors import RunError, one_line
+from ...files.opened import refuse_links_below
 from ..space.space import Space
 from ..trials import (
     BEGUN,
@@ -28,6 +29,7 @@ from .keras_tuner_space import hyperparameters
 EPOCHS = "tuner/epochs"  # the name under which Hyperband's oracle keeps a trial's epochs
 RANDOM_AT_FIRST = 8  # of a Bayesian search; KerasTuner's own is three for each setting
 WORST = {True: 0.0, False: 1e3}  # a value for failures, by whether more is better
+OWN_FOLDER = "keras_tuner"
 ORACLES = {
     "random": keras_tuner.oracles.RandomSearchOracle,
     "hyperband": keras_tuner.oracles.HyperbandOracle,
@@ -70,7 +72,8 @@ def make_oracle(
     oracle = ORACLES[tuner](**options)
     oracle.max_trials = max_trials
     oracle.verbose = 0
-    oracle._set_project_dir(folder, "keras_tuner")  # what KerasTuner's own tuners call
+    refuse_links_below(folder / OWN_FOLDER, within=folder)  # KerasTuner would follow them
+    oracle._set_project_dir(folder, OWN_FOLDER)  # what KerasTuner's own tuners call
     return oracle
 
 
