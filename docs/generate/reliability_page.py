@@ -207,11 +207,19 @@ ROWS = {
         "pytest -m 'slow or not slow' tests/reliability/test_processes.py",
     ),
     "links": (
-        "nothing is written through a link out of a run or a search",
+        "nothing is written through a link out of a run",
         "every file and folder that any command writes, a link, a hard link, a dangling link, a link to a folder; the"
         " temporary names of earlier versions; folders exchanged for links meanwhile (`pytest tests/files/test_opened.py`)",
         "pytest -m slow tests/reliability/test_links.py",
     ),
+    **{
+        f"links of {name}": (
+            f"the same of a {name} search" if name != "sweep" else "the same of a sweep",
+            "every file and folder that it writes, as above",
+            f"pytest -m torture tests/reliability/test_links.py -k {name}",
+        )
+        for name in ("keras-tuner", "optuna", "sweep")
+    },
     "killed exports": (
         "an export that is killed takes its converter with it, and the next one removes what it left",
         "SIGKILL while the file is converted; between the two renamings; another export beside it (`pytest"
