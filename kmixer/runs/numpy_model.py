@@ -44,7 +44,7 @@ def numpy_model(run: Run) -> Callable[[Array], Array] | None:
     from scipy.special import softmax
 
     settings, forward = run.settings, FAMILIES.get(type(run.settings.model))
-    if not forward or settings.training.precision != "float32" or _resizes(run):
+    if not forward or settings.training.precision != "float32":
         return None
     classes, weights = len(run.class_names), _Weights(read_arrays(run.folder / MODEL_FILE))
     mean, std = (np.array(values, np.float32) for values in (settings.data.mean, settings.data.std))
@@ -57,9 +57,11 @@ def numpy_model(run: Run) -> Callable[[Array], Array] | None:
     def probabilities(images: Array) -> Array:  # one by one, which takes little memory
         return softmax(np.concatenate([*map(logits, images)]).astype(np.float64), axis=1)
 
-    try:
-        _check_size(*run.info["input_shape"])
-        logits(np.zeros(run.info["input_shape"], np.uint8))
+    try:  # of no image at all, which takes no time: what is wrong with the shapes comes out
+        resized = _resized(run)
+        shape = 0, *(resized or run.info["input_shape"])
+        _check_size(*shape)
+        forward(weights, settings.model, np.zeros(shape, np.float32), classes)
     except _TooLargeError:
         return None
     except KeyError as error:
@@ -67,14 +69,19 @@ def numpy_model(run: Run) -> Callable[[Array], Array] | None:
             f"{run.folder / MODEL_FILE}: its weights are not those of the model that config.yaml"
             f" describes: {error.args[0]}"
         ) from None
-    return probabilities if weights.are_used_up and weights.are_finite else None
+    is_known = resized is None and weights.are_used_up and weights.are_finite
+    return probabilities if is_known else None
 
 
-def _resizes(run: Run) -> bool:
-    """Return whether the model resizes its images, which are of another size then."""
-    data, (height, width, _) = run.settings.data, run.info["input_shape"]
+def _resized(run: Run) -> list[int] | None:
+    """Return the shape to which the model resizes its images; None: it does not."""
+    data, (height, width, channels) = run.settings.data, run.info["input_shape"]
     side = data.crop_size or data.resize_size
-    return side is not None and not height == width == side == (data.resize_size or side)
+    if side is None or height == width == side == (data.resize_size or side):
+        return None
+    if data.crop_size or height == width:
+        return [side, side, channels]
+    raise _TooLargeError  # the other side is Keras' to say
 
 
 class _TooLargeError(Exception):
@@ -82,12 +89,15 @@ class _TooLargeError(Exception):
 
 
 def _check_size(*shape: int) -> None:
-    """Refuse an array of a shape that is too large.
+    """Refuse a shape of an array that takes too much for one image.
+
+    Args:
+        shape: its first axis counts the images.
 
     Raises:
         _TooLargeError: see above.
     """
-    if prod(shape) > MOST_VALUES:
+    if prod(shape[1:]) > MOST_VALUES:
         raise _TooLargeError
 
 
@@ -205,7 +215,7 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
 
 def _mixer(weights: _Weights, model: MixerSettings, images: Array, classes: int) -> Array:
     x = _mixer_stem(weights, model, images)
-    x = x.reshape(len(x), -1, x.shape[-1])  # (n, tokens, dim)
+    x = x.reshape(len(x), prod(x.shape[1:-1]), x.shape[-1])  # (n, tokens, dim)
     if model.stem_norm == "batch":
         x = _batch_norm(weights, weights.next("batch_normalization"), x)
     for block in range(model.blocks):
@@ -282,7 +292,7 @@ def _shift(x: Array) -> Array:
 
 def _mlp(weights: _Weights, model: MlpSettings, images: Array, classes: int) -> Array:
     x = _patches(images, model.patch_size, None) if model.patch_size else images
-    x = x.reshape(len(x), -1)
+    x = x.reshape(len(x), prod(x.shape[1:]))
     for width in model.hidden_dims:
         x = ACTIVATIONS[model.activation](_dense(weights, weights.next("dense"), x, width))
     return _dense(weights, weights.next("dense"), x, classes)
