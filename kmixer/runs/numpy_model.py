@@ -60,9 +60,9 @@ def numpy_model(run: Run) -> Callable[[Array], Array] | None:
     try:  # of no image at all, which takes no time: what is wrong with the shapes comes out
         resized = _resized(run)
         shape = 0, *(resized or run.info["input_shape"])
-        _check_size(*shape)
+        weights.note_size(*shape)
         forward(weights, settings.model, np.zeros(shape, np.float32), classes)
-    except _TooLargeError:
+    except ValueError:  # sides of images, or sizes, that are Keras' to judge
         return None
     except KeyError as error:
         raise RunError(
@@ -70,7 +70,7 @@ def numpy_model(run: Run) -> Callable[[Array], Array] | None:
             f" describes: {error.args[0]}"
         ) from None
     is_known = resized is None and weights.are_used_up and weights.are_finite
-    return probabilities if is_known else None
+    return probabilities if is_known and weights.largest <= MOST_VALUES else None
 
 
 def _resized(run: Run) -> list[int] | None:
@@ -81,40 +81,30 @@ def _resized(run: Run) -> list[int] | None:
         return None
     if data.crop_size or height == width:
         return [side, side, channels]
-    raise _TooLargeError  # the other side is Keras' to say
-
-
-class _TooLargeError(Exception):
-    """An array is larger than anything here should be."""
-
-
-def _check_size(*shape: int) -> None:
-    """Refuse a shape of an array that takes too much for one image.
-
-    Args:
-        shape: its first axis counts the images.
-
-    Raises:
-        _TooLargeError: see above.
-    """
-    if prod(shape[1:]) > MOST_VALUES:
-        raise _TooLargeError
+    raise ValueError("the other side is Keras' to say")
 
 
 class _Weights:
     """The arrays of a `.keras` file, layer by layer.
 
     The file names a layer by its class, and the second of a class with `_1`.
+
+    Attributes:
+        largest: values of the largest array that was computed with them for one image.
     """
 
     def __init__(self, arrays: Mapping[str, Array]) -> None:
-        self._arrays = arrays
+        self._arrays, self.largest = arrays, 0
         self.start()
 
     def start(self) -> None:
         """Begin with the first layer of each class."""
         self._taken: set[str] = set()
         self._counts: dict[str, int] = {}
+
+    def note_size(self, *shape: int) -> None:
+        """Take an array's shape, whose first axis counts the images, into `largest`."""
+        self.largest = max(self.largest, prod(shape[1:]))
 
     @property
     def are_used_up(self) -> bool:
@@ -151,7 +141,7 @@ class _Weights:
 
 def _dense(weights: _Weights, layer: str, x: Array, width: int) -> Array:
     kernel, bias = weights.of(layer, (x.shape[-1], width), (width,))
-    _check_size(*x.shape[:-1], width)
+    weights.note_size(*x.shape[:-1], width)
     return x @ kernel + bias
 
 
@@ -160,14 +150,14 @@ def _convolution(
 ) -> Array:
     """Return `(n, rows, columns, dim)`: a product with each patch of `(n, height, width, …)`."""
     kernel, bias = weights.of(layer, (size, size, x.shape[-1], dim), (dim,))
-    return _patches(x, size, stride) @ kernel.reshape(-1, dim) + bias
+    return _patches(weights, x, size, stride) @ kernel.reshape(-1, dim) + bias
 
 
-def _patches(x: Array, size: int, stride: int | None) -> Array:
+def _patches(weights: _Weights, x: Array, size: int, stride: int | None) -> Array:
     """Return `(n, rows, columns, size²·channels)`, the flattened patches of images."""
     step = stride or size
     windows = np.lib.stride_tricks.sliding_window_view(x, (size, size), axis=(1, 2))
-    _check_size(*windows[:, ::step, ::step].shape)
+    weights.note_size(*windows[:, ::step, ::step].shape)
     patches = np.moveaxis(windows[:, ::step, ::step], 3, 5)  # (n, rows, columns, size, size, …)
     return patches.reshape(*patches.shape[:3], prod(patches.shape[3:]))
 
@@ -228,7 +218,7 @@ def _mixer(weights: _Weights, model: MixerSettings, images: Array, classes: int)
 def _mixer_stem(weights: _Weights, model: MixerSettings, images: Array) -> Array:
     size, stride, dim = int(model.patch_size or 0), model.patch_stride, model.hidden_dim
     if model.stem == "dense":
-        return _dense(weights, weights.next("dense"), _patches(images, size, stride), dim)
+        return _dense(weights, weights.next("dense"), _patches(weights, images, size, stride), dim)
     return _convolution(weights, weights.next("conv2d"), images, size, stride, dim)
 
 
@@ -291,7 +281,7 @@ def _shift(x: Array) -> Array:
 
 
 def _mlp(weights: _Weights, model: MlpSettings, images: Array, classes: int) -> Array:
-    x = _patches(images, model.patch_size, None) if model.patch_size else images
+    x = _patches(weights, images, model.patch_size, None) if model.patch_size else images
     x = x.reshape(len(x), prod(x.shape[1:]))
     for width in model.hidden_dims:
         x = ACTIVATIONS[model.activation](_dense(weights, weights.next("dense"), x, width))
