@@ -1,5 +1,6 @@
 """`kmixer sweep`."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -49,7 +50,7 @@ def sweep(
 
     if not grid:
         raise SettingsError("--grid: received none, expected at least one KEY=VALUE,VALUE,…")
-    if config and config.exists() and not config.is_file():
+    if config and os.path.exists(config) and not os.path.isfile(config):  # of any length
         raise SettingsError(
             f"--config: received {config}, which can be read once, expected a file: each run of a"
             " sweep reads it"
