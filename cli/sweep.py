@@ -50,11 +50,7 @@ def sweep(
 
     if not grid:
         raise SettingsError("--grid: received none, expected at least one KEY=VALUE,VALUE,…")
-    if config and os.path.exists(config) and not os.path.isfile(config):  # of any length
-        raise SettingsError(
-            f"--config: received {config}, which can be read once, expected a file: each run of a"
-            " sweep reads it"
-        )
+    _check_file(config)
     parsed = sweeps.parse_grid(grid)
     flags = {"training.backend": backend, "data.dir": data_dir}
     dataset = tidy_name(dataset)
@@ -82,6 +78,17 @@ def sweep(
     if failed:
         codes = ", ".join(f"{run} (exit code {code})" for run, code in failed.items())
         raise RunError(f"{len(failed)} of {len(combinations)} runs failed: {codes}")
+
+
+def _check_file(config: Path | None) -> None:
+    """Refuse settings that only the first of the runs could read."""
+    from kmixer.errors import SettingsError
+
+    if config and os.path.exists(config) and not os.path.isfile(config):  # of any length
+        raise SettingsError(
+            f"--config: received {config}, which can be read once, expected a file: each run of a"
+            " sweep reads it"
+        )
 
 
 def _words(

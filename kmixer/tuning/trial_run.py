@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import shutil
 import warnings
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,13 +34,11 @@ def differing(asked: Settings, received: Settings) -> list[str]:
         received: the settings of its run.
     """
     before, now = (loading.flatten(settings) for settings in (asked, received))
-    return [path for path in _differing(before, now) if path not in BY_THE_PLACE]
-
-
-def _differing(asked: Mapping[str, Any], received: Mapping[str, Any]) -> Iterator[str]:
-    for path, value in asked.items():
-        if not _agrees(value, received.get(path)):
-            yield path
+    return [
+        path
+        for path, value in before.items()
+        if path not in BY_THE_PLACE and not _agrees(value, now.get(path))
+    ]
 
 
 def _agrees(asked: Any, received: Any) -> bool:
