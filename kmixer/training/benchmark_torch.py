@@ -20,7 +20,6 @@ from .benchmark_rates import WARMUP_STEPS, run_seconds
 if TYPE_CHECKING:
     from .benchmark import Bench, Measures
 
-Tensor = torch.Tensor
 Models = dict[type, Callable[..., nn.Module]]
 
 
@@ -34,7 +33,7 @@ class MixerLayer(nn.Module):
         self.token_mixing = mlp(tokens, tokens_mlp_dim, dropout)
         self.channel_mixing = mlp(dim, channels_mlp_dim, dropout)
 
-    def forward(self, x: Tensor) -> Tensor:  # (batch, tokens, dim)
+    def forward(self, x: torch.Tensor) -> torch.Tensor:  # (batch, tokens, dim)
         x = x + self.token_mixing(self.token_norm(x).transpose(1, 2)).transpose(1, 2)
         return x + self.channel_mixing(self.channel_norm(x))
 
@@ -62,7 +61,7 @@ class Mixer(nn.Module):
         ))  # fmt: skip
         self.norm, self.head = nn.LayerNorm(dim, 1e-6), nn.Linear(dim, classes)
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
         x = self.stem(images).flatten(2).transpose(1, 2)  # (batch, tokens, dim)
         return self.head(self.norm(self.blocks(x)).mean(1))
 
@@ -80,7 +79,7 @@ class ShiftLayer(nn.Module):
         self.norm, self.activation = nn.LayerNorm(dim, 1e-6), nn.GELU("tanh")
         self.hidden, self.project = nn.Linear(dim, mlp_dim), nn.Linear(mlp_dim, dim)
 
-    def forward(self, x: Tensor) -> Tensor:  # (batch, rows, columns, dim)
+    def forward(self, x: torch.Tensor) -> torch.Tensor:  # (batch, rows, columns, dim)
         y = self.activation(self.hidden(self.norm(x)))
         rows, columns = y.shape[1:3]
         groups = functional.pad(y, (0, 0, 1, 1, 1, 1)).tensor_split(9, dim=-1)
@@ -106,7 +105,7 @@ class ShiftMlp(nn.Module):
             channels = stage.dim
         self.norm, self.head = nn.LayerNorm(channels, 1e-6), nn.Linear(channels, classes)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         for stem, stage in zip(self.stems, self.stages, strict=True):
             x = stage(stem(x).permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
         return self.head(self.norm(x.permute(0, 2, 3, 1)).mean((1, 2)))
@@ -147,14 +146,14 @@ def train_step(bench: Bench, precision: str, compiles: bool) -> Callable[[], Non
     return step
 
 
-def _prepared(bench: Bench) -> tuple[nn.Module, Callable[[], Tensor], Tensor]:
+def _prepared(bench: Bench) -> tuple[nn.Module, Callable[[], torch.Tensor], torch.Tensor]:
     """Return the model, a function that returns the normalized images of a batch, and labels."""
     data, split = bench.settings.data, bench.dataset.train
     pixels = torch.from_numpy(split.images[: bench.batch_size].copy()).permute(0, 3, 1, 2)
     labels = torch.from_numpy(split.labels[: bench.batch_size].astype("int64"))
     mean, std = (torch.tensor(values).view(1, -1, 1, 1) for values in (data.mean, data.std))
 
-    def images() -> Tensor:
+    def images() -> torch.Tensor:
         x = (pixels.float() / 255 - mean) / std
         if data.resize_size:
             x = functional.interpolate(x, data.resize_size, mode="bilinear")
