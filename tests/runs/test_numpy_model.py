@@ -60,7 +60,7 @@ def with_random_weights(run):
     return run
 
 
-def compare(run, shape):
+def assert_same_answers(run, shape):
     images = np.random.default_rng(1).integers(0, 256, (3, *shape), dtype=np.uint8)
     logits = run.load_model()(images)  # not `predict`, which compiles
     expected = keras.ops.convert_to_numpy(keras.ops.softmax(logits))
@@ -76,7 +76,7 @@ EACH_BACKEND = {"overlapping", "post-norm", "shift_mlp", "mlp of patches"}
 )
 def test_each_form_of_each_family(name, trained_run, tmp_path):
     run = changed_run(trained_run, tmp_path / "run", model={"name": "mixer"} | MODELS[name])
-    compare(with_random_weights(run), (8, 8, 1))
+    assert_same_answers(with_random_weights(run), (8, 8, 1))
 
 
 SMALL = [
@@ -96,7 +96,7 @@ def test_each_small_preset(name, trained_run, tmp_path):
         trained_run, tmp_path / "run", class_names=list("abcdefghij"), input_shape=shape,
         model=model, data=statistics | sizes,
     )  # fmt: skip
-    compare(with_random_weights(run), shape)
+    assert_same_answers(with_random_weights(run), shape)
 
 
 @pytest.mark.parametrize("name", ELSEWHERE)
