@@ -13,6 +13,7 @@ Initializer = Literal[
 Activation = Literal["gelu_tanh", "gelu", "relu", "leaky_relu", "silu", "tanh", "linear"]
 DEEPEST = 1_000  # blocks or layers; a deeper model takes minutes to build
 INITIALIZER = "by_layer: random_normal for Dense, he_normal for Conv"
+GELU = "null: the form of GELU that the backend computes faster: gelu on torch, else gelu_tanh"
 
 
 class FamilySettings(Section):
@@ -53,6 +54,11 @@ class AllMlpSettings(FamilySettings):
 
     jit_backends: ClassVar[tuple[str, ...]] = ("tensorflow", "jax")
 
+    @staticmethod
+    def fast_gelu(backend: str) -> Activation:
+        """Return which form of GELU an open `activation` means (docs/adr/0030)."""
+        return "gelu" if backend == "torch" else "gelu_tanh"
+
 
 class MixerSettings(AllMlpSettings):
     """The MLP-Mixer's shape, in the paper's words (arXiv 2105.01601, section 2)."""
@@ -73,7 +79,7 @@ class MixerSettings(AllMlpSettings):
     norm_position: Literal["pre", "post", "none"] = "pre"
     pre_head_layer_norm: StrictBool = True
     norm_epsilon: Positive = 1e-6
-    activation: Activation = "gelu_tanh"
+    activation: Activation | None = Field(None, description=GELU)
     dropout: Share = Field(0.0, description="inside the MLPs")
     head_dropout: Share = Field(0.0, description="before the classifier")
     stochastic_depth: Share = Field(0.0, description="of the last block, growing from 0")
@@ -194,7 +200,7 @@ class ShiftMlpSettings(AllMlpSettings):
         ],
         min_length=1,
     )
-    activation: Activation = "gelu_tanh"
+    activation: Activation | None = Field(None, description=GELU)
     head_dropout: Share = Field(0.0, description="before the classifier")
     stochastic_depth: Share = Field(0.0, description="of the last block, growing from 0")
     norm_epsilon: Positive = 1e-6

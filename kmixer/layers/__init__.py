@@ -10,10 +10,14 @@ from .patches import Patches, patch_grid
 from .resident_images import ResidentImages
 from .resize_crop import ResizeCrop, resize_weights
 from .shift_block import ShiftBlock, SpatialShift
+from .torch_training import Conv2D, Dense, LayerNormalization
 
 __all__ = [
     "Block",
+    "Conv2D",
+    "Dense",
     "Dropout",
+    "LayerNormalization",
     "MixerBlock",
     "MlpBlock",
     "Patches",

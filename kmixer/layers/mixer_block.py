@@ -8,6 +8,7 @@ from keras import ops
 
 from .block import Block
 from .mlp_block import MlpBlock
+from .torch_training import LayerNormalization
 from .types import Shape, Tensor
 
 NORM_POSITIONS = ("pre", "post", "none")
@@ -123,9 +124,7 @@ class MixerBlock(Block):
     def _norm(self, name: str) -> keras.layers.Layer:
         if self.norm_position == "none":
             return keras.layers.Identity(name=name, dtype=self.dtype_policy)
-        return keras.layers.LayerNormalization(
-            epsilon=self.norm_epsilon, name=name, dtype=self.dtype_policy
-        )
+        return LayerNormalization(epsilon=self.norm_epsilon, name=name, dtype=self.dtype_policy)
 
     def _pre_and_post(self, norm: keras.layers.Layer) -> tuple[Callable[[Tensor], Tensor], ...]:
         """Return what is applied before an MLP and what after it; one of them is the norm.

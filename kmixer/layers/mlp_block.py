@@ -7,6 +7,7 @@ import keras
 from .activations import activation as resolve_activation
 from .block import matmul_flops
 from .dropout import Dropout
+from .torch_training import Dense
 from .types import Shape, Tensor
 
 
@@ -44,11 +45,9 @@ class MlpBlock(keras.layers.Layer):
     def build(self, input_shape: Shape) -> None:
         options = {"kernel_initializer": self.kernel_initializer, "dtype": self.dtype_policy}
         function = resolve_activation(self.activation)
-        self.hidden = keras.layers.Dense(self.mlp_dim, function, name="hidden", **options)
+        self.hidden = Dense(self.mlp_dim, function, name="hidden", **options)
         self.drop = Dropout(self.dropout, name="dropout", dtype=self.dtype_policy)
-        self.output_dense = keras.layers.Dense(
-            self.output_dim or input_shape[-1], name="output", **options
-        )
+        self.output_dense = Dense(self.output_dim or input_shape[-1], name="output", **options)
         self.hidden.build(input_shape)
         self.output_dense.build((*input_shape[:-1], self.mlp_dim))
         self.built = True

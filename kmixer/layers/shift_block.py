@@ -8,6 +8,7 @@ from keras import ops
 
 from .activations import activation as resolve_activation
 from .block import Block, matmul_flops
+from .torch_training import Dense, LayerNormalization
 from .types import Shape, Tensor
 
 # (rows down, columns right) from which each group of channels comes: eight neighbors and (0, 0).
@@ -80,12 +81,10 @@ class ShiftBlock(Block):
         policy = {"dtype": self.dtype_policy}
         dense = policy | {"kernel_initializer": self.kernel_initializer}
         function = resolve_activation(self.activation)
-        self.norm = keras.layers.LayerNormalization(
-            epsilon=self.norm_epsilon, name="norm", **policy
-        )
-        self.hidden = keras.layers.Dense(self.mlp_dim, function, name="hidden", **dense)
+        self.norm = LayerNormalization(epsilon=self.norm_epsilon, name="norm", **policy)
+        self.hidden = Dense(self.mlp_dim, function, name="hidden", **dense)
         self.shift = SpatialShift(name="shift", **policy)
-        self.project = keras.layers.Dense(input_shape[-1], name="project", **dense)
+        self.project = Dense(input_shape[-1], name="project", **dense)
         self.drop_path = keras.layers.Dropout(
             self.stochastic_depth, noise_shape=(None, 1, 1, 1), name="drop_path", **policy
         )

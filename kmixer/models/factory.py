@@ -37,10 +37,9 @@ def build_model(settings: Settings, input_shape: tuple[int, int, int], classes: 
     """
     builder = getattr(models, settings.model.builder)
     pixels = {name: getattr(settings.data, name) for name in PIXEL_SETTINGS}
+    model = settings.model.model_dump(exclude={"name"}, exclude_none=True)
     with _precision(settings.training.precision):
-        return builder(
-            input_shape, classes, **pixels, **settings.model.model_dump(exclude={"name"})
-        )
+        return builder(input_shape, classes, **pixels, **model)
 
 
 def without_values(build: Callable[[], keras.Model]) -> keras.Model:

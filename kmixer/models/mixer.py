@@ -4,7 +4,15 @@ from collections.abc import Sequence
 
 import keras
 
-from ..layers import Dropout, MixerBlock, Patches, initializer, patch_grid
+from ..layers import (
+    Conv2D,
+    Dropout,
+    LayerNormalization,
+    MixerBlock,
+    Patches,
+    initializer,
+    patch_grid,
+)
 from ..layers.types import Tensor
 from .input_and_head import image_input, logits_head
 
@@ -104,7 +112,7 @@ def MlpMixer(
             name=f"mixer_block_{index}",
         )(x)  # (batch, tokens, channels)
     if pre_head_layer_norm:
-        x = keras.layers.LayerNormalization(epsilon=norm_epsilon, name="pre_head_layer_norm")(x)
+        x = LayerNormalization(epsilon=norm_epsilon, name="pre_head_layer_norm")(x)
     x = keras.layers.GlobalAveragePooling1D(name="mean_over_tokens")(x)  # (batch, channels)
     if head_dropout:
         x = Dropout(head_dropout, name="head_dropout")(x)
@@ -121,7 +129,7 @@ def _stem(
     if kind == "dense":
         x = Patches(size, stride, name="patches")(x)
         return keras.layers.Dense(hidden_dim, **options)(x)
-    x = keras.layers.Conv2D(hidden_dim, size, stride, **options)(x)
+    x = Conv2D(hidden_dim, size, stride, **options)(x)
     return keras.layers.Reshape((-1, hidden_dim), name="tokens")(x)
 
 

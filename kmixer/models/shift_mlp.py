@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from ..layers import Dropout, ShiftBlock, initializer, patch_grid
+from ..layers import Conv2D, Dropout, LayerNormalization, ShiftBlock, initializer, patch_grid
 from ..layers.types import Tensor
 from .input_and_head import image_input, logits_head
 
@@ -73,7 +73,7 @@ def ShiftMlp(
                 name=f"shift_block_{block}",
             )(x)  # (batch, rows, columns, channels)
             block += 1
-    x = keras.layers.LayerNormalization(epsilon=norm_epsilon, name="pre_head_layer_norm")(x)
+    x = LayerNormalization(epsilon=norm_epsilon, name="pre_head_layer_norm")(x)
     x = keras.layers.GlobalAveragePooling2D(name="mean_over_tokens")(x)  # (batch, channels)
     if head_dropout:
         x = Dropout(head_dropout, name="head_dropout")(x)
@@ -86,7 +86,7 @@ def _embed(x: Tensor, index: int, stage: Mapping[str, Any], kernel_initializer: 
     stride = stage.get("patch_stride") or size
     _, height, width, _ = x.shape
     patch_grid((height, width), size, stride, f"model.stages.{index}")  # raises if they do not fit
-    return keras.layers.Conv2D(
+    return Conv2D(
         stage["dim"], size, stride, name="stem" if index == 0 else f"stem_{index}",
         kernel_initializer=initializer(kernel_initializer, "conv"),
     )(x)  # fmt: skip

@@ -235,7 +235,7 @@ def _mixer_block(
     def mlp(name: str, y: Array, widths: int | list[int], out: int) -> Array:
         y = _dense(weights, f"{layer}/{name}/hidden", y, _width(widths, block))
         return _dense(
-            weights, f"{layer}/{name}/output_dense", ACTIVATIONS[model.activation](y), out
+            weights, f"{layer}/{name}/output_dense", ACTIVATIONS[chosen(model.activation)](y), out
         )
 
     y = norm("token_norm", "pre", x).swapaxes(1, 2)  # (n, channels, tokens)
@@ -264,7 +264,7 @@ def _shift_block(
     weights: _Weights, layer: str, model: ShiftMlpSettings, mlp_dim: int, x: Array
 ) -> Array:
     y = _layer_norm(weights, f"{layer}/norm", x, model.norm_epsilon)
-    y = ACTIVATIONS[model.activation](_dense(weights, f"{layer}/hidden", y, mlp_dim))
+    y = ACTIVATIONS[chosen(model.activation)](_dense(weights, f"{layer}/hidden", y, mlp_dim))
     return x + _dense(weights, f"{layer}/project", _shift(y), x.shape[-1])
 
 

@@ -10,6 +10,7 @@ import keras
 from keras import ops
 
 from ..config.fields import chosen
+from .muon import Muon
 
 if TYPE_CHECKING:
     from ..config import Settings
@@ -43,7 +44,7 @@ def build_optimizer(
         "ema_momentum": (section.ema or 0.99) ** (1 / accumulated),
     }
     keras_class, own_options = _OPTIMIZERS[section.name]
-    options |= own_options(section)
+    options |= own_options(settings)
     if section.l2 or multipliers:
         optimizer = _EXTENDED[keras_class](l2=section.l2, multipliers=multipliers, **options)
     else:
@@ -52,40 +53,47 @@ def build_optimizer(
     return optimizer
 
 
-def _adam(section: Any) -> dict[str, Any]:
+def _adam(settings: Settings) -> dict[str, Any]:
+    section: Any = settings.optimizer
     return {"beta_1": section.beta_1, "beta_2": section.beta_2, "epsilon": section.epsilon}
 
 
-def _sgd(section: Any) -> dict[str, Any]:
+def _sgd(settings: Settings) -> dict[str, Any]:
+    section: Any = settings.optimizer
     return {"momentum": section.momentum, "nesterov": section.nesterov}
 
 
-def _rmsprop(section: Any) -> dict[str, Any]:
+def _rmsprop(settings: Settings) -> dict[str, Any]:
+    section: Any = settings.optimizer
     return {"rho": section.rho, "momentum": section.momentum}
 
 
-def _lion(section: Any) -> dict[str, Any]:
+def _lion(settings: Settings) -> dict[str, Any]:
+    section: Any = settings.optimizer
     return {"beta_1": section.beta_1, "beta_2": section.beta_2}
 
 
-def _muon(section: Any) -> dict[str, Any]:
+def _muon(settings: Settings) -> dict[str, Any]:
+    section: Any = settings.optimizer
+    in_bfloat16 = settings.training.precision == "mixed_bfloat16"
     return {
         "momentum": section.momentum,
         "adam_lr_ratio": section.adam_learning_rate / section.learning_rate,
         "adam_weight_decay": section.weight_decay or None,
         "exclude_layers": list(NOT_FOR_MUON),
+        "newton_schulz_dtype": "bfloat16" if in_bfloat16 else "float32",
     }
 
 
 # By the setting `optimizer.name`: Keras' class, and what it takes beside what all of them take.
 # Keras' AdamW is Adam whose weight decay is on by default; the settings say that already.
-_OPTIMIZERS: dict[str, tuple[Any, Callable[[Any], dict[str, Any]]]] = {
+_OPTIMIZERS: dict[str, tuple[Any, Callable[[Settings], dict[str, Any]]]] = {
     "adam": (keras.optimizers.Adam, _adam),
     "adamw": (keras.optimizers.Adam, _adam),
     "sgd": (keras.optimizers.SGD, _sgd),
     "rmsprop": (keras.optimizers.RMSprop, _rmsprop),
     "lion": (keras.optimizers.Lion, _lion),
-    "muon": (keras.optimizers.Muon, _muon),
+    "muon": (Muon, _muon),
 }
 
 

@@ -41,6 +41,7 @@ def resolve(settings: Settings, dataset: Dataset, devices: Devices = SINGLE_DEVI
     settings = with_patch_size(settings, height, width).changed(
         data=_open_data(settings.data, dataset),
         augment={"on": settings.augment.on or _image_location(dataset)},
+        model=_open_activation(settings.model),
         training=_open_training(settings),
     )
     if settings.finetune:
@@ -86,6 +87,13 @@ def _open_training(settings: Settings) -> dict[str, Any]:
         )
     jit = backend in settings.model.jit_backends if training.jit is None else training.jit
     return {"backend": backend, "jit": jit}
+
+
+def _open_activation(model: Any) -> dict[str, Any]:
+    """Return the activation, where a family leaves it open."""
+    if getattr(model, "activation", "") is not None:
+        return {}
+    return {"activation": model.fast_gelu(keras.backend.backend())}
 
 
 def _check_statistics(data: DataSettings, channels: int) -> None:

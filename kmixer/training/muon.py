@@ -1,0 +1,66 @@
+"""Muon, whose matrices of one shape are orthogonalized together."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from keras import ops
+
+Tensor = Any
+
+
+@keras.saving.register_keras_serializable("kmixer")
+class Muon(keras.optimizers.Muon):
+    """Keras' Muon, with one Newton–Schulz iteration for all matrices of one shape (docs/adr/0030).
+
+    A Mixer's blocks repeat their shapes, and a backend that runs one small product at a time waits
+    more than it multiplies.
+
+    Args:
+        newton_schulz_dtype: in which the iteration multiplies. The authors use bfloat16
+            (kellerjordan.github.io/posts/muon): what comes out need not be orthogonal exactly.
+        options: those of `keras.optimizers.Muon`.
+    """
+
+    def __init__(self, *args: Any, newton_schulz_dtype: str = "float32", **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.newton_schulz_dtype = newton_schulz_dtype
+
+    def _backend_update_step(
+        self, grads: Sequence[Tensor], trainable_variables: Sequence[Any], learning_rate: Tensor
+    ) -> None:
+        by_shape: dict[tuple[int, ...], list[tuple[Tensor, Any]]] = defaultdict(list)
+        for gradient, variable in zip(grads, trainable_variables, strict=True):
+            if self._should_use_adamw(variable):
+                self.update_step(gradient, variable, learning_rate)
+            else:
+                by_shape[tuple(sorted(variable.shape))].append((gradient, variable))
+        for pairs in by_shape.values():
+            self._update_together(pairs, learning_rate)
+
+    def _update_together(self, pairs: Sequence[tuple[Tensor, Any]], learning_rate: Tensor) -> None:
+        """Update matrices that have one shape, or its transpose."""
+        wide = [
+            x if x.shape[0] <= x.shape[1] else ops.transpose(x)
+            for x in (self._with_momentum(*pair) for pair in pairs)
+        ]
+        stacked = ops.cast(ops.stack(wide), self.newton_schulz_dtype)  # (matrices, rows, columns)
+        updates = self.zeropower_via_newtonschulz5(stacked, self.ns_steps)
+        updates = ops.cast(updates, pairs[0][1].dtype)
+        for (_, variable), update in zip(pairs, ops.unstack(updates), strict=True):
+            turned = update if update.shape == variable.shape else ops.transpose(update)
+            self.assign_sub(variable, self.lr_adjust(learning_rate * turned))
+
+    def _with_momentum(self, gradient: Tensor, variable: Any) -> Tensor:
+        """Add a gradient to its momentum and return what is to be made orthogonal."""
+        momentum = self.momentums[self._get_variable_index(variable)]
+        self.assign_add(momentum, ops.add(gradient, momentum * (self.momentum - 1)))
+        if not self.nesterov:
+            return ops.convert_to_tensor(momentum)
+        return ops.add(gradient, self.momentum * momentum)
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {"newton_schulz_dtype": self.newton_schulz_dtype}
