@@ -19,6 +19,14 @@ def benchmark(
         list[str] | None,
         typer.Option(help="Measure only this: step, train, pipeline, …; may be repeated."),
     ] = None,
+    tune_machine: Annotated[
+        bool,
+        typer.Option(
+            "--tune-machine",
+            help="Measure only which precision trains this model fastest, and keep it for"
+            " training.precision=auto.",
+        ),
+    ] = False,
     backend: Backend = None,
     data_dir: DataDir = None,
     assignments: Set = None,
@@ -34,14 +42,37 @@ def benchmark(
     flags = {"data.dir": data_dir, "training.backend": backend}
     _, settings = load_settings(dataset, preset, None, flags, assignments)
     start(settings.training.backend)
+    terminal = Terminal(quiet, as_json)
+    if tune_machine:
+        _tune_machine(terminal, settings)
+        return
     from kmixer.training.benchmark import benchmark as measure
 
-    terminal = Terminal(quiet, as_json)
     with terminal.bar("measuring") as progress:
         report = measure(settings, steps=steps, rounds=rounds, only=only or (), progress=progress)
     report = {"command": command_line()} | report
     _print(terminal, report)
     terminal.result(report)
+
+
+def _tune_machine(terminal: Terminal, settings: Any) -> None:
+    """Measure precisions, show their rates and keep them."""
+    from kmixer.data import load_splits
+    from kmixer.training.fastest_precision import TUNED_ROUNDS, fastest, measure
+    from kmixer.training.resolve import resolve
+
+    dataset = load_splits(settings.data)
+    settings = resolve(settings.changed(training={"precision": "auto"}), dataset)
+    with terminal.bar("measuring") as progress:
+        rates = measure(settings, dataset, TUNED_ROUNDS, progress)
+    chosen = fastest(settings, rates)
+    backend = settings.training.backend
+    rows = [[name, f"{rate:,.0f}"] for name, rate in rates.items()]
+    terminal.table(f"{dataset.name}, {backend}", ["precision", "step, examples/s"], rows)
+    terminal.say(f"training.precision=auto trains such a model in {chosen} here")
+    terminal.result(
+        {"backend": backend, "rates": rates, "precision": chosen.precision, "jit": chosen.jit}
+    )
 
 
 # What is shown, in this order, where it was measured.

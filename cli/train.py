@@ -59,7 +59,7 @@ def train(
     ] = None,
     seed: Annotated[Text, _flag("Of weights, order and augmentation.", _TRAINING, "INT")] = None,
     precision: Annotated[
-        Text, _flag("float32, mixed_bfloat16 or mixed_float16.", _TRAINING, "NAME")
+        Text, _flag("float32, mixed_bfloat16, mixed_float16 or auto.", _TRAINING, "NAME")
     ] = None,
     distribute: Annotated[Text, _flag("auto: over all devices; none.", _TRAINING, "NAME")] = None,
     jit: Annotated[

@@ -64,7 +64,11 @@ class TrainingSettings(Section):
     label_smoothing: Share = 0.0
     early_stopping: EarlyStoppingSettings | None = None
     backend: Literal["tensorflow", "jax", "torch"] | None = None
-    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
+    precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = Field(
+        "float32",
+        description="auto: float32 or mixed_bfloat16, whichever trains faster on this machine, as"
+        " measured when a training begins, or before by `kmixer benchmark --tune-machine`",
+    )
     distribute: Literal["none", "auto"] = Field(
         "none", description="auto: over all devices and processes, each a part of every batch"
     )

@@ -105,7 +105,7 @@ def with_resident_images(
 @contextmanager
 def _precision(policy: str) -> Iterator[None]:
     before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(policy)
+    keras.config.set_dtype_policy("float32" if policy == "auto" else policy)  # not chosen yet
     try:
         yield
     finally:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..config.fields import chosen
 from ..config.model import MixerSettings, MlpSettings, ShiftMlpSettings
 from ..errors import RunError
 from ..files.keras_archive import read_arrays

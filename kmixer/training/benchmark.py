@@ -22,6 +22,7 @@ from ..models import count_flops
 from ..runs import provenance
 from .benchmark_rates import RAND_AUGMENT_MAGNITUDE, fit_rate, run_seconds, stream_rate
 from .callbacks.timing import EpochClock
+from .fastest_precision import choose_precision
 from .initial_model import check_model, initial_model, steps_per_epoch
 from .inputs import Inputs
 from .optimizer import compile_model
@@ -113,7 +114,8 @@ def benchmark(
     """
     measures = _measures(only, settings)
     dataset = load_splits(settings.data)
-    bench = Bench(resolve(settings, dataset), dataset, steps)
+    settings, _ = choose_precision(resolve(settings, dataset), dataset)
+    bench = Bench(settings, dataset, steps)
     model, _ = check_model(bench.settings, dataset)
     samples: dict[str, list[float]] = {name: [] for name in measures}
     for done in range(rounds * len(measures)):

@@ -74,7 +74,7 @@ def _image_location(dataset: Dataset) -> Literal["host", "accelerator"]:
 
 
 def _open_training(settings: Settings) -> dict[str, Any]:
-    """Return backend and jit.
+    """Return backend and jit; the latter open where the precision is `auto`.
 
     Raises:
         SettingsError: Keras cannot execute several steps at once on this backend.
@@ -85,7 +85,9 @@ def _open_training(settings: Settings) -> dict[str, Any]:
             f"training.steps_per_execution: received {training.steps_per_execution}, expected 1:"
             " Keras has no more on torch"
         )
-    jit = backend in settings.model.jit_backends if training.jit is None else training.jit
+    jit = training.jit
+    if jit is None and training.precision != "auto":  # which decides on jit, too
+        jit = backend in settings.model.jit_backends
     return {"backend": backend, "jit": jit}
 
 

@@ -37,6 +37,7 @@ from . import checkpoint, distribution, finetuning
 from .callbacks.printing import PrintTraining
 from .choices import choose_open, patches_line
 from .distribution import Devices
+from .fastest_precision import choose_precision
 from .initial_model import check_model, check_size, initial_model, steps_per_epoch
 from .loop import TrainingLoop
 from .repair import repair
@@ -132,6 +133,8 @@ def train(
     settings = resolve(settings, dataset, devices)
     if patch_size_is_open:
         choices.append(patches_line(settings, dataset))
+    settings, lines = choose_precision(settings, dataset)
+    choices += lines
     _, weights = check_model(settings, dataset)
     stretch = present_stretch(settings)
     options = _Options(

@@ -11,6 +11,7 @@ import keras_tuner
 from ..config import Settings
 from ..data.batches import close
 from ..training.callbacks import keras_callbacks
+from ..training.fastest_precision import choose_precision
 from ..training.initial_model import check_model, initial_model, steps_per_epoch
 from ..training.inputs import Inputs
 from ..training.optimizer import compile_model
@@ -86,4 +87,5 @@ class MixerHyperModel(keras_tuner.HyperModel):
 
     def _settings(self, hp: keras_tuner.HyperParameters) -> Settings:
         values = self.space.decode(hp.values)
-        return resolve(self.space.settings(self.settings, values), self.dataset)
+        settings = resolve(self.space.settings(self.settings, values), self.dataset)
+        return choose_precision(settings, self.dataset)[0]

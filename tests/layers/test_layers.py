@@ -12,7 +12,10 @@ from PIL import Image
 from kmixer.augment import RandomTranslation
 from kmixer.errors import SettingsError
 from kmixer.layers import (
+    Conv2D,
+    Dense,
     Dropout,
+    LayerNormalization,
     MixerBlock,
     MlpBlock,
     Patches,
@@ -156,7 +159,10 @@ def test_dropout_is_even_over_steps_and_places_and_off_outside_training():
 def test_dropout_repeats_its_draws_from_the_seed():
     x = np.ones((7, 11), np.float32)
     first, second = (Dropout(0.5, seed=5) for _ in range(2))
-    draws = [[ops.convert_to_numpy(layer(x, training=True)) for _ in range(3)] for layer in (first, second)]
+    draws = [
+        [ops.convert_to_numpy(layer(x, training=True)) for _ in range(3)]
+        for layer in (first, second)
+    ]
     assert np.array_equal(*draws) and not np.array_equal(draws[0][0], draws[0][1])
 
 

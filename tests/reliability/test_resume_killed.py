@@ -23,11 +23,11 @@ HERE = os.environ.get("KERAS_BACKEND", "tensorflow")
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and kill -9")
 
 
-def interrupt(tiny, folder, backend, interruption, times, epochs=8, call=None):
+def interrupt(tiny, folder, backend, interruption, times, epochs=8, call=None, **changes):
     """Return the report of the harness, run in a process of that backend.
 
     With `call` a training is killed at the call of that number, from 0, that writes a checkpoint;
-    else at a random time.
+    else at a random time. `changes` are of the settings, by section.
     """
     if importlib.util.find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed")
@@ -36,7 +36,9 @@ def interrupt(tiny, folder, backend, interruption, times, epochs=8, call=None):
     }  # fmt: skip
     model = tiny["model"] | {"dropout": 0.2, "stochastic_depth": 0.1}
     config = folder / "settings.yaml"
-    config.write_text(yaml.safe_dump(tiny | HARD | {"training": training, "model": model}))
+    config.write_text(
+        yaml.safe_dump(tiny | HARD | {"training": training, "model": model} | changes)
+    )
     job = {
         "data": tiny["data"]["name"], "config": str(config), "root": str(folder), "seed": 0,
         "times": times, "interruption": interruption, "call": call,
@@ -63,6 +65,18 @@ def test_fifty_kills_leave_no_trace(tiny, tmp_path, backend, saw):
     assert seen["problems"] == []
     assert seen["times"] == 50 and seen["writing"] >= 10
     saw(f"resume {backend}", f"50 of 50 identical, {seen['writing']} killed in a checkpoint")
+
+
+@pytest.mark.torture
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_ten_kills_in_bfloat16_with_muon_leave_no_trace(tiny, tmp_path, backend):
+    """What `training.precision: auto` may choose, which writes it to config.yaml."""
+    training = tiny["training"] | {
+        "epochs": 8, "checkpoint_every": 2, "backend": backend, "precision": "mixed_bfloat16"
+    }  # fmt: skip
+    optimizer = {"name": "muon", "weight_decay": 0.1}
+    seen = interrupt(tiny, tmp_path, backend, "SIGKILL", 10, training=training, optimizer=optimizer)
+    assert seen["problems"] == [] and seen["times"] == 10
 
 
 @pytest.mark.torture
