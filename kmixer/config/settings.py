@@ -62,6 +62,11 @@ class TrainingSettings(Section):
         " val_loss; null: by how much the validation images can tell",
     )
     label_smoothing: Share = 0.0
+    whiten_stem: StrictBool = Field(
+        False,
+        description="begin with a stem that whitens the training images' patches, of a mixer or"
+        " shift_mlp (arXiv 2404.00498)",
+    )
     early_stopping: EarlyStoppingSettings | None = None
     backend: Literal["tensorflow", "jax", "torch"] | None = None
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = Field(

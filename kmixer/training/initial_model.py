@@ -13,6 +13,7 @@ from ..errors import SettingsError
 from ..models.factory import build_model, without_values
 from ..runs.model_size import too_large
 from . import finetuning
+from .whitening import check_has_stem, whiten_stem
 
 if TYPE_CHECKING:
     from ..data import Dataset
@@ -37,6 +38,7 @@ def check_model(settings: Settings, dataset: Dataset) -> tuple[keras.Model, Weig
         RunError: the run to start from cannot be read.
     """
     steps_per_epoch(settings, dataset)
+    check_has_stem(settings)
     model = check_size(settings, dataset)
     if not settings.finetune:
         return model, None
@@ -85,6 +87,8 @@ def initial_model(
         elif weights:
             weights.clear()  # they are not needed, and stay in memory otherwise
         finetuning.freeze(settings.finetune, model)
+    elif settings.training.whiten_stem and not resumes:
+        whiten_stem(model, dataset, settings.training.seed)
     return model
 
 
