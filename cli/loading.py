@@ -130,10 +130,10 @@ def read_data(settings: Settings, terminal: Terminal) -> Dataset | None:
 
 
 def start(backend: str | None = None) -> None:
-    """Choose the backend before anything imports Keras."""
-    from kmixer.backend import select
+    """Choose the backend and import Keras, before anything else does."""
+    from kmixer.backend import start
 
-    select(backend)
+    start(backend)
 
 
 def command_line() -> str:

@@ -55,6 +55,8 @@ class TrainingLoop:
         self.inputs = Inputs(run.settings, dataset, steps, devices)
         self.trained_model = self.inputs.model_to_train(model)
         compile_model(self.trained_model, run.settings, steps, multipliers)
+        # TensorFlow traces a step twice if variables are made in it.
+        self.trained_model.optimizer.build(self.trained_model.trainable_variables)
         self.position, self._arrays = checkpoint.load(run, self.trained_model, model, steps)
         self.first_step: float | None = None
 

@@ -41,7 +41,7 @@ def _send(**message: Any) -> None:
 
 def _train(job: dict[str, Any], folder: Path) -> None:
     settings = loading.build_settings(job["settings"])
-    backend.select(settings.training.backend)
+    backend.start(settings.training.backend)
     from ...runs.run import load_run
     from ...training import checkpoint
     from ...training.train import resume, train
