@@ -9,7 +9,6 @@ import keras
 
 from ..config.fields import chosen
 from ..data.batches import close
-from ..evaluation import figures
 from . import checkpoint
 from .callbacks import build_callbacks
 from .callbacks.resuming import CallbacksFromStep
@@ -128,5 +127,7 @@ class TrainingLoop:
         callbacks.on_train_end()
 
     def _draw_curves(self) -> None:
+        from ..evaluation import figures  # imports Matplotlib: not before the first step
+
         figure = figures.curves(self.rows, self.run.info["command"], self.run.settings.soft_labels)
         figures.save(figure, self.run.folder / "curves.png")
