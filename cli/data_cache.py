@@ -10,7 +10,7 @@ from .terminal import Json, Quiet, Terminal
 if TYPE_CHECKING:
     from kmixer.data.cache import CacheFolder, StoredEntry
 
-app = typer.Typer(help="Decoded images that are kept for the next time.", no_args_is_help=True)
+app = typer.Typer(help="Images and compiled steps kept for the next time.", no_args_is_help=True)
 
 UNITS = (("days", 86_400), ("hours", 3600), ("minutes", 60))
 
@@ -34,12 +34,18 @@ def list_(quiet: Quiet = False, as_json: Json = False) -> None:
         )
     else:
         terminal.say("nothing is kept: the user has no home, and KMIXER_CACHE is not set")
+    from kmixer.runs import compiled
+
+    steps = compiled.stored()
+    if steps:
+        terminal.say(f"beside it {_megabytes(sum(steps))} of compiled steps")
     listed = [
         {"file": str(e.path), "bytes": e.size, "used": e.used, "folder": e.facts.get("folder"),
          "shape": e.facts.get("shape")}
         for e in entries
     ]  # fmt: skip
-    terminal.result({"cache": folder and str(folder.path), "bytes": size, "entries": listed})
+    terminal.result({"cache": folder and str(folder.path), "bytes": size, "entries": listed,
+                     "compiled_bytes": sum(steps)})  # fmt: skip
 
 
 @app.command()
@@ -49,7 +55,11 @@ def clear(quiet: Quiet = False, as_json: Json = False) -> None:
     Example: kmixer data cache clear
     """
     terminal, folder = Terminal(quiet, as_json), _cache_folder()
+    from kmixer.runs import compiled
+
     count, size = folder.clear() if folder else (0, 0)
+    steps = compiled.clear()
+    count, size = count + len(steps), size + sum(steps)
     terminal.say(f"{count} entries removed, {_megabytes(size)}")
     terminal.result({"removed": count, "bytes": size})
 

@@ -130,10 +130,12 @@ def read_data(settings: Settings, terminal: Terminal) -> Dataset | None:
 
 
 def start(backend: str | None = None) -> None:
-    """Choose the backend before anything imports Keras."""
-    from kmixer.backend import select
+    """Choose the backend and import Keras, before anything else does."""
+    from kmixer.backend import choose, start
+    from kmixer.runs.compiled import compiled_steps_kept
 
-    select(backend)
+    with compiled_steps_kept(choose(backend)):
+        start(backend)
 
 
 def command_line() -> str:

@@ -3,6 +3,7 @@
 It imports no Keras itself.
 """
 
+import gc
 import json
 import os
 import sys
@@ -133,9 +134,63 @@ def choose(name: str | None = None) -> str:
 def select(name: str | None = None) -> str:
     """Choose the backend and import TensorFlow, so that Keras can be imported; see `choose`."""
     name = choose(name)
-    with suppress(ImportError):
-        prepare_tensorflow()
+    if name == "tensorflow" or not _started:
+        with suppress(ImportError):
+            prepare_tensorflow()
     return name
+
+
+def start(name: str | None = None) -> str:
+    """Choose the backend and import Keras, in a process that is kmixer's own; see `choose`.
+
+    What Keras and TensorFlow import for those who use it, and kmixer does not, is left out. It can
+    be imported later, but Keras goes on as if it were not installed: hence not in a process that
+    kmixer shares with others.
+    """
+    name = choose(name)
+    if "keras" in sys.modules:
+        return select(name)
+    with _hidden(*_NOT_NEEDED[name]), _without_collections():
+        if name == "tensorflow":
+            import_tensorflow()
+        from keras.src.utils.module_utils import tensorflow
+
+        # Keras asks once. If it is there, it is imported to seed it and to save a model.
+        _started.append(bool(tensorflow.available))
+    return name
+
+
+# By the backend. Keras imports scikit-learn for its wrappers, Matplotlib for its galleries, JAX for
+# a callback; TensorFlow imports JAX for a converter.
+_NOT_NEEDED = {
+    "tensorflow": ("sklearn", "matplotlib", "jax"),
+    "jax": ("sklearn", "matplotlib", "tensorflow"),
+    "torch": ("sklearn", "matplotlib", "tensorflow", "jax"),
+}
+_started: list[bool] = []  # of `start`: whether Keras has TensorFlow
+
+
+@contextmanager
+def _without_collections() -> Iterator[None]:
+    """Let no garbage be looked for, now or later, in what is made meanwhile: it stays."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+@contextmanager
+def _hidden(*names: str) -> Iterator[None]:
+    """Let packages that are not imported yet seem not to be installed."""
+    hidden = [name for name in names if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # None: not to be found
+    try:
+        yield
+    finally:
+        for name in hidden:
+            del sys.modules[name]
 
 
 def prepare_tensorflow() -> None:

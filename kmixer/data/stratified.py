@@ -85,13 +85,30 @@ def _fits(labels: np.ndarray, draw: Draw) -> bool:
 
 
 def _draw(labels: np.ndarray, draw: Draw, seed: int) -> np.ndarray:
-    from sklearn.model_selection import train_test_split
+    """Return what scikit-learn's `train_test_split` draws, whose import takes half a second."""
+    classes, counts = np.unique(labels, return_counts=True)
+    generator, count = np.random.RandomState(seed), draw.of(len(classes))
+    left = _shares(counts, len(labels) - count, generator)
+    taken = _shares(counts - left, count, generator)
+    drawn = []
+    for label, first, number in zip(classes, left, taken, strict=True):
+        members = np.flatnonzero(labels == label)
+        drawn.append(members[generator.permutation(len(members))][first : first + number])
+    return np.sort(np.concatenate(drawn))
 
-    classes = len(np.unique(labels))
-    _, drawn = train_test_split(
-        np.arange(len(labels)), test_size=draw.of(classes), stratify=labels, random_state=seed
-    )
-    return np.sort(drawn)
+
+def _shares(counts: np.ndarray, total: int, generator: np.random.RandomState) -> np.ndarray:
+    """Spread `total` over classes in proportion to their images; ties are drawn."""
+    exact = counts / counts.sum() * total
+    shares = np.floor(exact)
+    rest = exact - shares
+    for value in np.unique(rest)[::-1]:  # what rounding down left goes to the largest rests
+        missing = int(total - shares.sum())
+        if missing <= 0:
+            break
+        tied = np.flatnonzero(rest == value)
+        shares[generator.choice(tied, min(len(tied), missing), replace=False)] += 1
+    return shares.astype(int)
 
 
 def _problem(counts: np.ndarray, draw: Draw, class_names: Sequence[str]) -> str:

@@ -14,7 +14,6 @@ from ..files import atomic
 from ..files.opened import refuse_links
 from ..files.text import csv_text
 from ..runs.inference import predict_probabilities
-from . import figures, fonts
 from .mistakes import MISTAKE_COLUMNS, all_mistakes
 from .predictions import Predictions, worst_mistakes
 
@@ -149,6 +148,8 @@ def _save_figures(
     folder: Path,
     within: Path | None,
 ) -> None:
+    from . import figures, fonts  # imports Matplotlib, which a training needs only at its end
+
     matrix = figures.confusion_matrix(predictions.confusion_matrix, class_names)
     figures.save(matrix, folder / "confusion_matrix.png", within)
     mistakes = worst_mistakes(predictions, fonts.drawable(class_names))

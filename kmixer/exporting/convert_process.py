@@ -20,7 +20,7 @@ def convert(job: Job) -> Job:
         `least_runtime`: see `Format.write`.
     """
     export_format = FORMATS[job["format"]]
-    backend.select(export_format.backend)
+    backend.start(export_format.backend)
     from ..runs.run import load_run
 
     run = load_run(job["run"]).in_float32()

@@ -52,6 +52,15 @@ def replacing_folder(
 
 
 @contextmanager
+def temporary_folder(folder: str | Path, name: str) -> Iterator[Path]:
+    """Yield a new folder in `folder`, under a hidden name; it is removed at the end."""
+    with opened(folder) as parent:
+        remove_abandoned(folder)
+        with _new_folder(parent, Path(folder) / name) as temporary:
+            yield Path(folder) / temporary
+
+
+@contextmanager
 def _new_folder(parent: OpenFolder, folder: Path) -> Iterator[str]:
     """Make a hidden folder, hold it, and yield its name; what is left of it is removed."""
     new, temporary = (hidden_name(folder.name, kind) for kind in ("new", "tmp"))

@@ -9,7 +9,6 @@ import keras
 
 from ..config.fields import chosen
 from ..data.batches import close
-from ..evaluation import figures
 from . import checkpoint
 from .callbacks import build_callbacks
 from .callbacks.resuming import CallbacksFromStep
@@ -55,6 +54,8 @@ class TrainingLoop:
         self.inputs = Inputs(run.settings, dataset, steps, devices)
         self.trained_model = self.inputs.model_to_train(model)
         compile_model(self.trained_model, run.settings, steps, multipliers)
+        # TensorFlow traces a step twice if variables are made in it.
+        self.trained_model.optimizer.build(self.trained_model.trainable_variables)
         self.position, self._arrays = checkpoint.load(run, self.trained_model, model, steps)
         self.first_step: float | None = None
 
@@ -126,5 +127,7 @@ class TrainingLoop:
         callbacks.on_train_end()
 
     def _draw_curves(self) -> None:
+        from ..evaluation import figures  # imports Matplotlib: not before the first step
+
         figure = figures.curves(self.rows, self.run.info["command"], self.run.settings.soft_labels)
         figures.save(figure, self.run.folder / "curves.png")

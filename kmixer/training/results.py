@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
-from ..evaluation import figures
 from ..evaluation.evaluate import measure_splits
 from ..files import atomic
 from ..models import count_flops
@@ -60,6 +59,8 @@ def write_results(
         "peak_memory_bytes": provenance.peak_memory(),
         "content_sha256": content_checksums(run),
     }
+    from ..evaluation import figures  # imports Matplotlib: not before the first step
+
     matrix = figures.confusion_matrix(best.confusion_matrix, dataset.class_names)
     figures.save(matrix, run.folder / "confusion_matrix.png")
     atomic.write_text(run.folder / CARD_FILE, run_card(run, metrics))

@@ -18,6 +18,7 @@ from typing import Any
 from ... import backend
 from ...config import loading
 from ...errors import InterruptedRunError, SettingsError, describe
+from ...runs.compiled import compiled_steps_kept
 
 STARTED = time.perf_counter()  # as near to the process's start as it can be known
 
@@ -41,7 +42,8 @@ def _send(**message: Any) -> None:
 
 def _train(job: dict[str, Any], folder: Path) -> None:
     settings = loading.build_settings(job["settings"])
-    backend.select(settings.training.backend)
+    with compiled_steps_kept(backend.choose(settings.training.backend)):
+        backend.start(settings.training.backend)
     from ...runs.run import load_run
     from ...training import checkpoint
     from ...training.train import resume, train
