@@ -22,6 +22,7 @@ from . import (
     presets,
     report,
     serve,
+    speedrun,
     streams,
     sweep,
     terminal,
@@ -55,6 +56,7 @@ app.command("import-weights")(import_weights.import_weights)
 app.command("models")(models.models)
 app.command("presets")(presets.presets)
 app.command("benchmark")(benchmark.benchmark)
+app.command("speedrun")(speedrun.speedrun)
 app.add_typer(data.app, name="data")
 
 

@@ -1,13 +1,12 @@
 """`kmixer sweep`."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .subprocesses import run_kmixer
+from .subprocesses import check_reusable, run_kmixer, train_words
 from .terminal import Backend, DataDir, Dataset, Json, Quiet, Set, Terminal, folder_name
 
 if TYPE_CHECKING:
@@ -50,7 +49,7 @@ def sweep(
 
     if not grid:
         raise SettingsError("--grid: received none, expected at least one KEY=VALUE,VALUE,…")
-    _check_file(config)
+    check_reusable(config)
     parsed = sweeps.parse_grid(grid)
     flags = {"training.backend": backend, "data.dir": data_dir}
     dataset = tidy_name(dataset)
@@ -65,7 +64,7 @@ def sweep(
         preset_name, runs[run_name] = load(texts)
     folder = Path("saved_models") / (name or f"{run_stem(Path(dataset).name, preset_name)}-sweep")
     sweeps.open_sweep(folder, runs)
-    words = _words(dataset, preset, config, assignments, backend, data_dir)
+    words = train_words(dataset, preset, config, assignments, backend, data_dir)
     terminal = Terminal(quiet, as_json)
 
     def check(run_name: str) -> None:
@@ -78,35 +77,6 @@ def sweep(
     if failed:
         codes = ", ".join(f"{run} (exit code {code})" for run, code in failed.items())
         raise RunError(f"{len(failed)} of {len(combinations)} runs failed: {codes}")
-
-
-def _check_file(config: Path | None) -> None:
-    """Refuse settings that only the first of the runs could read."""
-    from kmixer.errors import SettingsError
-
-    if config and os.path.exists(config) and not os.path.isfile(config):  # of any length
-        raise SettingsError(
-            f"--config: received {config}, which can be read once, expected a file: each run of a"
-            " sweep reads it"
-        )
-
-
-def _words(
-    dataset: str,
-    preset: str | None,
-    config: Path | None,
-    assignments: list[str] | None,
-    backend: str | None,
-    data_dir: str | None,
-) -> list[str]:
-    """Return the words of `kmixer train` that all runs share."""
-    options = {"--preset": preset, "--config": config, "--backend": backend, "--data-dir": data_dir}
-    words = [dataset]
-    for option, value in options.items():
-        words += [option, str(value)] if value is not None else []
-    for text in assignments or ():
-        words += ["--set", text]
-    return words
 
 
 def _run_all(

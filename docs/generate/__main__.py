@@ -17,6 +17,7 @@ from reliability_page import reliability_page
 from results_page import results_page
 from serve_page import serve_page
 from settings_page import settings_page
+from speedrun_page import speedrun_page
 from tuning_page import tuning_page
 
 from kmixer.evaluation import figures
@@ -35,6 +36,7 @@ PAGES = {
     "reliability.md": lambda: reliability_page(RUNS / "reliability.json"),
     "serve.md": lambda: serve_page(RUNS / "serve.json"),
     "folders.md": lambda: folders_page(RUNS / "folders.json"),
+    "speedrun.md": lambda: speedrun_page(RUNS),
     "tuning.md": lambda: tuning_page(RUNS / "tuning.json"),
 }
 CURVES = {"curves-cifar10.png": "cifar10-seed0", "curves-cifar10-nano.png": "cifar10-nano-seed0"}

@@ -49,7 +49,7 @@ def combinations(grid: Mapping[str, list[Any]]) -> dict[str, list[str]]:
     runs: dict[str, list[str]] = {}
     for values in itertools.product(*grid.values()):
         by_path = list(zip(grid, values, strict=True))
-        texts = [f"{path}={_yaml(value)}" for path, value in by_path]
+        texts = [f"{path}={yaml_word(value)}" for path, value in by_path]
         name = ",".join(f"{short[path]}={_word(value)}" for path, value in by_path)
         if len(name.encode()) > LONGEST_NAME:
             digest = hashlib.sha256(" ".join(texts).encode()).hexdigest()[:8]
@@ -72,7 +72,7 @@ def _word(value: Any) -> str:
     return re.sub(r"[^\w.+-]+", "_", text)
 
 
-def _yaml(value: Any) -> str:
+def yaml_word(value: Any) -> str:
     """Return YAML that reads back to the value, plain words without quotes."""
     is_word = isinstance(value, str) and re.fullmatch(r"[A-Za-z_][\w./-]*", value)
     if is_word and yaml_files.parse_yaml(value, "") == value:

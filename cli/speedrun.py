@@ -1,0 +1,165 @@
+"""`kmixer speedrun`."""
+
+import shlex
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .subprocesses import check_reusable, run_kmixer, train_words
+from .terminal import Backend, DataDir, Json, Quiet, Set, Terminal, folder_name, percent
+
+if TYPE_CHECKING:
+    from kmixer.config import Settings
+    from kmixer.tuning.speed_recipes import SpeedRecipe
+    from kmixer.tuning.speedrun import Training
+
+
+def speedrun(
+    dataset: Annotated[str, typer.Argument(help="fmnist or cifar10.")] = "fmnist",
+    mark: Annotated[
+        list[int] | None,
+        typer.Option(
+            metavar="PERCENT",
+            help="The test accuracy to reach; may be repeated; default: all of the data set's.",
+        ),
+    ] = None,
+    seeds: Annotated[
+        int, typer.Option(min=1, help="Trainings a mark, one a seed; the rules ask for five.")
+    ] = 5,
+    preset: Annotated[
+        str | None, typer.Option(help="Another recipe than the mark's own: a shipped preset.")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="Another recipe: a YAML file of settings.")
+    ] = None,
+    assignments: Set = None,
+    backend: Backend = None,
+    data_dir: DataDir = None,
+    name: Annotated[
+        str | None,
+        typer.Option(help="Of its folder; default: <dataset>-speedrun.", callback=folder_name),
+    ] = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Measure the seconds from `kmixer train` to a test accuracy; the same command goes on.
+
+    Each mark has a recipe, trained with several seeds, each in a process of its own. Rules: all of
+    the process's time counts, from its start to its end; the validation split chooses the epoch,
+    the test set is read once; the mean over the seeds has to reach the mark, or the exit code is 1.
+
+    Example: kmixer speedrun fmnist --mark 90 --mark 92
+    """
+    from kmixer.errors import RunError
+    from kmixer.files.lock import folder_lock
+    from kmixer.tuning import speedrun, sweep
+    from kmixer.tuning.speed_recipes import SpeedRecipe
+
+    from .loading import command_line
+
+    check_reusable(config)
+    other = SpeedRecipe(preset, ()) if preset or config else None
+    trainings = speedrun.plan(dataset, mark, seeds, other, assignments or ())
+    command = _TrainCommand(dataset, config, backend, data_dir)
+    settings = {training.name: command.settings(training) for training in trainings}
+    folder = Path("saved_models") / (name or f"{dataset}-speedrun")
+    sweep.open_sweep(folder, settings)
+    terminal = Terminal(quiet, as_json)
+    with folder_lock(folder):
+        _measure_all(terminal, folder, trainings, command, settings)
+        recipes = {training.mark: command.typed(training.recipe) for training in trainings}
+        marks = speedrun.describe(folder, trainings, recipes)
+    report = {"command": command_line(), "dataset": dataset} | marks
+    _print(terminal, report)
+    terminal.result(report)
+    if missed := [row for row in report["marks"] if not row["reached"]]:
+        means = ", ".join(f"{row['mark']} % ({percent(row['accuracy_mean'])})" for row in missed)
+        raise RunError(f"{dataset}: not reached by the mean of {seeds} seeds: {means}")
+
+
+@dataclass(frozen=True)
+class _TrainCommand:
+    """The options of `kmixer train` that all trainings of a speed run share."""
+
+    dataset: str
+    config: Path | None
+    backend: str | None
+    data_dir: str | None
+
+    def words(self, preset: str | None, assignments: Sequence[str]) -> list[str]:
+        """Return a training's words after `kmixer`."""
+        options = self.config, [*assignments], self.backend, self.data_dir
+        return ["train", *train_words(self.dataset, preset, *options)]
+
+    def typed(self, recipe: "SpeedRecipe") -> str:
+        """Return a recipe's command as one types it."""
+        return shlex.join(["kmixer", *self.words(recipe.preset, recipe.assignments)])
+
+    def settings(self, training: "Training") -> "Settings":
+        """Return the settings that a training would have now."""
+        from .loading import load_recipe
+
+        flags = {"training.backend": self.backend, "data.dir": self.data_dir}
+        preset, texts = training.recipe.preset, training.assignments
+        return load_recipe(self.dataset, preset, self.config, flags, texts, Terminal(quiet=True))[1]
+
+
+def _measure_all(
+    terminal: Terminal,
+    folder: Path,
+    trainings: Sequence["Training"],
+    command: _TrainCommand,
+    settings: Mapping[str, "Settings"],
+) -> None:
+    """Train what has not been measured yet, one after the other, and print a line for each."""
+    from kmixer.tuning import speedrun, sweep
+
+    with terminal.bar("training") as progress:
+        for done, training in enumerate(trainings):
+            progress(done, len(trainings))
+            if not speedrun.is_measured(folder, training.name):
+                now = command.settings(training)  # a file may have been edited meanwhile
+                sweep.check_same(folder / training.name, settings[training.name], now)
+                speedrun.begin(folder, training.name)
+                words = command.words(training.recipe.preset, training.assignments)
+                seconds = _measure(words, folder, training.name)
+                speedrun.record(folder, training.name, seconds)
+            row = speedrun.describe_training(folder, training)
+            figures = f"{percent(row['accuracy'])} in {row['seconds']:.1f} s"
+            terminal.say(f"{training.mark} %  seed {training.seed}  {figures}")
+
+
+def _measure(words: Sequence[str], folder: Path, name: str) -> float:
+    """Train in a process of its own and return its seconds, from its start to its end."""
+    from kmixer.errors import RunError
+
+    started = time.perf_counter()
+    code = run_kmixer([*words, "--out", str(folder / name), "--quiet"], folder)
+    seconds = time.perf_counter() - started
+    if code:
+        raise RunError(f"{folder / name}: the training failed (exit code {code})")
+    return seconds
+
+
+def _print(terminal: Terminal, report: Mapping[str, Any]) -> None:
+    columns = ["mark", "test accuracy", "least", "seconds", "median", "each", "reached"]
+    rows = [_cells(row) for row in report["marks"]]
+    title = f"{report['dataset']}, {report['backend']}, {report['device']}"
+    terminal.table(f"{title}, {report['threads']} threads", columns, rows)
+    for row in report["marks"]:
+        terminal.say(f"{row['mark']} %  {row['command']}")
+
+
+def _cells(row: Mapping[str, Any]) -> list[str]:
+    each = "  ".join(
+        f"{percent(seed['accuracy'])} {seed['seconds']:.1f} s" for seed in row["seeds"]
+    )
+    return [
+        f"{row['mark']} %", percent(row["accuracy_mean"]), percent(row["accuracy_min"]),
+        f"{row['seconds_mean']:.1f}", f"{row['seconds_median']:.1f}", each,
+        "yes" if row["reached"] else "no",
+    ]  # fmt: skip
