@@ -73,7 +73,7 @@ def _patches(model: keras.Model, stem: keras.layers.Layer, dataset: Dataset) -> 
     height, width, _ = model.input_shape[1:]
     count = min(len(images), MOST_IMAGES, max(MOST_PIXELS // (height * width), 1))
     chosen = np.sort(np.random.default_rng(0).choice(len(images), count, replace=False))
-    inputs = keras.Model(model.inputs, stem.input).predict(images[chosen], verbose=0)
+    inputs = keras.Model(model.input, stem.input).predict(images[chosen], verbose=0)
     if inputs.ndim == 4:  # images, of which a convolution cuts its patches
         (size, _), (stride, _) = stem.kernel_size, stem.strides
         windows = np.lib.stride_tricks.sliding_window_view(inputs, (size, size), axis=(1, 2))
