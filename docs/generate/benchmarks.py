@@ -77,7 +77,9 @@ def _compared(reports):
             f"| `{report['command']}` | {rates['step']:,.0f} | {rates['plain_torch']:,.0f}"
             f" | {rates['plain_torch_bfloat16']:,.0f} | {ratios['step_over_plain_torch']:.2f}"
             f" | {ratios['step_over_plain_torch_bfloat16']:.2f}"
-            f" | {_setting(report)}, {report['device']}, commit {report['git_commit']} |"
+            f" | {_setting(report)}, {report['device']} with"
+            f" {' and '.join(report['bfloat16_units']) or 'no unit for bfloat16'},"
+            f" commit {report['git_commit']} |"
         )
     return lines
 

@@ -240,6 +240,11 @@ _THREADS = {
 }
 
 
+def bfloat16_units() -> list[str]:
+    """Return the processor's instructions that multiply bfloat16, such as `avx512_bf16`."""
+    return [name for name in _processor()["instructions"].split() if "bf16" in name]
+
+
 def _processor() -> dict[str, Any]:
     """Return vendor, instructions and cache of the processor, as far as the system says."""
     values = {key: "" for key in ("vendor_id", "flags", "Features", "cache size")}

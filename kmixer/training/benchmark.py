@@ -20,6 +20,7 @@ from ..data.batches import TrainingPlan, repeated, training_batches
 from ..errors import SettingsError, nearest
 from ..models import count_flops
 from ..runs import provenance
+from ..runs.conditions import bfloat16_units
 from .benchmark_rates import RAND_AUGMENT_MAGNITUDE, fit_rate, run_seconds, stream_rate
 from .callbacks.timing import EpochClock
 from .fastest_precision import choose_precision
@@ -161,6 +162,7 @@ def _report(bench: Bench, model: keras.Model, rates: Mapping[str, float]) -> dic
         "precision": bench.settings.training.precision,
         "batch_size": bench.batch_size,
         "device": provenance.device(),
+        "bfloat16_units": bfloat16_units(),
         "peak_memory_bytes": provenance.peak_memory(),
         "git_commit": provenance.git_commit(),
         "training_flops_per_example": flops,
