@@ -1,6 +1,5 @@
 """The Mixer layer: mix over tokens, then over channels."""
 
-from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -12,7 +11,6 @@ from .torch_training import LayerNormalization
 from .types import Shape, Tensor
 
 NORM_POSITIONS = ("pre", "post", "none")
-unchanged = keras.activations.linear  # stands where a block has no norm
 
 
 @keras.saving.register_keras_serializable("kmixer")
@@ -77,17 +75,25 @@ class MixerBlock(Block):
         self.kernel_initializer = kernel_initializer
 
     def call(self, tokens: Tensor, training: bool | None = None) -> Tensor:
-        y = ops.swapaxes(self.token_pre_norm(tokens), 1, 2)  # (batch, channels, tokens)
-        y = ops.swapaxes(self.token_mixing(y, training=training), 1, 2)
-        tokens = self.token_post_norm(self._add(tokens, y, training))  # (batch, tokens, channels)
-        y = self.channel_mixing(self.channel_pre_norm(tokens), training=training)
-        return self.channel_post_norm(self._add(tokens, y, training))
+        y = self._normalize("pre", self.token_norm, tokens, training)
+        y = self.token_mixing.call(ops.swapaxes(y, 1, 2), training)  # (batch, channels, tokens)
+        tokens = self._add(tokens, ops.swapaxes(y, 1, 2), training)  # (batch, tokens, channels)
+        tokens = self._normalize("post", self.token_norm, tokens, training)
+        y = self._normalize("pre", self.channel_norm, tokens, training)
+        tokens = self._add(tokens, self.channel_mixing.call(y, training), training)
+        return self._normalize("post", self.channel_norm, tokens, training)
+
+    def _normalize(
+        self, position: str, norm: keras.layers.Layer, x: Tensor, training: bool | None
+    ) -> Tensor:
+        """Apply a norm where the block has its norms; `position` is before or after an MLP."""
+        return norm.call(x, training) if self.norm_position == position else x
 
     def _add(self, tokens: Tensor, update: Tensor, training: bool | None) -> Tensor:
         """Return the skip connection's sum, or the update if the block has no such connections."""
         if not self.skip_connections:
             return update
-        return tokens + self.drop_path(update, training=training)
+        return tokens + self.drop_path.call(update, training)
 
     def build(self, input_shape: Shape) -> None:
         _, tokens, channels = input_shape
@@ -100,8 +106,6 @@ class MixerBlock(Block):
         self.token_mixing = self._mlp("token_mixing", self.tokens_mlp_dim, tokens)
         self.channel_mixing = self._mlp("channel_mixing", self.channels_mlp_dim, output_dim)
         self.token_norm, self.channel_norm = self._norm("token_norm"), self._norm("channel_norm")
-        self.token_pre_norm, self.token_post_norm = self._pre_and_post(self.token_norm)
-        self.channel_pre_norm, self.channel_post_norm = self._pre_and_post(self.channel_norm)
         self.drop_path = keras.layers.Dropout(
             self.stochastic_depth,
             noise_shape=(None, 1, 1),
@@ -125,14 +129,6 @@ class MixerBlock(Block):
         if self.norm_position == "none":
             return keras.layers.Identity(name=name, dtype=self.dtype_policy)
         return LayerNormalization(epsilon=self.norm_epsilon, name=name, dtype=self.dtype_policy)
-
-    def _pre_and_post(self, norm: keras.layers.Layer) -> tuple[Callable[[Tensor], Tensor], ...]:
-        """Return what is applied before an MLP and what after it; one of them is the norm.
-
-        Saved files know the norm as `token_norm` or `channel_norm`: Keras walks a layer's
-        attributes in alphabetical order and skips those that it has met.
-        """
-        return (unchanged, norm) if self.norm_position == "post" else (norm, unchanged)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (*input_shape[:-1], self.output_dim or input_shape[-1])

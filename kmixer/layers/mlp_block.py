@@ -53,9 +53,9 @@ class MlpBlock(keras.layers.Layer):
         self.built = True
 
     def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:  # (..., channels)
-        x = self.hidden(inputs)  # (..., mlp_dim)
-        x = self.drop(x, training=training)
-        return self.output_dense(x)  # (..., output_dim)
+        x = self.hidden.call(inputs, training)  # (..., mlp_dim)
+        x = self.drop.call(x, training)
+        return self.output_dense.call(x, training)  # (..., output_dim)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return (*input_shape[:-1], self.output_dim or input_shape[-1])

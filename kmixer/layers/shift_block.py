@@ -94,9 +94,10 @@ class ShiftBlock(Block):
         self.built = True
 
     def call(self, tokens: Tensor, training: bool | None = None) -> Tensor:
-        y = self.hidden(self.norm(tokens))  # (batch, rows, columns, mlp_dim)
-        y = self.project(self.shift(y))  # (batch, rows, columns, channels)
-        return tokens + self.drop_path(y, training=training)
+        y = self.norm.call(tokens, training)
+        y = self.hidden.call(y, training)  # (batch, rows, columns, mlp_dim)
+        y = self.project.call(self.shift.call(y), training)  # (batch, rows, columns, channels)
+        return tokens + self.drop_path.call(y, training)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
