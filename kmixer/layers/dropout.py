@@ -48,7 +48,7 @@ class Dropout(keras.layers.Layer):
         self.seed_generator: Any = keras.random.SeedGenerator(seed) if rate else None
         self.built = True
 
-    def call(self, inputs: Tensor, training: bool = False) -> Tensor:
+    def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         if not training or not self.rate:
             return inputs
         key = self.seed_generator.next()

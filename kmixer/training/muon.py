@@ -10,6 +10,7 @@ import keras
 from keras import ops
 
 Tensor = Any
+Pairs = list[tuple[Tensor, Any]]  # a gradient, and its variable
 
 
 @keras.saving.register_keras_serializable("kmixer")
@@ -32,16 +33,21 @@ class Muon(keras.optimizers.Muon):
     def _backend_update_step(
         self, grads: Sequence[Tensor], trainable_variables: Sequence[Any], learning_rate: Tensor
     ) -> None:
-        by_shape: dict[tuple[int, ...], list[tuple[Tensor, Any]]] = defaultdict(list)
+        by_adam: Pairs = []
+        by_shape: dict[tuple[int, ...], Pairs] = defaultdict(list)
         for gradient, variable in zip(grads, trainable_variables, strict=True):
-            if self._should_use_adamw(variable):
-                self.update_step(gradient, variable, learning_rate)
-            else:
-                by_shape[tuple(sorted(variable.shape))].append((gradient, variable))
+            uses_adam = self._should_use_adamw(variable)
+            group = by_adam if uses_adam else by_shape[tuple(sorted(variable.shape))]
+            group.append((gradient, variable))
         for pairs in by_shape.values():
-            self._update_together(pairs, learning_rate)
+            self._update_by_muon(pairs, learning_rate)
+        if keras.backend.backend() == "torch":
+            self._update_by_adam_on_torch(by_adam, learning_rate * self.adam_lr_ratio)
+            return
+        for gradient, variable in by_adam:
+            self.update_step(gradient, variable, learning_rate)
 
-    def _update_together(self, pairs: Sequence[tuple[Tensor, Any]], learning_rate: Tensor) -> None:
+    def _update_by_muon(self, pairs: Pairs, learning_rate: Tensor) -> None:
         """Update matrices that have one shape, or its transpose."""
         wide = [
             x if x.shape[0] <= x.shape[1] else ops.transpose(x)
@@ -59,8 +65,36 @@ class Muon(keras.optimizers.Muon):
         momentum = self.momentums[self._get_variable_index(variable)]
         self.assign_add(momentum, ops.add(gradient, momentum * (self.momentum - 1)))
         if not self.nesterov:
-            return ops.convert_to_tensor(momentum)
+            return momentum.value
         return ops.add(gradient, self.momentum * momentum)
+
+    def _update_by_adam_on_torch(self, pairs: Pairs, learning_rate: Any) -> None:
+        """Update all other variables at once, which XLA does by itself (arXiv 1412.6980)."""
+        import torch
+
+        if not pairs:
+            return
+        grads, variables = zip(*pairs, strict=True)
+        indices = [self._get_variable_index(variable) for variable in variables]
+        means, squares, weights = (
+            [state.value for state in states]
+            for states in (
+                [self.momentums[index] for index in indices],
+                [self.adam_velocities[index] for index in indices],
+                variables,
+            )
+        )
+        step = ops.cast(self.iterations + 1, "float32")
+        bias = ops.sqrt(1 - self.adam_beta_2**step) / (1 - self.adam_beta_1**step)
+        with torch.no_grad():
+            torch._foreach_lerp_(means, grads, 1 - self.adam_beta_1)
+            torch._foreach_mul_(squares, self.adam_beta_2)
+            torch._foreach_addcmul_(squares, grads, grads, 1 - self.adam_beta_2)
+            roots = torch._foreach_sqrt(squares)
+            torch._foreach_add_(roots, self.epsilon)
+            updates = torch._foreach_div(means, roots)
+            torch._foreach_mul_(updates, learning_rate * bias)
+            torch._foreach_sub_(weights, updates)
 
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"newton_schulz_dtype": self.newton_schulz_dtype}

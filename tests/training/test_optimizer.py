@@ -1,6 +1,7 @@
 """Settings → optimizer and schedule, by numbers that can be checked by hand."""
 
 import keras
+import numpy as np
 import pytest
 
 import kmixer
@@ -94,6 +95,35 @@ def test_the_average_follows_the_weights(accumulated, momentum, expected):
     assert keras.ops.convert_to_numpy(weight) == pytest.approx(-3)
     optimizer.finalize_variable_values([weight])
     assert keras.ops.convert_to_numpy(weight) == pytest.approx(averages[-1])
+
+
+@pytest.mark.parametrize("nesterov", [True, False])
+def test_muon_is_keras_own_for_all_matrices_together(tiny, nesterov):
+    settings = loading.build_settings(
+        tiny, {"optimizer": {"name": "muon", "weight_decay": 0.1}, "data": {"mean": [0.5]}}
+    )
+    ours = build_optimizer(settings.changed(data={"std": [1.0]}), 1)
+    options = ours.get_config() | {"nesterov": nesterov}
+    own_options = {k: v for k, v in options.items() if k != "newton_schulz_dtype"}
+    weights = []
+    for optimizer in (
+        type(ours).from_config(options),
+        keras.optimizers.Muon.from_config(own_options),
+    ):
+        variables = build_model(
+            settings.changed(data={"std": [1.0]}), (8, 8, 1), 2
+        ).trainable_variables
+        optimizer.build(variables)
+        random = np.random.default_rng(0)
+        for variable in variables:
+            variable.assign(random.normal(size=variable.shape).astype(np.float32))
+        for _ in range(3):
+            grads = [random.normal(size=v.shape).astype(np.float32) for v in variables]
+            optimizer.apply([keras.ops.convert_to_tensor(g) for g in grads], variables)
+        weights.append([keras.ops.convert_to_numpy(variable) for variable in variables])
+    assert len(weights[0]) > 20
+    for together, alone in zip(*weights, strict=True):
+        assert together == pytest.approx(alone, rel=2e-5, abs=2e-5)
 
 
 @pytest.mark.parametrize("name", ["sgd", "adam", "adamw", "rmsprop", "lion", "muon"])
