@@ -8,7 +8,7 @@ from keras import ops
 
 from .activations import activation as resolve_activation
 from .block import Block, matmul_flops
-from .torch_training import Dense, LayerNormalization
+from .torch_training import Dense, LayerNormalization, shift_on_torch, trains_on_torch
 from .types import Shape, Tensor
 
 # (rows down, columns right) from which each group of channels comes: eight neighbors and (0, 0).
@@ -28,13 +28,16 @@ class SpatialShift(keras.layers.Layer):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
 
-    def call(self, x: Tensor) -> Tensor:  # (batch, rows, columns, channels)
-        _, rows, columns, channels = x.shape
-        padded = ops.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]])
+    def call(self, x: Tensor, training: bool | None = None) -> Tensor:
+        _, rows, columns, channels = x.shape  # (batch, rows, columns, channels)
         bounds = [round(i * channels / len(NEIGHBORS)) for i in range(len(NEIGHBORS) + 1)]
+        groups = list(zip(NEIGHBORS, bounds, bounds[1:], strict=False))
+        if trains_on_torch(training):
+            return shift_on_torch(x, groups)
+        padded = ops.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]])
         shifted = [
             padded[:, 1 + down : 1 + down + rows, 1 + right : 1 + right + columns, first:end]
-            for (down, right), first, end in zip(NEIGHBORS, bounds, bounds[1:], strict=False)
+            for (down, right), first, end in groups
         ]
         return ops.concatenate(shifted, axis=-1)
 
@@ -96,7 +99,9 @@ class ShiftBlock(Block):
     def call(self, tokens: Tensor, training: bool | None = None) -> Tensor:
         y = self.norm.call(tokens, training)
         y = self.hidden.call(y, training)  # (batch, rows, columns, mlp_dim)
-        y = self.project.call(self.shift.call(y), training)  # (batch, rows, columns, channels)
+        y = self.project.call(
+            self.shift.call(y, training), training
+        )  # (batch, rows, columns, channels)
         return tokens + self.drop_path.call(y, training)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:

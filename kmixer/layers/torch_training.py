@@ -5,6 +5,8 @@ of its own and normalizes in float32 copies, which XLA merges with what is aroun
 runs one operation at a time, does not. Off training, and on the other backends, they are Keras'.
 """
 
+from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import keras
@@ -13,6 +15,7 @@ from keras import ops
 from .types import Tensor
 
 PACKAGE = "kmixer"
+Groups = Sequence[tuple[tuple[int, int], int, int]]
 
 
 def trains_on_torch(training: bool | None) -> bool:
@@ -63,10 +66,10 @@ class LayerNormalization(keras.layers.LayerNormalization):
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class Conv2D(keras.layers.Conv2D):
-    """Keras' Conv2D of patches; on torch, a training cuts them out and multiplies once.
+    """Keras' Conv2D of an image's patches; on torch, a training cuts them out and multiplies once.
 
-    For kernels whose size is a multiple of their stride, without padding: the gradient of such a
-    convolution takes longer than all else in a step of a large Mixer.
+    The gradient of the kernel of such a convolution takes a quarter of a large Mixer's step on some
+    processors. Where its input has a gradient, too, the convolution is faster.
 
     Shape: `(batch, height, width, channels)` → `(batch, rows, columns, filters)`.
 
@@ -77,7 +80,7 @@ class Conv2D(keras.layers.Conv2D):
 
     def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         (size, _), (stride, _) = self.kernel_size, self.strides
-        if not trains_on_torch(training):
+        if not trains_on_torch(training) or inputs.requires_grad:
             return super().call(inputs)
         patches = inputs.unfold(1, size, stride).unfold(
             2, size, stride
@@ -85,6 +88,50 @@ class Conv2D(keras.layers.Conv2D):
         batch, rows, columns = patches.shape[:3]
         patches = patches.permute(0, 1, 2, 4, 5, 3).reshape(batch, rows, columns, -1)
         return _linear(patches, ops.reshape(self.kernel, (-1, self.filters)), self.bias)
+
+
+def shift_on_torch(x: Any, groups: Groups) -> Any:
+    """Shift groups of channels, and their gradients back, in one copy of each.
+
+    The gradient of a slice is a tensor of zeros as large as all of `x`, for each group another one.
+
+    Args:
+        x: `(batch, rows, columns, channels)`.
+        groups: ((rows down, columns right), first channel, end) from where each group comes.
+    """
+    return _shift_class().apply(x, groups)
+
+
+@cache
+def _shift_class() -> Any:
+    import torch
+
+    def moved(x: Any, groups: Groups, sign: int) -> Any:
+        _, rows, columns, _ = x.shape
+        y = torch.zeros_like(x)
+        for (down, right), first, end in groups:
+            (to_rows, from_rows), (to_columns, from_columns) = (
+                _overlap(sign * down, rows), _overlap(sign * right, columns),
+            )  # fmt: skip
+            y[:, to_rows, to_columns, first:end] = x[:, from_rows, from_columns, first:end]
+        return y
+
+    class Shift(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Any, groups: Groups) -> Any:
+            ctx.groups = groups
+            return moved(x, groups, 1)
+
+        @staticmethod
+        def backward(ctx: Any, gradient: Any) -> Any:
+            return moved(gradient, ctx.groups, -1), None
+
+    return Shift
+
+
+def _overlap(step: int, length: int) -> tuple[slice, slice]:
+    """Return where `y[i] = x[i + step]` has both sides: the slices of y and of x."""
+    return slice(max(-step, 0), length - max(step, 0)), slice(max(step, 0), length - max(-step, 0))
 
 
 def _linear(inputs: Any, kernel: Any, bias: Any) -> Any:

@@ -194,6 +194,23 @@ def test_what_trains_on_torch_is_keras_own_function(layer_class, precision):
     assert np.abs(trained - expected).max() < scale * (1e-6 if precision == "float32" else 1e-2)
 
 
+@pytest.mark.skipif(keras.backend.backend() != "torch", reason="of torch alone")
+@pytest.mark.backends
+def test_a_shift_on_torch_and_its_gradient_are_those_of_slices():
+    import torch
+
+    random = np.random.default_rng(0)
+    x, weights = (torch.from_numpy(random.normal(size=(2, 3, 5, 20))) for _ in range(2))
+    shift, outputs, gradients = SpatialShift(dtype="float64"), [], []
+    for training in (True, False):
+        leaf = x.clone().requires_grad_()
+        y = shift(leaf, training=training)
+        (y * weights).sum().backward()
+        outputs.append(y.detach())
+        gradients.append(leaf.grad)
+    assert torch.equal(*outputs) and torch.allclose(*gradients, atol=1e-12)
+
+
 def test_mlp_block_by_hand():
     """Weights and biases 1, ReLU: hidden = 1 + 2 + 1 = 4 each; output = 3·4 + 1 = 13."""
     block = MlpBlock(3, 2, "relu")
