@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..config.fields import chosen
 from ..config.model import MixerSettings, MlpSettings, ShiftMlpSettings
 from ..errors import RunError
 from ..files.keras_archive import read_arrays
@@ -199,6 +198,7 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "relu": lambda x: np.maximum(x, 0), "leaky_relu": lambda x: np.where(x > 0, x, LEAKY_SLOPE * x),
     "linear": lambda x: x,
 }  # fmt: skip
+OPEN_ACTIVATION = "gelu_tanh"  # what the models' builders take where the settings leave it open
 
 
 # The families; images are normalized, float32 `(n, height, width, channels)`.
@@ -233,11 +233,11 @@ def _mixer_block(
             return y
         return _layer_norm(weights, f"{layer}/{name}", y, model.norm_epsilon)
 
+    activation = ACTIVATIONS[model.activation or OPEN_ACTIVATION]
+
     def mlp(name: str, y: Array, widths: int | list[int], out: int) -> Array:
         y = _dense(weights, f"{layer}/{name}/hidden", y, _width(widths, block))
-        return _dense(
-            weights, f"{layer}/{name}/output_dense", ACTIVATIONS[chosen(model.activation)](y), out
-        )
+        return _dense(weights, f"{layer}/{name}/output_dense", activation(y), out)
 
     y = norm("token_norm", "pre", x).swapaxes(1, 2)  # (n, channels, tokens)
     y = mlp("token_mixing", y, model.tokens_mlp_dim, tokens).swapaxes(1, 2)
@@ -265,7 +265,8 @@ def _shift_block(
     weights: _Weights, layer: str, model: ShiftMlpSettings, mlp_dim: int, x: Array
 ) -> Array:
     y = _layer_norm(weights, f"{layer}/norm", x, model.norm_epsilon)
-    y = ACTIVATIONS[chosen(model.activation)](_dense(weights, f"{layer}/hidden", y, mlp_dim))
+    activation = ACTIVATIONS[model.activation or OPEN_ACTIVATION]
+    y = activation(_dense(weights, f"{layer}/hidden", y, mlp_dim))
     return x + _dense(weights, f"{layer}/project", _shift(y), x.shape[-1])
 
 

@@ -15,13 +15,13 @@ Pairs = list[tuple[Tensor, Any]]  # a gradient, and its variable
 
 @keras.saving.register_keras_serializable("kmixer")
 class Muon(keras.optimizers.Muon):
-    """Keras' Muon, with one Newton–Schulz iteration for all matrices of one shape (docs/adr/0030).
+    """Keras' Muon; on torch, one Newton–Schulz iteration is for all matrices of one shape.
 
-    A Mixer's blocks repeat their shapes, and a backend that runs one small product at a time waits
-    more than it multiplies.
+    A Mixer's blocks repeat their shapes, and torch, which runs one small product at a time, waits
+    more than it multiplies (docs/adr/0030). The other backends update as Keras does.
 
     Args:
-        newton_schulz_dtype: in which the iteration multiplies. The authors use bfloat16
+        newton_schulz_dtype: in which the iteration multiplies on torch. The authors use bfloat16
             (kellerjordan.github.io/posts/muon): what comes out need not be orthogonal exactly.
         options: those of `keras.optimizers.Muon`.
     """
@@ -33,6 +33,9 @@ class Muon(keras.optimizers.Muon):
     def _backend_update_step(
         self, grads: Sequence[Tensor], trainable_variables: Sequence[Any], learning_rate: Tensor
     ) -> None:
+        if keras.backend.backend() != "torch":
+            super()._backend_update_step(grads, trainable_variables, learning_rate)
+            return
         by_adam: Pairs = []
         by_shape: dict[tuple[int, ...], Pairs] = defaultdict(list)
         for gradient, variable in zip(grads, trainable_variables, strict=True):
@@ -41,11 +44,7 @@ class Muon(keras.optimizers.Muon):
             group.append((gradient, variable))
         for pairs in by_shape.values():
             self._update_by_muon(pairs, learning_rate)
-        if keras.backend.backend() == "torch":
-            self._update_by_adam_on_torch(by_adam, learning_rate * self.adam_lr_ratio)
-            return
-        for gradient, variable in by_adam:
-            self.update_step(gradient, variable, learning_rate)
+        self._update_by_adam(by_adam, learning_rate * self.adam_lr_ratio)
 
     def _update_by_muon(self, pairs: Pairs, learning_rate: Tensor) -> None:
         """Update matrices that have one shape, or its transpose."""
@@ -68,8 +67,8 @@ class Muon(keras.optimizers.Muon):
             return momentum.value
         return ops.add(gradient, self.momentum * momentum)
 
-    def _update_by_adam_on_torch(self, pairs: Pairs, learning_rate: Any) -> None:
-        """Update all other variables at once, which XLA does by itself (arXiv 1412.6980)."""
+    def _update_by_adam(self, pairs: Pairs, learning_rate: Any) -> None:
+        """Update all other variables at once (arXiv 1412.6980)."""
         import torch
 
         if not pairs:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import keras
 import numpy as np
 
+from ..config.model import AllMlpSettings
 from ..errors import SettingsError
 
 if TYPE_CHECKING:
@@ -26,9 +27,11 @@ def check_has_stem(settings: Settings) -> None:
     """
     if not settings.training.whiten_stem:
         return
-    name = settings.model.name
-    if name not in ("mixer", "shift_mlp"):
-        raise SettingsError(f"training.whiten_stem: received true, expected false for a {name}")
+    if not isinstance(settings.model, AllMlpSettings):
+        raise SettingsError(
+            "training.whiten_stem: received true, expected false for a model without a stem, which"
+            f" {settings.model.name} is"
+        )
     if settings.finetune:
         raise SettingsError(
             "training.whiten_stem: received true, expected false: the stem comes from a run"

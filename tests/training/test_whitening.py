@@ -59,5 +59,5 @@ def test_a_model_without_a_stem_is_refused(image_folder, tmp_path, name):
     settings = kmixer.build_settings(
         tiny_settings(image_folder, training={"whiten_stem": True}) | {"model": {"name": name}}
     )
-    with pytest.raises(SettingsError, match=f"whiten_stem: received true, .* a {name}"):
+    with pytest.raises(SettingsError, match=f"whiten_stem: received true, .* {name} is"):
         kmixer.train(settings, out=tmp_path / "run")
