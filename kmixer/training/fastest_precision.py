@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,16 +122,22 @@ def measure(
         progress: called with (done, total) rounds.
     """
     steps = {str(c): _Steps(settings, dataset, c) for c in candidates(settings)}
-    for done in range(rounds):
-        for step in steps.values():
-            step.run()
-        if progress:
-            progress(done + 1, rounds)
+    _run_in_turn(list(steps.values()), rounds, progress)
     rates = {name: round(step.rate(), 1) for name, step in steps.items()}
     _store(_key(settings, dataset), rates)
     steps.clear()
-    gc.collect()
+    gc.collect()  # Keras' models are full of cycles, and the training needs the memory
     return rates
+
+
+def _run_in_turn(
+    steps: Sequence[_Steps], rounds: int, progress: Callable[[int, int], object] | None
+) -> None:
+    for done in range(rounds):
+        for step in steps:
+            step.run()
+        if progress:
+            progress(done + 1, rounds)
 
 
 class _Steps:
