@@ -152,7 +152,7 @@ def test_a_damaged_record_is_told(tmp_path, text):
 def test_the_seconds_are_those_of_the_whole_process(run_command, tmp_path):
     """One real process: it takes longer than its training, and its run says what was typed."""
     flags = tiny_flags(training={"epochs": 1}, data={"train_per_class": 20, "batch_size": 100})
-    words = ("speedrun", "--mark", "91", "--seeds", "1", *flags, "--json")
+    words = ("speedrun", "--mark", "91", "--seeds", "1", "--preset", "fmnist", *flags, "--json")
     done = run_command(
         *words, "--set", "model.patch_stride=null", "--set", "model.patch_size=14", cwd=tmp_path
     )
