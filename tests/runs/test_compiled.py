@@ -136,6 +136,7 @@ TINY = (
 def test_a_training_on_what_was_kept_is_the_same_to_the_bit(cache, tmp_path, backend):
     if not find_spec(backend):
         pytest.skip(f"{backend} is not installed")
+
     def train(name):
         words = ["-m", "kmixer_cli", "train", "fmnist", "--backend", backend, *TINY]
         words += ["--out", str(tmp_path / name)]
