@@ -2,10 +2,10 @@
 
 import json
 import os
-from importlib.util import find_spec
 
 import pytest
 
+from installed import skip_without
 from kmixer import backend as backends
 from one_process import run_commands
 
@@ -28,8 +28,7 @@ def hidden(tmp_path):
 
 @pytest.mark.parametrize("backend", ["jax", "torch"])
 def test_a_training_and_what_follows_it(hidden, image_folder, tmp_path, backend):
-    if not find_spec(backend):
-        pytest.skip(f"{backend} is not installed")
+    skip_without(backend)
     train = ("train", image_folder, "--backend", backend, *SMALL)
     finetune = (
         "finetune", "host", image_folder, "--epochs", 1, "--out", "tuned", "--backend", backend,
@@ -49,8 +48,7 @@ def test_a_training_and_what_follows_it(hidden, image_folder, tmp_path, backend)
 
 
 def test_what_needs_it_says_so_in_one_line(hidden, tmp_path):
-    if not find_spec("jax"):
-        pytest.skip("jax is not installed")
+    skip_without("jax")
     messages = {
         ("train", "tfds:mnist", "--backend", "jax"): "tensorflow is not installed; install it",
         ("train", "fmnist", "--set", "training.tensorboard=true", "--backend", "jax"): "tensor",

@@ -3,9 +3,10 @@
 import ast
 import subprocess
 import sys
-from importlib.util import find_spec
 
 import pytest
+
+from installed import skip_without
 
 TINY = (
     "--set=data.train_per_class=5", "--set=data.validation_size=20", "--set=data.batch_size=25",
@@ -46,13 +47,11 @@ END_BEFORE_TRAINING = (
     [("tensorflow", {"tensorflow"}), ("jax", {"jax"}), ("torch", {"torch"})],
 )
 def test_a_training_begins_with_its_own_backend_alone(tmp_path, backend, needed):
-    if not find_spec(backend):
-        pytest.skip(f"{backend} is not installed")
+    skip_without(backend)
     words = ["train", "fmnist", "--backend", backend, *TINY]
     assert imported(words, tmp_path, END_BEFORE_TRAINING) == {"keras", *needed}
 
 
 def test_a_whole_training_on_torch_needs_no_tensorflow(tmp_path):
-    if not find_spec("torch"):
-        pytest.skip("torch is not installed")
+    skip_without("torch")
     assert "tensorflow" not in imported(["train", "fmnist", "--backend=torch", *TINY], tmp_path)

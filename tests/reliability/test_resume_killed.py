@@ -1,6 +1,5 @@
 """Interruptions at random points of a training: resumed, it ends as if it had run through."""
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -9,6 +8,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+
+from installed import skip_without
 
 HARNESS = Path(__file__).parent.parent / "support" / "kill_and_resume.py"
 HARD = {
@@ -29,8 +30,7 @@ def interrupt(tiny, folder, backend, interruption, times, epochs=8, call=None, *
     With `call` a training is killed at the call of that number, from 0, that writes a checkpoint;
     else at a random time. `changes` are of the settings, by section.
     """
-    if importlib.util.find_spec(backend) is None:
-        pytest.skip(f"{backend} is not installed")
+    skip_without(backend)
     training = tiny["training"] | {
         "epochs": epochs, "checkpoint_every": 2, "early_stopping": {"patience": 9}, "backend": backend,
     }  # fmt: skip

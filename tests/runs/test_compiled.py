@@ -3,10 +3,10 @@
 import os
 import subprocess
 import sys
-from importlib.util import find_spec
 
 import pytest
 
+from installed import skip_without
 from kmixer.runs import compiled
 from kmixer.runs.run import load_run
 
@@ -134,8 +134,7 @@ TINY = (
 
 @pytest.mark.parametrize("backend", ["jax", "tensorflow"])
 def test_a_training_on_what_was_kept_is_the_same_to_the_bit(cache, tmp_path, backend):
-    if not find_spec(backend):
-        pytest.skip(f"{backend} is not installed")
+    skip_without(backend)
 
     def train(name):
         words = ["-m", "kmixer_cli", "train", "fmnist", "--backend", backend, *TINY]

@@ -4,9 +4,10 @@ import json
 import os
 import subprocess
 import sys
-from importlib.util import find_spec
 
 import pytest
+
+from installed import skip_without
 
 MOST = 1.05  # of the memory after the third
 FIGURES = {}
@@ -62,8 +63,7 @@ print(json.dumps({"training": Watch.seen, "evaluate": evaluations}))
     ],
 )
 def test_memory_does_not_grow_after_the_third(tmp_path, backend, count, saw):
-    if not find_spec(backend):
-        pytest.skip(f"{backend} is not installed")
+    skip_without(backend)
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, str(tmp_path), str(count)], capture_output=True, text=True,
         env=os.environ | {"KERAS_BACKEND": backend, "OMP_NUM_THREADS": "1"}, timeout=1500, check=False,
