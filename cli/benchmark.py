@@ -91,7 +91,7 @@ RATES = {
     "rand_augment": "input pipeline with RandAugment alone, images/s",
     "keras_rand_augment": "keras.layers.RandAugment, images/s",
     "matmul_gflops": "float32 matrix product, NumPy, GFLOP/s",
-    "backend_matmul_gflops": "the same on the backend, GFLOP/s",
+    "backend_matmul_gflops": "matrix product on the backend, in its precision, GFLOP/s",
     "step_gflops": "(a) in GFLOP/s",
     "epoch_seconds": "an epoch, seconds",
 }

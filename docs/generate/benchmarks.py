@@ -18,7 +18,7 @@ RATES = {
     "rand_augment": "input pipeline with RandAugment alone: {:,.0f} images/s",
     "keras_rand_augment": "`keras.layers.RandAugment` mapped over batches: {:,.0f} images/s",
     "matmul_gflops": "float32 matrix product of 2048², NumPy's BLAS: {:,.0f} GFLOP/s",
-    "backend_matmul_gflops": "the same on the backend: {:,.0f} GFLOP/s",
+    "backend_matmul_gflops": "matrix product on the backend, in the training's precision: {:,.0f} GFLOP/s",
     "step_gflops": "(a) in FLOPs: {:,.0f} GFLOP/s",
     "epoch_seconds": "an epoch: {:,.1f} s",
 }

@@ -40,14 +40,37 @@ def _git(folder: Path, *words: str) -> str | None:
 
 
 def accelerators() -> list[str]:
-    """Return the names of the GPUs or TPUs that the backend uses."""
+    """Return the names of the GPUs or TPUs that the backend uses, such as `NVIDIA H100`."""
     import keras
 
-    if keras.backend.backend() == "torch":
-        import torch
+    return _ACCELERATORS[keras.backend.backend()]()
 
-        return [torch.cuda.get_device_name()] if torch.cuda.is_available() else []
-    return [name for name in keras.distribution.list_devices() if not name.startswith("cpu")]
+
+def _torch_accelerators() -> list[str]:
+    import torch
+
+    return [torch.cuda.get_device_name()] if torch.cuda.is_available() else []
+
+
+def _jax_accelerators() -> list[str]:
+    import jax
+
+    return [device.device_kind for device in jax.devices() if device.platform != "cpu"]
+
+
+def _tensorflow_accelerators() -> list[str]:
+    from tensorflow import config
+
+    devices = [device for kind in ("GPU", "TPU") for device in config.list_physical_devices(kind)]
+    details = ((device, config.experimental.get_device_details(device)) for device in devices)
+    return [known.get("device_name", device.name) for device, known in details]
+
+
+_ACCELERATORS = {
+    "tensorflow": _tensorflow_accelerators,
+    "jax": _jax_accelerators,
+    "torch": _torch_accelerators,
+}
 
 
 def device() -> str:

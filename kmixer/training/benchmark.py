@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from ..config import Settings
     from ..data import Dataset
 
-MATMUL_SIDE = 2048
+MATMUL_SIDE, ACCELERATOR_MATMUL_SIDE = 2048, 8192  # the latter fills a GPU's units
 
 # What each ratio divides, where both were measured.
 RATIOS = {
@@ -185,18 +185,20 @@ def _training_flops(model: keras.Model) -> int:
 def _matmul(bench: Bench) -> float:
     """Return the GFLOP/s of large float32 matrix products, by NumPy's BLAS on the processor."""
     a = np.random.default_rng(0).random((MATMUL_SIDE, MATMUL_SIDE), dtype=np.float32)
-    return _matmul_rate(lambda: a @ a)
+    return _matmul_rate(lambda: a @ a, MATMUL_SIDE)
 
 
 def _backend_matmul(bench: Bench) -> float:
-    """Return the same of the backend, by the fastest kernel it has for one large product."""
-    a = keras.random.normal((MATMUL_SIDE, MATMUL_SIDE), dtype="float32", seed=0)
-    return _matmul_rate(lambda: keras.ops.convert_to_numpy(keras.ops.matmul(a, a)[0, 0]))
+    """Return the same of the backend, on its device and in the precision of the training."""
+    dtype = keras.DTypePolicy(chosen(bench.settings.training.precision)).compute_dtype
+    side = ACCELERATOR_MATMUL_SIDE if provenance.accelerators() else MATMUL_SIDE
+    a = keras.random.normal((side, side), dtype=dtype, seed=0)
+    return _matmul_rate(lambda: keras.ops.convert_to_numpy(keras.ops.matmul(a, a)[0, 0]), side)
 
 
-def _matmul_rate(multiply: Callable[[], Any]) -> float:
+def _matmul_rate(multiply: Callable[[], Any], side: int) -> float:
     multiply()
-    return 2 * MATMUL_SIDE**3 / median(run_seconds(multiply) for _ in range(15)) / 1e9
+    return 2 * side**3 / median(run_seconds(multiply) for _ in range(15)) / 1e9
 
 
 def _step(bench: Bench) -> float:

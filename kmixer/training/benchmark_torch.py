@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 Models = dict[type, Callable[..., nn.Module]]
 
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+
 
 class MixerLayer(nn.Module):
     """Token mixing and channel mixing (arXiv 2105.01601, section 2)."""
@@ -138,7 +140,7 @@ def train_step(bench: Bench, precision: str, compiles: bool) -> Callable[[], Non
 
     def step() -> None:
         optimizer.zero_grad()
-        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
+        with torch.autocast(DEVICE, torch.bfloat16, enabled=precision == "bfloat16"):
             loss = functional.cross_entropy(forward(images()), labels)
         loss.backward()
         optimizer.step()
@@ -149,9 +151,11 @@ def train_step(bench: Bench, precision: str, compiles: bool) -> Callable[[], Non
 def _prepared(bench: Bench) -> tuple[nn.Module, Callable[[], torch.Tensor], torch.Tensor]:
     """Return the model, a function that returns the normalized images of a batch, and labels."""
     data, split = bench.settings.data, bench.dataset.train
-    pixels = torch.from_numpy(split.images[: bench.batch_size].copy()).permute(0, 3, 1, 2)
-    labels = torch.from_numpy(split.labels[: bench.batch_size].astype("int64"))
-    mean, std = (torch.tensor(values).view(1, -1, 1, 1) for values in (data.mean, data.std))
+    pixels = torch.tensor(split.images[: bench.batch_size], device=DEVICE).permute(0, 3, 1, 2)
+    labels = torch.tensor(split.labels[: bench.batch_size], dtype=torch.int64, device=DEVICE)
+    mean, std = (
+        torch.tensor(values, device=DEVICE).view(1, -1, 1, 1) for values in (data.mean, data.std)
+    )
 
     def images() -> torch.Tensor:
         x = (pixels.float() / 255 - mean) / std
@@ -165,20 +169,25 @@ def _prepared(bench: Bench) -> tuple[nn.Module, Callable[[], torch.Tensor], torc
     channels, *sides = images().shape[1:]
     settings = bench.settings.model
     model = MODELS[type(settings)](settings, (*sides, channels), bench.classes)
-    return model, images, labels
+    return model.to(DEVICE), images, labels
 
 
 def _rate(precision: str, compiles: bool, bench: Bench) -> float:
     step = train_step(bench, precision, compiles)
-    for _ in range(WARMUP_STEPS):
-        step()
-    seconds = run_seconds(lambda: [step() for _ in range(bench.steps)])
-    return bench.steps * bench.batch_size / seconds
+
+    def train(steps: int) -> None:
+        for _ in range(steps):
+            step()
+        if DEVICE == "cuda":
+            torch.cuda.synchronize()
+
+    train(WARMUP_STEPS)
+    return bench.steps * bench.batch_size / run_seconds(lambda: train(bench.steps))
 
 
 def measures(model: Any) -> Measures:
     """Return what can be measured of the settings' model, by name: `Bench` → examples/s."""
-    if not is_plain(model) or torch.cuda.is_available():
+    if not is_plain(model):
         return {}
     found = {
         "plain_torch": partial(_rate, "float32", False),
