@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from contextlib import suppress
 from threading import Thread
 from urllib.parse import urlparse
-from urllib.request import getproxies
 
 PROBE_SECONDS = 5
 
@@ -21,6 +20,8 @@ def is_reachable(host: str) -> bool:
 
     Behind a proxy, only the proxy could tell, and the answer is always yes.
     """
+    from urllib.request import getproxies  # its HTTP client is slow to import
+
     if getproxies():
         return True
     open_ports: list[int] = []

@@ -19,6 +19,7 @@ from .fonts import choose_fonts, drawable
 
 History = Sequence[Mapping[str, Any]]  # one row per epoch
 LINE_STYLES = ("-", "--", ":", "-.")  # each for ten runs of a figure
+LEGEND_ROW = 0.2  # inches, of text of nine points
 MOST_UNITS = 64  # of a kernel
 
 
@@ -140,9 +141,11 @@ def overlaid(histories: Sequence[History], labels: Sequence[str], key: str, titl
     """
     labels = [f" {label}" for label in labels]  # matplotlib leaves out what begins with "_"
     columns = 2 if max(map(len, labels)) < 34 and len(labels) > 4 else 1
-    height = 4.2 + 0.2 * (len(labels) // columns + 1)
-    figure = Figure(figsize=(6.2, height), layout="constrained")
-    axes = figure.subplots()
+    below = LEGEND_ROW * (len(labels) // columns + 1)
+    height = 4.2 + below
+    figure = Figure(figsize=(6.2, height))  # places are known: a layout engine takes a third
+    axes = figure.subplots()  # of the drawing's time
+    figure.subplots_adjust(0.1, (below + 0.6) / height, 0.97, 1 - 0.35 / height)
     for index, (rows, label) in enumerate(zip(histories, labels, strict=True)):
         style = {
             "color": f"C{index % 10}",
@@ -153,7 +156,7 @@ def overlaid(histories: Sequence[History], labels: Sequence[str], key: str, titl
     axes.set_title(title)
     _label_epochs(axes)
     legend = figure.legend(
-        axes.lines, labels, loc="outside lower left", ncols=columns, fontsize=9, frameon=False
+        axes.lines, labels, loc="lower left", ncols=columns, fontsize=9, frameon=False
     )
     for text in legend.get_texts():
         text.set_parse_math(False)
