@@ -21,6 +21,7 @@ from . import (
     predict,
     presets,
     report,
+    reproduce,
     serve,
     speedrun,
     streams,
@@ -47,6 +48,7 @@ app.command("resume")(train.resume)
 app.command("compare")(compare.compare)
 app.command("report")(report.report)
 app.command("sweep")(sweep.sweep)
+app.command("reproduce")(reproduce.reproduce)
 app.command("tune")(tune.tune)
 app.command("evaluate")(evaluate.evaluate)
 app.command("export")(export.export)

@@ -141,6 +141,8 @@ class TrainingProgress(MeasuringProgress):
         ]  # fmt: skip
         best, last = f"best epoch ({metrics['best_epoch']})", f"last epoch ({metrics['epochs']})"
         self.terminal.table(None, ["accuracy", best, last], rows)
+        for line in printing.best_on_test_lines(metrics):
+            self.terminal.say(line)
         split = "test" if metrics["best"]["test"] else "validation"
         absent = few([repr(name) for name in self.absent.get(split, [])])
         scores = metrics["best"][split]

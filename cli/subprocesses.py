@@ -2,8 +2,12 @@
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .terminal import Terminal
 
 COMMAND = "kmixer_cli"  # the module
 POLL_SECONDS = 0.02  # the seconds that a speed run measures are as exact as that
@@ -46,6 +50,47 @@ def run_kmixer(
             f"interrupted; the same command goes on with {folder}", request.signal
         )
     return code
+
+
+def train_all(
+    terminal: "Terminal",
+    folder: Path,
+    commands: Mapping[str, Sequence[str]],
+    check: Callable[[str], None],
+) -> dict[str, int]:
+    """Train every run of a folder to its end; what is finished is kept, the rest goes on.
+
+    Args:
+        terminal: says which is trained.
+        folder: of the runs.
+        commands: the words after `kmixer train` of each run, by its name.
+        check: called with a run's name before it begins.
+
+    Returns:
+        The exit codes of those that failed, by name.
+    """
+    from kmixer.files.opened import refuse_links
+    from kmixer.runs.run import run_state
+    from kmixer.tuning.sweep import remove_unstarted
+
+    quiet = ["--quiet"] if terminal.quiet or terminal.as_json else []
+    failed = {}
+    for number, (name, words) in enumerate(commands.items(), 1):
+        run = folder / name
+        refuse_links(run, within=folder)
+        state = run_state(run)
+        terminal.say()
+        terminal.say(f"run {number}/{len(commands)}  {name}  ({state})")
+        if state == "finished":
+            continue
+        command = ["resume", str(run)]
+        if state == "new":
+            check(name)
+            remove_unstarted(run)
+            command = ["train", *words, "--out", str(run)]
+        if code := run_kmixer([*command, *quiet], folder):
+            failed[name] = code
+    return failed
 
 
 def check_reusable(config: Path | None) -> None:

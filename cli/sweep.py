@@ -1,12 +1,11 @@
 """`kmixer sweep`."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .subprocesses import check_reusable, run_kmixer, train_words
+from .subprocesses import check_reusable, train_all, train_words
 from .terminal import Backend, DataDir, Dataset, Json, Quiet, Set, Terminal, folder_name
 
 if TYPE_CHECKING:
@@ -72,44 +71,15 @@ def sweep(
         _, now = load(combinations[run_name])
         sweeps.check_same(folder / run_name, runs[run_name], now)
 
-    failed = _run_all(terminal, folder, combinations, words, quiet or as_json, check)
+    commands = {
+        name: [*words, *(word for text in texts for word in ("--set", text))]
+        for name, texts in combinations.items()
+    }
+    failed = train_all(terminal, folder, commands, check)
     _compare(terminal, folder, [run for run in combinations if run not in failed])
     if failed:
         codes = ", ".join(f"{run} (exit code {code})" for run, code in failed.items())
         raise RunError(f"{len(failed)} of {len(combinations)} runs failed: {codes}")
-
-
-def _run_all(
-    terminal: Terminal,
-    folder: Path,
-    combinations: dict[str, list[str]],
-    words: list[str],
-    quiet: bool,
-    check: Callable[[str], None],
-) -> dict[str, int]:
-    """Train every run to its end and return the exit codes of those that failed, by name."""
-    from kmixer.files.opened import refuse_links
-    from kmixer.runs.run import run_state
-    from kmixer.tuning import sweep as sweeps
-
-    failed = {}
-    for number, (name, texts) in enumerate(combinations.items(), 1):
-        run = folder / name
-        refuse_links(run, within=folder)
-        state = run_state(run)
-        terminal.say()
-        terminal.say(f"run {number}/{len(combinations)}  {name}  ({state})")
-        if state == "finished":
-            continue
-        command = ["resume", str(run)] if state == "unfinished" else ["train", *words]
-        if state == "new":
-            check(name)
-            sweeps.remove_unstarted(run)
-            command += [word for text in texts for word in ("--set", text)] + ["--out", str(run)]
-        code = run_kmixer([*command, *(["--quiet"] if quiet else [])], folder)
-        if code:
-            failed[name] = code
-    return failed
 
 
 def _compare(terminal: Terminal, folder: Path, finished: list[str]) -> None:

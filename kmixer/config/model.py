@@ -68,6 +68,11 @@ class MixerSettings(AllMlpSettings):
     name: Literal["mixer"] = "mixer"
     patch_size: Count | None = Field(None, description="pixels; null: about seven patches a side")
     patch_stride: Count | None = Field(None, description="pixels; null: the patch size")
+    patch_border: Literal["refuse", "drop", "pad"] = Field(
+        "refuse",
+        description="what becomes of the pixels behind the last whole patch of a row: drop: left"
+        " out, as PyTorch's Unfold does; pad: zeros are added on both sides until another fits",
+    )
     stem: Literal["conv", "dense"] = Field("conv", description="Conv2D, or Patches and Dense")
     stem_norm: Literal["none", "batch"] = Field("none", description="batch: over patch positions")
     blocks: Count = 4

@@ -110,7 +110,9 @@ AnySchedule = Annotated[
 class PlateauSettings(Section):
     """ReduceLROnPlateau."""
 
-    monitor: Literal["val_loss", "val_accuracy"] = "val_loss"
+    monitor: Literal["val_loss", "val_accuracy", "test_loss"] = Field(
+        "val_loss", description="test_loss: as reports did; needs training.test_every_epoch"
+    )
     factor: OpenShare = 0.1
     patience: Count = Field(10, description="epochs")
     min_learning_rate: NonNegative = 0.0

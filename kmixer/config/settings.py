@@ -80,6 +80,12 @@ class TrainingSettings(Section):
     jit: StrictBool | None = Field(None, description="null: as measured for backend and model")
     steps_per_execution: Count = 1
     tensorboard: StrictBool = False
+    test_every_epoch: StrictBool = Field(
+        False,
+        description="measure the test images after each epoch, too, as many reports do: test_loss"
+        " and test_accuracy in history.csv, and in metrics.json the epoch that is best by them,"
+        " best_on_test. It decides about nothing else, but where plateau.monitor says so",
+    )
     checkpoint_every: Count | str | None = Field(
         "10m", description="steps, or a time; null: at the end of an epoch alone"
     )
@@ -139,6 +145,12 @@ class Settings(Section):
             raise ValueError(
                 "plateau: ReduceLROnPlateau cannot change the learning rate of schedule.name"
                 " 'cosine'; use schedule.name 'constant' or 'exponential', or plateau null"
+            )
+        follows_test = self.plateau is not None and self.plateau.monitor == "test_loss"
+        if follows_test and not self.training.test_every_epoch:
+            raise ValueError(
+                "plateau.monitor: received 'test_loss', which needs training.test_every_epoch"
+                " true; expected 'val_loss' or 'val_accuracy'"
             )
         if isinstance(self.schedule, CosineSchedule) and self.training.epochs:
             _check_warmup(self.schedule.warmup_epochs, self.training.epochs)

@@ -99,6 +99,7 @@ def _label_epochs(axes: Axes) -> None:
 def _draw_loss(axes: Axes, rows: History, soft_labels: str | None) -> None:
     _curve(axes, rows, "loss", _train_label(soft_labels))
     _curve(axes, rows, "val_loss", "validation")
+    _test_curve(axes, rows, "test_loss")
     axes.set_title("Loss")
     axes.legend()
 
@@ -107,9 +108,16 @@ def _draw_accuracy(axes: Axes, rows: History, soft_labels: str | None) -> None:
     best = max(rows, key=lambda row: row["val_accuracy"])
     _curve(axes, rows, "accuracy", _train_label(soft_labels))
     _curve(axes, rows, "val_accuracy", "validation")
+    _test_curve(axes, rows, "test_accuracy")
     axes.plot(best["epoch"], best["val_accuracy"], "*", ms=12, color="tab:red", label="best")
     axes.set_title(f"Accuracy (best validation {best['val_accuracy']:.2%})")
     axes.legend()
+
+
+def _test_curve(axes: Axes, rows: History, key: str) -> None:
+    """Draw what each epoch measured on the test images, where it did."""
+    if key in rows[0]:
+        _curve(axes, rows, key, "test, each epoch", linestyle=":", color="tab:gray")
 
 
 def _train_label(soft_labels: str | None) -> str:

@@ -15,6 +15,7 @@ from ..layers import (
 )
 from ..layers.types import Tensor
 from .input_and_head import image_input, logits_head
+from .patches import border_pixels
 
 Widths = int | Sequence[int]
 
@@ -29,6 +30,7 @@ def MlpMixer(
     tokens_mlp_dim: Widths,
     channels_mlp_dim: Widths,
     patch_stride: int | None = None,
+    patch_border: str = "refuse",
     stem: str = "conv",
     stem_norm: str = "none",
     block_dims: Widths | None = None,
@@ -61,6 +63,8 @@ def MlpMixer(
         tokens_mlp_dim: hidden width of token mixing; an int, or a list with one per block.
         channels_mlp_dim: hidden width of channel mixing; an int, or a list with one per block.
         patch_stride: pixels between patches; default `patch_size`; less makes them overlap.
+        patch_border: what becomes of pixels behind the last whole patch of a row: `refuse`, `drop`
+            or `pad`; see `border_pixels`.
         stem: `"conv"` (one Conv2D) or `"dense"` (`Patches` and one Dense): the same function.
         stem_norm: `"batch"` normalizes each patch position over the batch; or `"none"`.
         block_dims: channels after each block; default `hidden_dim` throughout.
@@ -94,6 +98,7 @@ def MlpMixer(
         (None, 10)
     """
     images, x = image_input(input_shape, mean, std, resize_size, crop_size)
+    x = _fit_border(x, patch_size, patch_stride or patch_size, patch_border)
     x = _stem(x, stem, patch_size, patch_stride or patch_size, hidden_dim, kernel_initializer)
     if stem_norm == "batch":
         x = keras.layers.BatchNormalization(axis=1, name="stem_norm")(x)
@@ -117,6 +122,17 @@ def MlpMixer(
     if head_dropout:
         x = Dropout(head_dropout, name="head_dropout")(x)
     return keras.Model(images, logits_head(x, classes, kernel_initializer), name=name)
+
+
+def _fit_border(x: Tensor, size: int, stride: int, border: str) -> Tensor:
+    """Crop or pad images so that the patches end at their edges, where that is asked for."""
+    added = [border_pixels(side, size, stride, border) for side in x.shape[1:3]]
+    if all(pixels == (0, 0) for pixels in added):
+        return x
+    if border == "drop":
+        cropped = tuple((-before, -after) for before, after in added)
+        return keras.layers.Cropping2D(cropped, name="border")(x)
+    return keras.layers.ZeroPadding2D(tuple(added), name="border")(x)
 
 
 def _stem(

@@ -26,6 +26,27 @@ class Patches(NamedTuple):
         return math.sqrt(math.prod(self.grid(height, width)))
 
 
+def border_pixels(side: int, size: int, stride: int, border: str) -> tuple[int, int]:
+    """Return how many pixels a side gets before and behind, so that patches end at its edges.
+
+    Args:
+        side: pixels.
+        size: side of a patch in pixels.
+        stride: pixels between the starts of neighboring patches.
+        border: `drop`: those behind the last patch go, so the number is negative; `pad`: as many
+            as another patch needs are added, half of them before; `refuse`: none.
+
+    Example:
+        >>> border_pixels(28, 14, 4, "drop"), border_pixels(28, 14, 5, "pad")
+        ((0, -2), (0, 1))
+    """
+    over = (side - size) % stride if side >= size else 0
+    if border == "drop":
+        return 0, -over
+    missing = -over % stride if border == "pad" else 0
+    return missing // 2, missing - missing // 2
+
+
 def default_patches(height: int, width: int) -> Patches:
     """Return patches that cover an image exactly, about seven of them along a side.
 

@@ -31,6 +31,14 @@ class EpochMetrics(BaseModel):
     test: SplitMetrics | None
 
 
+class BestOnTest(BaseModel):
+    """The epoch that is best on the test images: chosen on them, and so no estimate."""
+
+    epoch: Count
+    loss: FiniteFloat
+    accuracy: FiniteFloat
+
+
 class Metrics(BaseModel):
     """Metrics of a finished run; parameters that are not trained are those of batch norm."""
 
@@ -41,6 +49,7 @@ class Metrics(BaseModel):
     best_epoch: Count
     best: EpochMetrics
     last: EpochMetrics
+    best_on_test: BestOnTest | None = None
     seconds: FiniteFloat
     seconds_to_first_step: FiniteFloat | None
     examples_per_second: FiniteFloat

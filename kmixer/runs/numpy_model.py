@@ -15,6 +15,7 @@ import numpy as np
 from ..config.model import MixerSettings, MlpSettings, ShiftMlpSettings
 from ..errors import RunError
 from ..files.keras_archive import read_arrays
+from ..models.patches import border_pixels
 from .run import MODEL_FILE
 
 if TYPE_CHECKING:
@@ -218,9 +219,19 @@ def _mixer(weights: _Weights, model: MixerSettings, images: Array, classes: int)
 
 def _mixer_stem(weights: _Weights, model: MixerSettings, images: Array) -> Array:
     size, stride, dim = int(model.patch_size or 0), model.patch_stride, model.hidden_dim
+    images = _fit_border(images, size, stride or size, model.patch_border)
     if model.stem == "dense":
         return _dense(weights, weights.next("dense"), _patches(weights, images, size, stride), dim)
     return _convolution(weights, weights.next("conv2d"), images, size, stride, dim)
+
+
+def _fit_border(images: Array, size: int, stride: int, border: str) -> Array:
+    added = [border_pixels(side, size, stride, border) for side in images.shape[1:3]]
+    images = np.pad(images, [(0, 0), *((b, max(a, 0)) for b, a in added), (0, 0)])
+    height, width = (
+        side + min(after, 0) for side, (_, after) in zip(images.shape[1:3], added, strict=True)
+    )
+    return images[:, :height, :width]
 
 
 def _mixer_block(

@@ -55,6 +55,7 @@ COLUMNS = (
     "epoch", "seconds", "examples_per_second", "learning_rate",
     "loss", "accuracy", "val_loss", "val_accuracy",
 )  # fmt: skip
+TEST_COLUMNS = ("test_loss", "test_accuracy")  # where each epoch measured the test images
 INFO = ("format", "command", "dataset", "device", "git_commit", "input_shape", "preset", "versions")
 
 
@@ -169,7 +170,9 @@ class Run:
 
     def write_history(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Write the whole history.csv; an interruption leaves no half-written row."""
-        atomic.write_text(self.folder / HISTORY_FILE, csv_text(COLUMNS, rows))
+        tests = self.settings.training.test_every_epoch
+        columns = (*COLUMNS, *TEST_COLUMNS) if tests else COLUMNS
+        atomic.write_text(self.folder / HISTORY_FILE, csv_text(columns, rows))
 
     def write_metrics(self, metrics: Mapping[str, Any]) -> None:
         """Write metrics.json; with it, the run is finished."""

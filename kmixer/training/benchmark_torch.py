@@ -122,6 +122,7 @@ def is_plain(model: Any) -> bool:
         return (
             model.skip_connections and model.norm_position == "pre" and model.stem_norm == "none"
             and model.block_dims is None and model.pre_head_layer_norm
+            and model.patch_border == "refuse"
         )  # fmt: skip
     return isinstance(model, ShiftMlpSettings)
 

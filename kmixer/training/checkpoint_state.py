@@ -90,6 +90,8 @@ class _Row(_Strict):
     accuracy: Share
     val_loss: FiniteFloat
     val_accuracy: Share
+    test_loss: FiniteFloat | None = None
+    test_accuracy: Share | None = None
 
 
 class _Counters(_Strict):

@@ -48,8 +48,7 @@ class Inputs:
         """Return `model`, or a model that looks the images up and augments them before it."""
         if not self.resident:
             return model
-        splits = self.dataset.splits
-        images = np.asarray(join([splits["train"].images, splits["validation"].images]))
+        images = np.asarray(join([self.dataset.splits[name].images for name in self._measured()]))
         precision = self.settings.training.precision
         return with_resident_images(images, self.augmentation, model, precision)
 
@@ -77,12 +76,23 @@ class Inputs:
         )
         return training_batches(plan)
 
-    def validation_batches(self) -> Any:
-        """Return one pass over the validation images, for `model_to_train`."""
+    def _measured(self) -> list[str]:
+        """Return the splits that an epoch needs, in the order in which they lie resident."""
+        tests = self.settings.training.test_every_epoch
+        return ["train", "validation", *(["test"] if tests else [])]
+
+    def evaluation_batches(self, name: str) -> Any:
+        """Return one pass over a split's images, for `model_to_train`.
+
+        Args:
+            name: of the split: validation, or test where each epoch measures it.
+        """
+        splits, names = self.dataset.splits, self._measured()
+        before = sum(len(splits[other]) for other in names[: names.index(name)])
         plan = EvaluationPlan(
-            self.dataset.splits["validation"],
+            splits[name],
             len(self.dataset.class_names),
-            resident_from=len(self.dataset.train) if self.resident else None,
+            resident_from=before if self.resident else None,
             draws=self.augmentation.draws if self.resident else 0,
             devices=self.devices.count,
             local_rows=self.devices.local_rows,

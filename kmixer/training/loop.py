@@ -12,6 +12,7 @@ from ..data.batches import close
 from . import checkpoint
 from .callbacks import build_callbacks
 from .callbacks.resuming import CallbacksFromStep
+from .callbacks.testing import TestEveryEpoch
 from .checkpoint_state import Position
 from .distribution import SINGLE_DEVICE, Devices
 from .inputs import Inputs
@@ -92,12 +93,14 @@ class TrainingLoop:
         own_callbacks, write = build_callbacks(
             self.run, self.model, position, self._arrays, self.steps, self.request, self.started
         )
+        tests = self.run.settings.training.test_every_epoch
+        testing = [TestEveryEpoch(self.inputs)] if tests else []  # first: others read its figures
         all_callbacks = CallbacksFromStep(
-            [*own_callbacks, *callbacks], position.step, model=self.trained_model,
+            [*testing, *own_callbacks, *callbacks], position.step, model=self.trained_model,
             epochs=self._epochs, steps=self.steps,
         )  # fmt: skip
         batches = self.inputs.training_batches(position.epoch, position.step)
-        validation = self.inputs.validation_batches()
+        validation = self.inputs.evaluation_batches("validation")
         try:
             if position.step == self.steps:
                 self._validate(validation, all_callbacks)

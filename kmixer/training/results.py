@@ -30,7 +30,8 @@ def write_results(
 ) -> None:  # fmt: skip
     """Measure the best and the last epoch's weights; with metrics.json the run is finished.
 
-    It is the first and only time that the test set is read, if at all.
+    It is the first and only time that the test set is read, if at all, but where
+    `training.test_every_epoch` asks for more.
 
     Args:
         run: the `Run`.
@@ -52,6 +53,7 @@ def write_results(
         "best_epoch": row["epoch"],
         "best": {"train": _train_metrics(row)} | best.metrics,
         "last": {"train": _train_metrics(rows[-1])} | last.metrics,
+        **_best_on_test(rows),
         **_speed(rows, loop.first_step),
         "parameters": model.count_params(),
         "trainable_parameters": sum(math.prod(w.shape) for w in model.trainable_weights),
@@ -65,6 +67,15 @@ def write_results(
     figures.save(matrix, run.folder / "confusion_matrix.png")
     atomic.write_text(run.folder / CARD_FILE, run_card(run, metrics))
     run.write_metrics(metrics)
+
+
+def _best_on_test(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the epoch that is best on the test images, where each epoch measured them."""
+    if "test_accuracy" not in rows[-1]:
+        return {}
+    best = max(rows, key=lambda row: float(row["test_accuracy"]))
+    figures = {"loss": best["test_loss"], "accuracy": best["test_accuracy"]}
+    return {"best_on_test": {"epoch": best["epoch"]} | figures}
 
 
 def _speed(rows: Sequence[Mapping[str, Any]], first_step: float | None) -> dict[str, Any]:

@@ -119,6 +119,11 @@ def train(
     started = started or time.perf_counter()
     callbacks = [*callbacks, *_renamed(watchers)]
     _check_type(settings)
+    if settings.training.test_every_epoch and not read_test:
+        raise SettingsError(
+            "training.test_every_epoch: received true, expected false in a search, which judges by"
+            " the validation images alone"
+        )
     remember_asked(settings)
     backend.select(settings.training.backend)
     devices = distribution.find_devices(settings)

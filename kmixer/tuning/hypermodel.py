@@ -75,7 +75,7 @@ class MixerHyperModel(keras_tuner.HyperModel):
         settings = self._settings(hp)
         steps = steps_per_epoch(settings, self.dataset)
         inputs = Inputs(settings, self.dataset, steps)
-        batches, validation = inputs.training_batches(), inputs.validation_batches()
+        batches, validation = inputs.training_batches(), inputs.evaluation_batches("validation")
         try:
             return model.fit(
                 batches, *args, validation_data=validation, steps_per_epoch=steps, shuffle=False,

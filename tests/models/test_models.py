@@ -20,6 +20,7 @@ from kmixer.models import (
     default_patch_size,
     mixer_size,
 )
+from kmixer.models.grids import patch_grids
 
 SMALL = {"patch_size": 4, "blocks": 2, "hidden_dim": 8, "tokens_mlp_dim": 6, "channels_mlp_dim": 10}
 PYRAMID = {
@@ -95,6 +96,37 @@ def test_conv_and_dense_stems_are_the_same_function():
         dense(images)
     )
     assert np.abs(difference).max() < 1e-4
+
+
+@pytest.mark.backends
+@pytest.mark.parametrize("stem", ["conv", "dense"])
+def test_a_border_that_is_dropped_changes_no_answer(stem):
+    options = SMALL | {"patch_size": 14, "patch_stride": 4, "stem": stem, "patch_border": "drop"}
+    model = MlpMixer((28, 28, 1), 10, **options)
+    images = np.random.default_rng(0).integers(0, 256, (2, 28, 28, 1), dtype=np.uint8)
+    without = images.copy()
+    without[:, 26:], without[:, :, 26:] = 0, 0
+    assert patch_grids(model) == [(4, 4)]
+    answers = [keras.ops.convert_to_numpy(model(x)) for x in (images, without)]
+    assert np.array_equal(*answers)
+
+
+@pytest.mark.parametrize("stem", ["conv", "dense"])
+def test_a_border_is_padded_with_the_mean(stem):
+    """A patch of 3 pixels every 2 on a side of 4: one row and column of zeros behind."""
+    options = SMALL | {"patch_size": 3, "patch_stride": 2, "stem": stem}
+    padded = MlpMixer((4, 4, 1), 10, patch_border="pad", mean=[0.0], std=[1.0], **options)
+    whole = MlpMixer((5, 5, 1), 10, mean=[0.0], std=[1.0], **options)
+    whole.set_weights(padded.get_weights())
+    images = np.random.default_rng(0).integers(0, 256, (2, 4, 4, 1), dtype=np.uint8)
+    larger = np.pad(images, [(0, 0), (0, 1), (0, 1), (0, 0)])
+    answers = [keras.ops.convert_to_numpy(m(x)) for m, x in ((padded, images), (whole, larger))]
+    assert np.allclose(*answers, atol=1e-6)
+
+
+def test_a_border_is_refused_where_nothing_is_said_of_it():
+    with pytest.raises(SettingsError, match="does not fit an image side of 28"):
+        MlpMixer((28, 28, 1), 10, **(SMALL | {"patch_size": 14, "patch_stride": 4}))
 
 
 def test_pixels_are_normalised_inside():

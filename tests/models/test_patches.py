@@ -6,7 +6,7 @@ import pytest
 
 from kmixer.data.sources.image_folder.divisible import divisible_size
 from kmixer.errors import SettingsError
-from kmixer.models.patches import Patches, default_patches
+from kmixer.models.patches import Patches, border_pixels, default_patches
 
 
 @pytest.mark.parametrize(
@@ -65,3 +65,19 @@ def test_where_no_square_patches_fit_another_size_is_named():
 def test_a_size_that_patches_divide_is_near_in_shape_and_no_larger_than_wanted(size, near):
     assert divisible_size(*size, 224**2) == near
     assert math.prod(near) <= 1.1 * 224**2
+
+
+@pytest.mark.parametrize(
+    ("side", "size", "stride", "border", "added"),
+    [
+        (28, 14, 4, "drop", (0, -2)),  # starts at 0, 4, 8 and 12
+        (28, 14, 5, "drop", (0, -4)),
+        (28, 14, 5, "pad", (0, 1)),
+        (28, 14, 4, "pad", (1, 1)),
+        (28, 4, 4, "drop", (0, 0)),
+        (28, 14, 5, "refuse", (0, 0)),
+        (3, 4, 2, "pad", (0, 0)),  # no patch fits: the error says so
+    ],
+)
+def test_a_border_is_dropped_or_padded(side, size, stride, border, added):
+    assert border_pixels(side, size, stride, border) == added

@@ -30,6 +30,8 @@ STAGES = [
 MODELS = {
     "mixer": MIXER,
     "overlapping": MIXER | {"patch_stride": 2},
+    "border dropped": MIXER | {"patch_stride": 3, "patch_border": "drop"},
+    "border padded": MIXER | {"patch_stride": 3, "patch_border": "pad", "stem": "dense"},
     "dense stem, batch norm": MIXER | {"stem": "dense", "stem_norm": "batch", "patch_stride": 1},
     "post-norm": MIXER | {"norm_position": "post", "head_dropout": 0.1, "dropout": 0.1},
     "no norm, no skips": MIXER

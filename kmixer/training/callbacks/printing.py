@@ -78,10 +78,11 @@ def epoch_line(row: Mapping[str, float], epochs: int) -> str:
         row: of the history.
         epochs: of the whole training.
     """
+    test = f"  test_accuracy {_percent(row['test_accuracy'])}" if "test_accuracy" in row else ""
     return (
         f"epoch {row['epoch']:>{len(str(epochs))}.0f}/{epochs}"
         f"  loss {row['loss']:.4f}  accuracy {_percent(row['accuracy'])}"
-        f"  val_loss {row['val_loss']:.4f}  val_accuracy {_percent(row['val_accuracy'])}"
+        f"  val_loss {row['val_loss']:.4f}  val_accuracy {_percent(row['val_accuracy'])}{test}"
         f"  lr {row['learning_rate']:.2e}  {row['seconds']:.1f} s"
         f"  {row['examples_per_second']:,.0f} examples/s"
     )
@@ -91,7 +92,21 @@ def result_line(run: Run) -> str:
     """Return a finished run's accuracies as a line."""
     best = run.metrics["best"]
     parts = [f"{name} {_percent(part['accuracy'])}" for name, part in best.items() if part]
-    return f"best epoch ({run.metrics['best_epoch']}): accuracy {', '.join(parts)}"
+    line = f"best epoch ({run.metrics['best_epoch']}): accuracy {', '.join(parts)}"
+    return "\n".join([line, *best_on_test_lines(run.metrics)])
+
+
+def best_on_test_lines(metrics: Mapping[str, Any]) -> list[str]:
+    """Return a line on the epoch that is best on the test images, where each was measured.
+
+    Args:
+        metrics: of a finished run.
+    """
+    best = metrics.get("best_on_test")
+    if not best:
+        return []
+    figure = f"epoch {best['epoch']}, {_percent(best['accuracy'])}"
+    return [f"best on the test images: {figure} (chosen on them, as reports do: no estimate)"]
 
 
 def _percent(share: float) -> str:

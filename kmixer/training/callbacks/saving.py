@@ -11,7 +11,7 @@ import keras
 from ...config.fields import chosen
 from ...errors import DivergedError
 from ...runs.consistency import weights_checksum
-from ...runs.run import MODEL_FILE
+from ...runs.run import MODEL_FILE, TEST_COLUMNS
 from .. import checkpoint
 from ..best_epoch import score
 from ..checkpoint_state import Position
@@ -117,7 +117,12 @@ class WriteRun(keras.callbacks.Callback):
             "seconds": round(now - self.epoch_began, 3),
             "examples_per_second": round(self.examples / seconds_of_steps, 1),
             "learning_rate": float(f"{rate:.6g}"),
-        } | {key: round(float(logs[key]), 6) for key in METRICS}
+        } | {key: round(float(logs[key]), 6) for key in self._metrics}
+
+    @property
+    def _metrics(self) -> tuple[str, ...]:
+        tests = self.run.settings.training.test_every_epoch
+        return (*METRICS, *TEST_COLUMNS) if tests else METRICS
 
     def _save_model(self) -> None:
         for callback in self.averaging:  # the averaged weights are what is saved

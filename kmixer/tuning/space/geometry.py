@@ -16,7 +16,7 @@ from ...config.model import (
     ShiftMlpSettings,
 )
 from ...errors import SettingsError
-from ...models.patches import default_patches
+from ...models.patches import border_pixels, default_patches
 from ...training.choices import fitting_batch_size
 
 if TYPE_CHECKING:
@@ -88,7 +88,9 @@ def _check_mixer(model: MixerSettings, sides: Sides) -> None:
     size = stride = model.patch_size
     if size is None or stride is None:
         size, stride = default_patches(*sides)
-    _grid(sides, size, model.patch_stride or stride)
+    stride = model.patch_stride or stride
+    height, width = (s + sum(border_pixels(s, size, stride, model.patch_border)) for s in sides)
+    _grid((height, width), size, stride)
 
 
 def _check_shift_mlp(model: ShiftMlpSettings, sides: Sides) -> None:
