@@ -152,6 +152,11 @@ class TrainingProgress(MeasuringProgress):
                 f" same, best epoch: balanced accuracy"
                 f" {percent(scores['balanced_accuracy'])}, macro F1 {percent(scores['macro_f1'])}"
             )
+        if metrics.get("temperature"):
+            self.terminal.say(
+                f"calibrated on validation by the temperature {metrics['temperature']:.3f}:"
+                f" calibration error of {split} {percent(scores['calibration_error'])}"
+            )
         memory = metrics["peak_memory_bytes"]
         self.terminal.say(
             f"{metrics['seconds']:.1f} s of training,"

@@ -62,6 +62,12 @@ class TrainingSettings(Section):
         " val_loss; null: by how much the validation images can tell",
     )
     label_smoothing: Share = 0.0
+    temperature_scaling: StrictBool = Field(
+        True,
+        description="after training, divide the logits by the temperature that fits the validation"
+        " images, 100 or more, so that probabilities are as high as they are right"
+        " (arXiv 1706.04599, section 4.2)",
+    )
     whiten_stem: StrictBool = Field(
         False,
         description="begin with a stem that whitens the training images' patches, of a mixer or"

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from ..files import atomic
 from ..files.opened import refuse_links
@@ -17,7 +14,7 @@ from ..runs.inference import predict_probabilities
 from .mistakes import MISTAKE_COLUMNS, all_mistakes
 from .predictions import Predictions, worst_mistakes
 
-SCORES = ("loss", "accuracy", "balanced_accuracy", "macro_f1")
+SCORES = ("loss", "accuracy", "balanced_accuracy", "macro_f1", "calibration_error")
 
 if TYPE_CHECKING:
     import keras
@@ -27,19 +24,6 @@ if TYPE_CHECKING:
     from .images import MeasuredImages
 
     Callbacks = Iterable[keras.callbacks.Callback]
-
-
-@dataclass(frozen=True)
-class SplitMetrics:
-    """How good a model is on several splits.
-
-    Attributes:
-        metrics: `SCORES` by the split's name; None for a test split that was not read.
-        confusion_matrix: of the last split, int `(classes, classes)`.
-    """
-
-    metrics: dict[str, dict[str, float] | None]
-    confusion_matrix: np.ndarray
 
 
 def predict_split(
@@ -60,18 +44,22 @@ def predict_split(
     return Predictions(probabilities, split.labels)
 
 
-def measure_splits(
-    model: keras.Model,
-    dataset: Dataset,
-    splits: Sequence[str] = ("validation", "test"),
-    callbacks: Callbacks = (),
-) -> SplitMetrics:
-    """Measure a model on splits; the confusion matrix is of the last one."""
-    metrics: dict[str, dict[str, float] | None] = {"test": None}
-    for name in splits:
-        predictions = predict_split(model, dataset.splits[name], callbacks=callbacks)
-        metrics[name] = {key: getattr(predictions, key) for key in SCORES}
-    return SplitMetrics(metrics, predictions.confusion_matrix)
+def predict_splits(
+    model: keras.Model, dataset: Dataset, splits: Sequence[str], callbacks: Callbacks = ()
+) -> dict[str, Predictions]:
+    """Run a model over several splits; its predictions, by their names."""
+    return {
+        name: predict_split(model, dataset.splits[name], callbacks=callbacks) for name in splits
+    }
+
+
+def split_metrics(predictions: Mapping[str, Predictions]) -> dict[str, dict[str, float] | None]:
+    """Return `SCORES` by the split's name; None for a test split that was not read."""
+    scores: dict[str, dict[str, float] | None] = {"test": None}
+    return scores | {
+        name: {key: getattr(of_split, key) for key in SCORES}
+        for name, of_split in predictions.items()
+    }
 
 
 def evaluate(
@@ -122,7 +110,6 @@ def _metrics(run: Run, images: MeasuredImages, predictions: Predictions) -> dict
         "split": images.split_name,
         "examples": len(images.split),
         **{key: getattr(predictions, key) for key in SCORES},
-        "calibration_error": predictions.calibration_error,
         "per_class": predictions.per_class(run.class_names),
         "confusion_matrix": predictions.confusion_matrix.tolist(),
         "left_out": images.left_out,

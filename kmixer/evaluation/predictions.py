@@ -1,5 +1,7 @@
 """A model's predictions for labeled images, and the metrics of them."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -7,6 +9,7 @@ import numpy as np
 
 CALIBRATION_BINS = 15
 MOST_MISTAKES = 40
+LEAST = 1e-300  # of a probability, whose logarithm is finite
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,13 @@ class Predictions:
 
     probabilities: np.ndarray
     labels: np.ndarray
+
+    def scaled(self, temperature: float) -> Predictions:
+        """Return the predictions of the same model with its logits divided by a temperature."""
+        from scipy.special import softmax
+
+        logits = np.log(np.maximum(self.probabilities, LEAST)) / temperature
+        return Predictions(softmax(logits, axis=1), self.labels)
 
     @property
     def predicted(self) -> np.ndarray:
@@ -57,7 +67,7 @@ class Predictions:
         Not scikit-learn's `log_loss`: it counts a true class with less than 2e-16 as 2e-16, so that
         a confident mistake costs at most 36 nats; here it costs what it costs, up to 690.
         """
-        return float(-np.log(np.maximum(self._true_probabilities, 1e-300)).mean())
+        return float(-np.log(np.maximum(self._true_probabilities, LEAST)).mean())
 
     @property
     def confusion_matrix(self) -> np.ndarray:

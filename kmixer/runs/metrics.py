@@ -21,6 +21,7 @@ class SplitMetrics(BaseModel):
     accuracy: FiniteFloat
     balanced_accuracy: FiniteFloat | None = None
     macro_f1: FiniteFloat | None = None
+    calibration_error: FiniteFloat | None = None
 
 
 class EpochMetrics(BaseModel):
@@ -40,7 +41,11 @@ class BestOnTest(BaseModel):
 
 
 class Metrics(BaseModel):
-    """Metrics of a finished run; parameters that are not trained are those of batch norm."""
+    """Metrics of a finished run; parameters that are not trained are those of batch norm.
+
+    By `temperature` the logits of model.keras were divided after training; `best` is measured with
+    it, `last` without. None: they were not.
+    """
 
     dataset: str
     backend: str
@@ -49,6 +54,7 @@ class Metrics(BaseModel):
     best_epoch: Count
     best: EpochMetrics
     last: EpochMetrics
+    temperature: FiniteFloat | None = None
     best_on_test: BestOnTest | None = None
     seconds: FiniteFloat
     seconds_to_first_step: FiniteFloat | None

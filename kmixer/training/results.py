@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
-from ..evaluation.evaluate import measure_splits
+from ..evaluation.calibration import best_temperature, divide_logits
+from ..evaluation.evaluate import predict_splits, split_metrics
 from ..files import atomic
 from ..models import count_flops
 from ..runs import provenance
@@ -16,10 +17,11 @@ from ..runs.card import run_card
 from ..runs.conditions import devices
 from ..runs.consistency import content_checksums
 from ..runs.run import CARD_FILE
-from .best_epoch import best_row
+from .best_epoch import ENOUGH_FOR_LOSS, best_row
 
 if TYPE_CHECKING:
     from ..data import Dataset
+    from ..evaluation.predictions import Predictions
     from ..runs.run import Run
     from .loop import TrainingLoop
 
@@ -29,6 +31,8 @@ def write_results(
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> None:  # fmt: skip
     """Measure the best and the last epoch's weights; with metrics.json the run is finished.
+
+    The best epoch's logits are divided by the temperature that fits the validation images.
 
     It is the first and only time that the test set is read, if at all, but where
     `training.test_every_epoch` asks for more.
@@ -43,16 +47,23 @@ def write_results(
     """
     rows = loop.rows
     row = best_row(rows, run.settings)
-    best = measure_splits(run.load_model(), dataset, splits, callbacks)
-    last = best if row is rows[-1] else measure_splits(model, dataset, splits, callbacks)
+    best_model = run.load_model()
+    trained = predict_splits(best_model, dataset, splits, callbacks)
+    ended = trained if row is rows[-1] else predict_splits(model, dataset, splits, callbacks)
+    temperature = _temperature(run, trained["validation"])
+    if temperature:
+        divide_logits(best_model, temperature)
+        run.save_model(best_model)
+        trained = {name: of_split.scaled(temperature) for name, of_split in trained.items()}
     metrics = {
         "dataset": dataset.name,
         "backend": run.settings.training.backend,
         "device": devices(run.info),
         "epochs": len(rows),
         "best_epoch": row["epoch"],
-        "best": {"train": _train_metrics(row)} | best.metrics,
-        "last": {"train": _train_metrics(rows[-1])} | last.metrics,
+        "best": {"train": _train_metrics(row)} | split_metrics(trained),
+        "last": {"train": _train_metrics(rows[-1])} | split_metrics(ended),
+        "temperature": temperature,
         **_best_on_test(rows),
         **_speed(rows, loop.first_step),
         "parameters": model.count_params(),
@@ -63,10 +74,19 @@ def write_results(
     }
     from ..evaluation import figures  # imports Matplotlib: not before the first step
 
-    matrix = figures.confusion_matrix(best.confusion_matrix, dataset.class_names)
+    counts = trained[splits[-1]].confusion_matrix
+    matrix = figures.confusion_matrix(counts, dataset.class_names)
     figures.save(matrix, run.folder / "confusion_matrix.png")
     atomic.write_text(run.folder / CARD_FILE, run_card(run, metrics))
     run.write_metrics(metrics)
+
+
+def _temperature(run: Run, validation: Predictions) -> float | None:
+    """Return the temperature that fits the validation images; None where they cannot tell it."""
+    settings = run.settings
+    if not settings.training.temperature_scaling or settings.data.train_on_validation:
+        return None
+    return best_temperature(validation) if len(validation.labels) >= ENOUGH_FOR_LOSS else None
 
 
 def _best_on_test(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

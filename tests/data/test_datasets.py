@@ -142,7 +142,7 @@ def test_the_command_lists_all_sources(run_command):
     listed = run_command("data", "list").stdout.splitlines()
     assert [line.split()[0] for line in listed] == [source.label for source in SOURCES]
     names = json.loads(run_command("data", "list", "--json").stdout)["datasets"]
-    assert list(names) == ["fmnist", "mnist", "cifar10", "cifar100"]
+    assert list(names) == ["fmnist", "mnist", "cifar10", "cifar100", "cifar100-coarse"]
 
 
 def test_duplicates_are_counted():

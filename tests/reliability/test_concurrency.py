@@ -11,9 +11,10 @@ from pathlib import Path
 import keras
 import pytest
 
-from cifar10_archives import NAMES, content, write
+from cifar_archives import NAMES, content, write
 from kmixer.data import load
-from kmixer.data.sources import cifar10, tfds
+from kmixer.data.sources import tfds
+from kmixer.data.sources.cifar import cifar10
 from kmixer.errors import DataError
 from kmixer.runs.run import load_run
 
@@ -48,7 +49,7 @@ IMPORT = """
 import sys
 import io, time
 import numpy as np
-from kmixer.data.sources import cifar10
+from kmixer.data.sources import cifar
 
 class Stalls(io.FileIO):
     def write(self, content):
@@ -58,7 +59,7 @@ class Stalls(io.FileIO):
 
 whole = np.savez
 np.savez = lambda path, **arrays: whole(Stalls(path, "w"), **arrays)
-cifar10.ARCHIVES[sys.argv.pop()] = cifar10._read_binary_batch
+cifar.CIFAR10.readers[sys.argv.pop()] = cifar.read_binary_batch
 from kmixer_cli.main import main
 main()
 """

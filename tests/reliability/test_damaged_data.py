@@ -8,8 +8,10 @@ import keras
 import numpy as np
 import pytest
 
+from cifar_archives import shrink
 from kmixer.data import load
-from kmixer.data.sources import cifar10, fashion_mnist, tfds
+from kmixer.data.sources import cifar, fashion_mnist, tfds
+from kmixer.data.sources.cifar import cifar10
 from kmixer.errors import DataError
 
 if keras.backend.backend() != "tensorflow":
@@ -60,9 +62,9 @@ def flips_of_a_shipped_file(name, folder, count):
 @pytest.fixture
 def prepared_cifar(tmp_path, monkeypatch):
     """CIFAR-10 as `kmixer data import` keeps it, of few images."""
-    monkeypatch.setattr(cifar10, "IMAGES_PER_BATCH", CIFAR_IN_BATCH)
+    shrink(CIFAR_IN_BATCH, monkeypatch)
     generator, arrays = np.random.default_rng(0), {}
-    for split, batches in cifar10.BATCHES.items():
+    for split, batches in cifar.CIFAR10.batches.items():
         count = CIFAR_IN_BATCH * len(batches)
         arrays[f"{split}_images"] = generator.integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
         arrays[f"{split}_labels"] = (np.arange(count) % 10).astype(np.int32)
@@ -168,30 +170,13 @@ def test_an_import_that_is_interrupted_leaves_nothing(tmp_path, prepared_cifar, 
         Path(temporary).write_bytes(whole[: len(whole) // 2])
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(
-        cifar10,
-        "_batch_reader",
-        lambda path: lambda *each: (np.zeros((20, 3072), np.uint8), np.zeros(20, np.uint8)),
-    )
-    monkeypatch.setattr(cifar10.np, "savez", killed)
-    monkeypatch.setattr(cifar10.tarfile, "open", lambda *given: _Empty())
+    read = np.zeros((20, 3072), np.uint8), {"labels": np.zeros(20, np.uint8)}
+    monkeypatch.setattr(cifar, "read_archive", lambda *given: {"train": read, "test": read})
+    monkeypatch.setattr(cifar.np, "savez", killed)
     with pytest.raises(KeyboardInterrupt):
         cifar10.import_archive(tmp_path / "archive.tar.gz", tmp_path)
     assert os.listdir(tmp_path) == ["kmixer-cifar10.npz"]
     assert cifar10.imported_file(tmp_path).read_bytes() == whole
-
-
-class _Empty:
-    """An archive without members."""
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error):
-        return None
-
-    def __iter__(self):
-        return iter(())
 
 
 def test_a_preparation_that_was_interrupted_is_not_taken_for_a_whole_one(

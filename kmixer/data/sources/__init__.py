@@ -3,7 +3,7 @@
 A name is loaded by the first source that accepts it.
 """
 
-from . import cifar10, fashion_mnist, image_folder, tfds
+from . import cifar, fashion_mnist, image_folder, tfds
 from .source import LoadOptions, Source
 
 __all__ = ["SOURCES", "LoadOptions", "Source"]
@@ -11,8 +11,7 @@ __all__ = ["SOURCES", "LoadOptions", "Source"]
 SOURCES: tuple[Source, ...] = (
     fashion_mnist.SOURCE,
     tfds.MNIST,
-    cifar10.SOURCE,
-    tfds.CIFAR100,
+    *cifar.SOURCES,
     tfds.ANY,
     image_folder.SOURCE,
 )

@@ -41,6 +41,7 @@ def load(
     image_size: ImageSize | None = None,
     resize_size: int | None = None,
     fit: Fit = "crop",
+    label: str = "label",
 ) -> Dataset:
     """Load an image-classification data set of TFDS; prepare it first if need be.
 
@@ -55,6 +56,7 @@ def load(
         resize_size: the same for images that differ in size or are larger, where `image_size` is
             None.
         fit: what becomes of an image of another aspect ratio when it is resized.
+        label: which of TFDS' features is the class.
 
     Raises:
         DataError: unknown, not an image-classification data set, damaged, or it is not prepared
@@ -62,11 +64,11 @@ def load(
     """
     data_dir = data_folder(folder)
     builder = _builder(name, data_dir)
-    _check_features(builder, name)
+    _check_features(builder, name, label)
     builder = _prepared(builder, name, data_dir)
-    class_names = tuple(builder.info.features["label"].names)
+    class_names = tuple(builder.info.features[label].names)
     size = image_size or _shrunk_side(builder, resize_size)
-    train, test = (_read(builder, split, size, fit) for split in _split_names(builder, name))
+    train, test = (_read(builder, split, size, fit, label) for split in _split_names(builder, name))
     return Dataset(name, f"TFDS {builder.info.full_name} in {data_dir}", class_names, train, test)
 
 
@@ -100,14 +102,14 @@ def _builder(name: str, folder: Path) -> DatasetBuilder:
         raise DataError(f"tfds:{name}: cannot be opened in {folder}: {reason}") from None
 
 
-def _check_features(builder: DatasetBuilder, name: str) -> None:
+def _check_features(builder: DatasetBuilder, name: str, label: str) -> None:
     import tensorflow_datasets as tfds
 
     features = dict(builder.info.features or {})
-    expected = {"image": tfds.features.Image, "label": tfds.features.ClassLabel}
+    expected = {"image": tfds.features.Image, label: tfds.features.ClassLabel}
     if not all(isinstance(features.get(key), kind) for key, kind in expected.items()):
         raise DataError(
-            f"tfds:{name}: expected features 'image' and 'label', received {sorted(features)}"
+            f"tfds:{name}: expected features 'image' and {label!r}, received {sorted(features)}"
         )
 
 
@@ -188,13 +190,15 @@ def _shrunk_side(builder: DatasetBuilder, resize_size: int | None) -> int | None
     return None  # oblong images of one size are left to the model's ResizeCrop
 
 
-def _read(builder: DatasetBuilder, split: str, size: ImageSize | None, fit: Fit) -> Split:
+def _read(
+    builder: DatasetBuilder, split: str, size: ImageSize | None, fit: Fit, label: str
+) -> Split:
     """Read a split into memory; with a size, every image gets it."""
     import tensorflow as tf
 
     def image_and_label(example: dict[str, Any]) -> tuple[Any, Any]:
         image = example["image"]
-        return _resize(image, size, fit) if size else image, example["label"]
+        return _resize(image, size, fit) if size else image, example[label]
 
     try:
         examples = builder.as_dataset(split=split)
@@ -269,13 +273,6 @@ MNIST = Source(
     _load_fixed,
     image_shape=(28, 28, 1),
     classes=10,
-)
-CIFAR100 = Source(
-    "cifar100",
-    "TFDS cifar100, 50,000 + 10,000 color images of 32×32",
-    _load_fixed,
-    image_shape=(32, 32, 3),
-    classes=100,
 )
 ANY = Source(
     f"{PREFIX}NAME",

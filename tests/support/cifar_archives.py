@@ -7,9 +7,10 @@ from hashlib import sha256
 
 import numpy as np
 
-from kmixer.data.sources import cifar10
+from kmixer.data.sources import cifar
 
-NAMES = [*cifar10.BATCHES["train"], *cifar10.BATCHES["test"]]
+BATCHES = cifar.CIFAR10.batches
+NAMES = [*BATCHES["train"], *BATCHES["test"]]
 
 
 class PythonTwo(pickle._Pickler):
@@ -25,15 +26,21 @@ class PythonTwo(pickle._Pickler):
     dispatch = pickle._Pickler.dispatch | {bytes: save_bytes, bool: save_bool}
 
 
+def shrink(images, monkeypatch, layout=cifar.CIFAR10):
+    """Let an archive of this layout have so few images in each batch."""
+    for batches in layout.batches.values():
+        for name in batches:
+            monkeypatch.setitem(batches, name, images)
+
+
 def batch(number):
     """Return pixels (image, channel, row, column) and labels; a pixel tells all but the row."""
-    index = np.arange(cifar10.IMAGES_PER_BATCH)[:, None, None, None]
+    images = BATCHES["test"]["test_batch"]
+    index = np.arange(images)[:, None, None, None]
     channel, column = np.arange(3)[:, None, None], np.arange(32)
     pixels = (index % 7 * 10 + channel * 80 + column + number) % 256
-    pixels = np.broadcast_to(pixels, (cifar10.IMAGES_PER_BATCH, 3, 32, 32))
-    return pixels.astype(np.uint8).reshape(cifar10.IMAGES_PER_BATCH, -1), (
-        np.arange(cifar10.IMAGES_PER_BATCH) + number
-    ) % 10
+    pixels = np.broadcast_to(pixels, (images, 3, 32, 32))
+    return pixels.astype(np.uint8).reshape(images, -1), (np.arange(images) + number) % 10
 
 
 def content(number, layout):
@@ -45,12 +52,12 @@ def content(number, layout):
     return buffer.getvalue().replace(b"numpy._core.multiarray", b"numpy.core.multiarray")
 
 
-def write(path, layout, members, monkeypatch):
+def write(path, layout, members, monkeypatch, of=cifar.CIFAR10):
     with tarfile.open(path, "w:gz", compresslevel=1) as archive:
         for name, data in members.items():
             member = tarfile.TarInfo(f"cifar-10/{name}{'.bin' if layout == 'binary' else ''}")
             member.size = len(data)
             archive.addfile(member, io.BytesIO(data))
-    reader = {"binary": cifar10._read_binary_batch, "python": cifar10._read_python_batch}[layout]
-    monkeypatch.setitem(cifar10.ARCHIVES, sha256(path.read_bytes()).hexdigest(), reader)
+    reader = {"binary": cifar.read_binary_batch, "python": cifar.read_python_batch}[layout]
+    monkeypatch.setitem(of.readers, sha256(path.read_bytes()).hexdigest(), reader)
     return path

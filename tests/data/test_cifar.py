@@ -1,10 +1,13 @@
-"""CIFAR-10 from archives in the official layouts, written here."""
+"""CIFAR-10 and CIFAR-100 from archives in the official layouts, written here."""
 
+import io
+
+import numpy as np
 import pytest
 
-from cifar10_archives import NAMES, content, write
+from cifar_archives import NAMES, PythonTwo, content, shrink, write
 from kmixer.data import load
-from kmixer.data.sources import cifar10
+from kmixer.data.sources.cifar import CIFAR100, cifar10, cifar100
 from kmixer.errors import DataError, SettingsError
 
 FORMATS = ["binary", "python"]
@@ -13,8 +16,7 @@ FORMATS = ["binary", "python"]
 @pytest.mark.filterwarnings("error::DeprecationWarning", "error::UserWarning")  # NumPy's
 @pytest.mark.parametrize("layout", FORMATS)
 def test_an_imported_archive_loads_under_its_name(layout, tmp_path, monkeypatch):
-    assert cifar10.IMAGES_PER_BATCH == 10_000
-    monkeypatch.setattr(cifar10, "IMAGES_PER_BATCH", 200)
+    shrink(200, monkeypatch)
     members = {name: content(number, layout) for number, name in enumerate(NAMES)}
     archive = write(tmp_path / "any.tar.gz", layout, members, monkeypatch)
     seen = []
@@ -70,3 +72,43 @@ def test_the_command(run_command, tmp_path):
         done.returncode == 2
         and "received 'mnist', expected one that is imported from an archive" in done.stderr
     )
+
+
+def records(images):
+    """CIFAR-100's binary records: superclass, class, then pixels that are the image's number."""
+    numbers = np.arange(images, dtype=np.uint8)
+    pixels = np.repeat(numbers[:, None], 3072, axis=1)
+    return np.concatenate([numbers[:, None] % 20, numbers[:, None] % 100, pixels], axis=1).tobytes()
+
+
+def test_an_archive_of_cifar_100_loads_by_classes_and_by_superclasses(tmp_path, monkeypatch):
+    shrink(120, monkeypatch, CIFAR100)
+    members = {"train": records(120), "test": records(120)}
+    archive = write(tmp_path / "a.tar.gz", "binary", members, monkeypatch, CIFAR100)
+    assert cifar100.import_archive(archive, tmp_path).name == "kmixer-cifar100.npz"
+    fine, coarse = load("cifar100", tmp_path), load("cifar100-coarse", tmp_path)
+    assert fine.train.labels[[0, 99, 119]].tolist() == [0, 99, 19]
+    assert coarse.train.labels[[0, 99, 119]].tolist() == [0, 19, 19]
+    assert fine.class_names[99] == "worm" and coarse.class_names[19] == "vehicles_2"
+    assert np.array_equal(fine.test.images, coarse.test.images)
+    assert (fine.test.images[7] == 7).all()
+
+
+def test_a_pickled_archive_of_cifar_100(tmp_path, monkeypatch):
+    shrink(3, monkeypatch, CIFAR100)
+    pixels = np.arange(3 * 3072).reshape(3, 3072).astype(np.uint8)
+    values = {b"data": pixels, b"coarse_labels": [0, 19, 3], b"fine_labels": [99, 0, 5]}
+    buffer = io.BytesIO()
+    PythonTwo(buffer, 2).dump(values)
+    content = buffer.getvalue().replace(b"numpy._core.multiarray", b"numpy.core.multiarray")
+    members = {"train": content, "test": content}
+    archive = write(tmp_path / "a.tar.gz", "python", members, monkeypatch, CIFAR100)
+    cifar100.import_archive(archive, tmp_path)
+    assert load("cifar100", tmp_path).train.labels.tolist() == [99, 0, 5]
+    assert load("cifar100-coarse", tmp_path).train.labels.tolist() == [0, 19, 3]
+
+
+def test_the_archives_of_the_two_are_not_taken_for_each_other(tmp_path, monkeypatch):
+    archive = write(tmp_path / "a.tar.gz", "binary", {"train": b""}, monkeypatch, CIFAR100)
+    with pytest.raises(DataError, match=r"expected that of cifar-10-python"):
+        cifar10.import_archive(archive, tmp_path)
