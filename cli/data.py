@@ -23,8 +23,9 @@ def list_(as_json: Json = False) -> None:
     from kmixer.data import SOURCES
 
     terminal = Terminal(as_json=as_json)
+    width = max(len(source.label) for source in SOURCES)
     for source in SOURCES:
-        terminal.say(f"{source.label:<12}{source.description}")
+        terminal.say(f"{source.label:<{width}}  {source.description}")
     fixed = {source.label: source.description for source in SOURCES if source.has_fixed_name}
     terminal.result({"datasets": fixed})
 

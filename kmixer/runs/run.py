@@ -96,7 +96,8 @@ class Run:
         path = self.folder / HISTORY_FILE
         rows: list[dict[str, Any]] = [*read_csv(path)]
         try:
-            numbers = [{key: float(row[key]) for key in COLUMNS} for row in rows]
+            columns = self._columns
+            numbers = [{key: float(row[key]) for key in columns} for row in rows]
         except (KeyError, TypeError, ValueError) as error:
             raise RunError(f"{path}: damaged: {error}") from None
         if not all(math.isfinite(value) for row in numbers for value in row.values()):
@@ -170,9 +171,13 @@ class Run:
 
     def write_history(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Write the whole history.csv; an interruption leaves no half-written row."""
+        atomic.write_text(self.folder / HISTORY_FILE, csv_text(self._columns, rows))
+
+    @property
+    def _columns(self) -> tuple[str, ...]:
+        """The columns of history.csv."""
         tests = self.settings.training.test_every_epoch
-        columns = (*COLUMNS, *TEST_COLUMNS) if tests else COLUMNS
-        atomic.write_text(self.folder / HISTORY_FILE, csv_text(columns, rows))
+        return (*COLUMNS, *TEST_COLUMNS) if tests else COLUMNS
 
     def write_metrics(self, metrics: Mapping[str, Any]) -> None:
         """Write metrics.json; with it, the run is finished."""

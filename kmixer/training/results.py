@@ -50,35 +50,49 @@ def write_results(
     best_model = run.load_model()
     trained = predict_splits(best_model, dataset, splits, callbacks)
     ended = trained if row is rows[-1] else predict_splits(model, dataset, splits, callbacks)
-    temperature = _temperature(run, trained["validation"])
-    if temperature:
+    if temperature := _temperature(run, trained["validation"]):
         divide_logits(best_model, temperature)
         run.save_model(best_model)
         trained = {name: of_split.scaled(temperature) for name, of_split in trained.items()}
     metrics = {
         "dataset": dataset.name,
-        "backend": run.settings.training.backend,
-        "device": devices(run.info),
         "epochs": len(rows),
         "best_epoch": row["epoch"],
         "best": {"train": _train_metrics(row)} | split_metrics(trained),
         "last": {"train": _train_metrics(rows[-1])} | split_metrics(ended),
         "temperature": temperature,
         **_best_on_test(rows),
+        **_conditions(run),
         **_speed(rows, loop.first_step),
+        **_size(model),
+        "content_sha256": content_checksums(run),
+    }
+    _draw_confusion(run, trained[splits[-1]], dataset)
+    atomic.write_text(run.folder / CARD_FILE, run_card(run, metrics))
+    run.write_metrics(metrics)
+
+
+def _draw_confusion(run: Run, predictions: Predictions, dataset: Dataset) -> None:
+    from ..evaluation import figures  # imports Matplotlib: not before the first step
+
+    matrix = figures.confusion_matrix(predictions.confusion_matrix, dataset.class_names)
+    figures.save(matrix, run.folder / "confusion_matrix.png")
+
+
+def _conditions(run: Run) -> dict[str, Any]:
+    return {
+        "backend": run.settings.training.backend,
+        "device": devices(run.info),
+        "peak_memory_bytes": provenance.peak_memory(),
+    }
+
+
+def _size(model: keras.Model) -> dict[str, Any]:
+    return {
         "parameters": model.count_params(),
         "trainable_parameters": sum(math.prod(w.shape) for w in model.trainable_weights),
         "flops": count_flops(model),
-        "peak_memory_bytes": provenance.peak_memory(),
-        "content_sha256": content_checksums(run),
     }
-    from ..evaluation import figures  # imports Matplotlib: not before the first step
-
-    counts = trained[splits[-1]].confusion_matrix
-    matrix = figures.confusion_matrix(counts, dataset.class_names)
-    figures.save(matrix, run.folder / "confusion_matrix.png")
-    atomic.write_text(run.folder / CARD_FILE, run_card(run, metrics))
-    run.write_metrics(metrics)
 
 
 def _temperature(run: Run, validation: Predictions) -> float | None:

@@ -171,7 +171,7 @@ def test_tfds_without_a_network_says_so_at_once(tmp_path, monkeypatch, connect):
     assert network.PROBE_SECONDS < 15
     monkeypatch.setattr(network, "PROBE_SECONDS", 0.2)
     monkeypatch.setattr(socket, "create_connection", connect)
-    monkeypatch.setattr(network, "getproxies", dict)
+    monkeypatch.setattr("urllib.request.getproxies", dict)
     began = time.perf_counter()
     with pytest.raises(DataError) as caught:
         load("mnist", folder=tmp_path)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -16,31 +17,6 @@ from ..progress import Progress
 from . import tfds
 from .cifar_archives import SHAPE, Layout, read_archive, read_binary_batch, read_python_batch
 from .source import LoadOptions, Source
-
-CIFAR10_CLASSES = (
-    "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
-)  # fmt: skip
-CIFAR100_CLASSES = (
-    "apple", "aquarium_fish", "baby", "bear", "beaver", "bed", "bee", "beetle", "bicycle", "bottle",
-    "bowl", "boy", "bridge", "bus", "butterfly", "camel", "can", "castle", "caterpillar", "cattle",
-    "chair", "chimpanzee", "clock", "cloud", "cockroach", "couch", "crab", "crocodile", "cup",
-    "dinosaur", "dolphin", "elephant", "flatfish", "forest", "fox", "girl", "hamster", "house",
-    "kangaroo", "keyboard", "lamp", "lawn_mower", "leopard", "lion", "lizard", "lobster", "man",
-    "maple_tree", "motorcycle", "mountain", "mouse", "mushroom", "oak_tree", "orange", "orchid",
-    "otter", "palm_tree", "pear", "pickup_truck", "pine_tree", "plain", "plate", "poppy",
-    "porcupine", "possum", "rabbit", "raccoon", "ray", "road", "rocket", "rose", "sea", "seal",
-    "shark", "shrew", "skunk", "skyscraper", "snail", "snake", "spider", "squirrel", "streetcar",
-    "sunflower", "sweet_pepper", "table", "tank", "telephone", "television", "tiger", "tractor",
-    "train", "trout", "tulip", "turtle", "wardrobe", "whale", "willow_tree", "wolf", "woman",
-    "worm",
-)  # fmt: skip
-CIFAR100_SUPERCLASSES = (
-    "aquatic_mammals", "fish", "flowers", "food_containers", "fruit_and_vegetables",
-    "household_electrical_devices", "household_furniture", "insects", "large_carnivores",
-    "large_man-made_outdoor_things", "large_natural_outdoor_scenes",
-    "large_omnivores_and_herbivores", "medium_mammals", "non-insect_invertebrates", "people",
-    "reptiles", "small_mammals", "trees", "vehicles_1", "vehicles_2",
-)  # fmt: skip
 
 CIFAR10 = Layout(
     "cifar-10",
@@ -74,7 +50,7 @@ class Cifar:
         archive: the data set that its archive is imported as.
         layout: of that archive.
         label: which of an image's labels counts.
-        class_names: in the order of the labels.
+        classes: how many there are.
         tfds_label: the same label in TFDS.
     """
 
@@ -82,8 +58,14 @@ class Cifar:
     archive: str
     layout: Layout
     label: str
-    class_names: tuple[str, ...]
+    classes: int
     tfds_label: str = "label"
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The names of the classes, in the order of the labels."""
+        file = resources.files(__package__).joinpath("class_names", f"{self.name}.txt")
+        return tuple(file.read_text(encoding="utf-8").split())
 
     def imported_file(self, folder: str | Path | None = None) -> Path:
         """Return the path of the file that `import_archive` writes, whether it exists or not."""
@@ -147,7 +129,7 @@ class Cifar:
         if images.dtype != np.uint8 or images.shape != (count, 32, 32, 3):
             raise ValueError(f"damaged: its {name} images are {images.dtype} {images.shape}")
         right_kind = labels.shape == (count,) and labels.dtype.kind in "iu"
-        if not right_kind or not np.isin(labels, range(len(self.class_names))).all():
+        if not right_kind or not np.isin(labels, range(self.classes)).all():
             raise ValueError(f"damaged: its {name} labels are not {count:,} classes")
         return Split(np.ascontiguousarray(images), labels)
 
@@ -163,7 +145,7 @@ class Cifar:
             self._load,
             import_archive=self.import_archive if self.name == self.archive else None,
             image_shape=(32, 32, 3),
-            classes=len(self.class_names),
+            classes=self.classes,
         )
 
     def _load(self, name: str, options: LoadOptions) -> Dataset:
@@ -175,10 +157,10 @@ class Cifar:
         )  # fmt: skip
 
 
-cifar10 = Cifar("cifar10", "cifar10", CIFAR10, "labels", CIFAR10_CLASSES)
-cifar100 = Cifar("cifar100", "cifar100", CIFAR100, "fine_labels", CIFAR100_CLASSES)
+cifar10 = Cifar("cifar10", "cifar10", CIFAR10, "labels", 10)
+cifar100 = Cifar("cifar100", "cifar100", CIFAR100, "fine_labels", 100)
 cifar100_coarse = Cifar(
-    "cifar100-coarse", "cifar100", CIFAR100, "coarse_labels", CIFAR100_SUPERCLASSES, "coarse_label"
+    "cifar100-coarse", "cifar100", CIFAR100, "coarse_labels", 20, "coarse_label"
 )
 SOURCES = (
     cifar10.source("50,000 + 10,000 color images of 32×32, imported or from TFDS"),
