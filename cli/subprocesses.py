@@ -55,7 +55,7 @@ def run_kmixer(
 def train_all(
     terminal: "Terminal",
     folder: Path,
-    commands: Mapping[str, Sequence[str]],
+    trainings: Mapping[str, Sequence[str]],
     check: Callable[[str], None],
 ) -> dict[str, int]:
     """Train every run of a folder to its end; what is finished is kept, the rest goes on.
@@ -63,7 +63,7 @@ def train_all(
     Args:
         terminal: says which is trained.
         folder: of the runs.
-        commands: the words after `kmixer train` of each run, by its name.
+        trainings: the words after `kmixer train` of each run, by its name.
         check: called with a run's name before it begins.
 
     Returns:
@@ -75,12 +75,12 @@ def train_all(
 
     quiet = ["--quiet"] if terminal.quiet or terminal.as_json else []
     failed = {}
-    for number, (name, words) in enumerate(commands.items(), 1):
+    for number, (name, words) in enumerate(trainings.items(), 1):
         run = folder / name
         refuse_links(run, within=folder)
         state = run_state(run)
         terminal.say()
-        terminal.say(f"run {number}/{len(commands)}  {name}  ({state})")
+        terminal.say(f"run {number}/{len(trainings)}  {name}  ({state})")
         if state == "finished":
             continue
         command = ["resume", str(run)]

@@ -121,7 +121,7 @@ def test_settings_edited_while_a_sweep_runs_are_refused(
         config.write_text("training: {epochs: 2}")
         return 0
 
-    monkeypatch.setattr("kmixer_cli.sweep.run_kmixer", train)
+    monkeypatch.setattr("kmixer_cli.subprocesses.run_kmixer", train)
     words = ("sweep", image_folder, "--config", config, "--grid", "training.seed=0,1")
     done = run_command(*words, cwd=tmp_path)
     assert done.returncode == 2 and "training.epochs 1, received 2" in done.stderr
@@ -201,7 +201,7 @@ def test_a_run_that_diverges_does_not_end_the_sweep(
     def run_kmixer(words, folder, environment=None):
         return run_command(*words, cwd=tmp_path).returncode
 
-    monkeypatch.setattr("kmixer_cli.sweep.run_kmixer", run_kmixer)
+    monkeypatch.setattr("kmixer_cli.subprocesses.run_kmixer", run_kmixer)
     done = run_command(
         "sweep", image_folder, *tiny_flags(training={"epochs": 1}), "--set", "optimizer.name=sgd",
         "--grid", "optimizer.learning_rate=1e30,0.01", cwd=tmp_path,
