@@ -8,7 +8,10 @@ from typing import NoReturn
 def main() -> NoReturn:
     """Run the command line and exit."""
     leave_out_working_folder()
-    from .main import main as run
+    from kmixer.backend import without_collections
+
+    with without_collections():
+        from .main import main as run
 
     run()
 

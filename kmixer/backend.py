@@ -150,7 +150,7 @@ def start(name: str | None = None) -> str:
     name = choose(name)
     if "keras" in sys.modules:
         return select(name)
-    with _hidden(*_NOT_NEEDED[name]), _without_collections():
+    with _hidden(*_NOT_NEEDED[name]), without_collections():
         if name == "tensorflow":
             import_tensorflow()
         from keras.src.utils.module_utils import tensorflow
@@ -171,7 +171,7 @@ _started: list[bool] = []  # of `start`: whether Keras has TensorFlow
 
 
 @contextmanager
-def _without_collections() -> Iterator[None]:
+def without_collections() -> Iterator[None]:
     """Let no garbage be looked for, now or later, in what is made meanwhile: it stays."""
     gc.disable()
     try:
