@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .subprocesses import train_all, train_words
+from .subprocesses import check_none_failed, train_all, train_words
 from .terminal import Backend, DataDir, Json, Quiet, Set, Terminal, folder_name
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def reproduce(
 
     Example: kmixer reproduce fmnist-pyramid --seeds 3
     """
-    from kmixer.errors import RunError, SettingsError
+    from kmixer.errors import SettingsError
     from kmixer.tuning import reports, sweep
 
     from .loading import command_line
@@ -71,9 +71,7 @@ def reproduce(
     terminal.table(None, COLUMNS, [_cells(row) for row in rows])
     terminal.say(EXPLANATION)
     terminal.result({"command": command_line(), "folder": str(folder), "reports": rows})
-    if failed:
-        codes = ", ".join(f"{run} (exit code {code})" for run, code in failed.items())
-        raise RunError(f"{len(failed)} of {len(trainings)} runs failed: {codes}")
+    check_none_failed(failed, len(trainings))
 
 
 def _list(terminal: Terminal, reports: Mapping[str, "Report"]) -> None:

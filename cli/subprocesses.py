@@ -93,6 +93,23 @@ def train_all(
     return failed
 
 
+def check_none_failed(failed: Mapping[str, int], count: int) -> None:
+    """Refuse to end well where runs failed.
+
+    Args:
+        failed: what `train_all` returned.
+        count: of all its runs.
+
+    Raises:
+        RunError: naming them with their exit codes.
+    """
+    from kmixer.errors import RunError
+
+    if failed:
+        codes = ", ".join(f"{run} (exit code {code})" for run, code in failed.items())
+        raise RunError(f"{len(failed)} of {count} runs failed: {codes}")
+
+
 def check_reusable(config: Path | None) -> None:
     """Refuse settings that only the first of several runs could read.
 

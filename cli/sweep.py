@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .subprocesses import check_reusable, train_all, train_words
+from .subprocesses import check_none_failed, check_reusable, train_all, train_words
 from .terminal import Backend, DataDir, Dataset, Json, Quiet, Set, Terminal, folder_name
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def sweep(
     Example: kmixer sweep fmnist --grid optimizer.learning_rate=0.01,0.03 --grid model.blocks=2,4
     """
     from kmixer.data import tidy_name
-    from kmixer.errors import RunError, SettingsError
+    from kmixer.errors import SettingsError
     from kmixer.runs.naming import run_stem
     from kmixer.tuning import sweep as sweeps
 
@@ -63,7 +63,6 @@ def sweep(
         preset_name, runs[run_name] = load(texts)
     folder = Path("saved_models") / (name or f"{run_stem(Path(dataset).name, preset_name)}-sweep")
     sweeps.open_sweep(folder, runs)
-    words = train_words(dataset, preset, config, assignments, backend, data_dir)
     terminal = Terminal(quiet, as_json)
 
     def check(run_name: str) -> None:
@@ -71,15 +70,15 @@ def sweep(
         _, now = load(combinations[run_name])
         sweeps.check_same(folder / run_name, runs[run_name], now)
 
-    commands = {
-        name: [*words, *(word for text in texts for word in ("--set", text))]
+    trainings = {
+        name: train_words(
+            dataset, preset, config, [*(assignments or ()), *texts], backend, data_dir
+        )
         for name, texts in combinations.items()
     }
-    failed = train_all(terminal, folder, commands, check)
+    failed = train_all(terminal, folder, trainings, check)
     _compare(terminal, folder, [run for run in combinations if run not in failed])
-    if failed:
-        codes = ", ".join(f"{run} (exit code {code})" for run, code in failed.items())
-        raise RunError(f"{len(failed)} of {len(combinations)} runs failed: {codes}")
+    check_none_failed(failed, len(trainings))
 
 
 def _compare(terminal: Terminal, folder: Path, finished: list[str]) -> None:
