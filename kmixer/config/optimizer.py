@@ -15,6 +15,9 @@ class OptimizerSettings(Section):
     l2: NonNegative = Field(
         0.0, description="share of a weight added to its gradient; not on norms and biases"
     )
+    l2_on_all: StrictBool = Field(
+        False, description="the l2 share on norms and biases, too, as PyTorch's weight decay has it"
+    )
     clip_norm: Positive | None = Field(None, description="of all gradients together")
     gradient_accumulation_steps: Count = Field(
         1, description="batches whose gradients are averaged"

@@ -46,7 +46,8 @@ def build_optimizer(
     keras_class, own_options = _OPTIMIZERS[section.name]
     options |= own_options(settings)
     if section.l2 or multipliers:
-        optimizer = _EXTENDED[keras_class](l2=section.l2, multipliers=multipliers, **options)
+        own = {"l2": section.l2, "l2_on_all": section.l2_on_all, "multipliers": multipliers}
+        optimizer = _EXTENDED[keras_class](**own, **options)
     else:
         optimizer = keras_class(**options)
     optimizer.exclude_from_weight_decay(var_names=list(NOT_DECAYED))
@@ -102,8 +103,9 @@ class Extensions(keras.optimizers.Optimizer):
 
     Args:
         l2: share of a weight that is added to its gradient, as PyTorch's Adam does for its weight
-            decay. Unlike there, norms and biases are spared, and the sum is what `clip_norm` clips.
-            Keras' `kernel_regularizer` would do it through the loss, which is to stay comparable.
+            decay; the sum is what `clip_norm` clips. Keras' `kernel_regularizer` would do it
+            through the loss, which is to stay comparable.
+        l2_on_all: norms and biases, too, as there; False: they are spared.
         multipliers: of the learning rate, and of the weight decay, by a weight's path; None: 1 for
             all. Keras has one rate for all weights, but updates any list of them with the rate it
             is given, and decays any list of them with the factor that it has then.
@@ -111,10 +113,14 @@ class Extensions(keras.optimizers.Optimizer):
     """
 
     def __init__(
-        self, l2: float = 0.0, multipliers: Mapping[str, float] | None = None, **options: Any
+        self,
+        l2: float = 0.0,
+        multipliers: Mapping[str, float] | None = None,
+        l2_on_all: bool = False,
+        **options: Any,
     ) -> None:
         super().__init__(**options)
-        self.l2 = l2
+        self.l2, self.l2_on_all = l2, l2_on_all
         self.multipliers = multipliers and dict(multipliers)
 
     def apply(
@@ -126,7 +132,8 @@ class Extensions(keras.optimizers.Optimizer):
         super().apply(grads, trainable_variables)
 
     def _with_l2(self, gradient: Tensor, variable: Any) -> Tensor:
-        if gradient is None or variable.name in NOT_DECAYED:
+        spared = variable.name in NOT_DECAYED and not self.l2_on_all
+        if gradient is None or spared:
             return gradient
         return gradient + self.l2 * variable
 
@@ -161,7 +168,8 @@ class Extensions(keras.optimizers.Optimizer):
 
     def get_config(self) -> dict[str, Any]:
         multipliers = self.multipliers and dict(self.multipliers)
-        return super().get_config() | {"l2": self.l2, "multipliers": multipliers}
+        own = {"l2": self.l2, "l2_on_all": self.l2_on_all, "multipliers": multipliers}
+        return super().get_config() | own
 
 
 def _extend(keras_class: Any) -> Any:
