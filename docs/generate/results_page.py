@@ -120,12 +120,13 @@ def _verdicts(runs):
 
 
 def _of_report(report, runs, own_protocol):
-    """Return the runs of a report's preset and epochs that were trained under a protocol."""
+    """Return the runs of a report's preset, settings and epochs that were trained under a protocol."""
     epochs = build_settings(read_preset(report.preset), report.settings).training.epochs
     return [
         run
         for run in runs
         if run.info["preset"] == report.preset
+        and run.settings.changed(**report.settings) == run.settings
         and run.settings.training.epochs == epochs
         and run.settings.training.test_every_epoch == own_protocol
     ]
@@ -255,12 +256,14 @@ def _reported(best, last, train, loss):
 
 
 def _try_row(run):
-    metrics = run.metrics
+    metrics, chosen_on_test = run.metrics, "best_on_test" in run.metrics
+    validation = metrics["best"]["validation"]["accuracy"]
     figures = (
-        metrics["best"]["validation"], metrics["best"]["test"], metrics["last"]["test"],
-        metrics["last"]["train"],
+        "–" if run.settings.data.train_on_validation else f"{100 * validation:.2f}",
+        f"{_best(run):.2f}{' †' if chosen_on_test else ''}", f"{_last(run):.2f}",
+        f"{100 * metrics['last']['train']['accuracy']:.2f}",
     )  # fmt: skip
-    accuracies = " | ".join(f"{100 * figure['accuracy']:.2f}" for figure in figures)
+    accuracies = " | ".join(figures)
     commit = run.info["git_commit"]
     return f"| `{run.info['command']}` | {accuracies} | {metrics['seconds']:.0f} | {commit} |"
 

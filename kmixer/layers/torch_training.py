@@ -61,6 +61,8 @@ class LayerNormalization(keras.layers.LayerNormalization):
 
         weight, bias = map(ops.convert_to_tensor, (self.gamma, self.beta))
         inputs = ops.cast(inputs, self.compute_dtype)
+        if not inputs.is_cpu:  # whose functions alone take weights of another type
+            weight, bias = weight.to(inputs.dtype), bias.to(inputs.dtype)
         return functional.layer_norm(inputs, weight.shape, weight, bias, self.epsilon)
 
 
