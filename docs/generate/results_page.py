@@ -7,7 +7,7 @@ from statistics import mean, median, stdev
 from benchmarks import benchmarks
 from fine_tuning import fine_tuning
 
-from kmixer.config.loading import build_settings
+from kmixer.config.loading import build_settings, merge
 from kmixer.config.presets import read_preset
 from kmixer.runs.run import load_run
 from kmixer.tuning.reports import all_reports
@@ -126,7 +126,7 @@ def _of_report(report, runs, own_protocol):
         run
         for run in runs
         if run.info["preset"] == report.preset
-        and run.settings.changed(**report.settings) == run.settings
+        and build_settings(merge(run.settings.model_dump(), report.settings)) == run.settings
         and run.settings.training.epochs == epochs
         and run.settings.training.test_every_epoch == own_protocol
     ]

@@ -196,6 +196,27 @@ def test_what_trains_on_torch_is_keras_own_function(layer_class, precision):
 
 @pytest.mark.skipif(keras.backend.backend() != "torch", reason="of torch alone")
 @pytest.mark.backends
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_a_norm_off_the_processor_has_weights_of_its_inputs_type(device, monkeypatch):
+    """CUDA's layer norm refuses others, where the processor's takes float32 beside bfloat16."""
+    import torch
+    from torch.nn import functional
+
+    types = []
+    monkeypatch.setattr(
+        functional, "layer_norm",
+        lambda x, shape, weight, bias, epsilon: types.append((x.dtype, weight.dtype, bias.dtype)),
+    )  # fmt: skip
+    layer = LayerNormalization(dtype="mixed_bfloat16")
+    layer.build((2, 6))
+    with keras.device(device):
+        layer.call(torch.zeros((2, 6), device=device), training=True)
+    of_weights = torch.float32 if device == "cpu" else torch.bfloat16
+    assert types == [(torch.bfloat16, of_weights, of_weights)]
+
+
+@pytest.mark.skipif(keras.backend.backend() != "torch", reason="of torch alone")
+@pytest.mark.backends
 def test_a_shift_on_torch_and_its_gradient_are_those_of_slices():
     import torch
 

@@ -155,6 +155,12 @@ def test_l2_adds_a_share_of_the_weight_to_its_gradient(name, after):
     assert _apply(optimizer, [keras.Variable([2.0], name=name)], 1.0) == pytest.approx([after])
 
 
+@pytest.mark.parametrize("name", ["kernel", "bias", "gamma"])
+def test_l2_reaches_norms_and_biases_where_it_is_asked_for(name):
+    optimizer = build_optimizer(_descent(l2=0.5, l2_on_all=True), 1)
+    assert _apply(optimizer, [keras.Variable([2.0], name=name)], 1.0) == pytest.approx([1.8])
+
+
 def test_the_cosine_schedule_is_keras_own_with_its_warmup():
     settings = loading.build_settings(
         {"optimizer": {"learning_rate": 0.03}, "training": {"epochs": 5},
