@@ -5,9 +5,11 @@ from typing import Annotated, Any
 
 import typer
 
-from .terminal import Backend, DataDir, Json, Quiet, Set, Terminal
+from .setting_options import with_setting_options
+from .terminal import Json, Quiet, Set, Terminal
 
 
+@with_setting_options(without=["epochs", "class_weights", "distribute"])  # nothing it measures
 def benchmark(
     dataset: Annotated[str, typer.Argument(help="As for train.")] = "fmnist",
     preset: Annotated[
@@ -27,11 +29,11 @@ def benchmark(
             " training.precision=auto.",
         ),
     ] = False,
-    backend: Backend = None,
-    data_dir: DataDir = None,
     assignments: Set = None,
     quiet: Quiet = False,
     as_json: Json = False,
+    *,
+    options: dict[str, Any],
 ) -> None:
     """Measure how fast this machine trains, beside how fast it could.
 
@@ -39,8 +41,7 @@ def benchmark(
     """
     from .loading import command_line, load_settings, start
 
-    flags = {"data.dir": data_dir, "training.backend": backend}
-    _, settings = load_settings(dataset, preset, None, flags, assignments)
+    _, settings = load_settings(dataset, preset, None, options, assignments)
     start(settings.training.backend)
     terminal = Terminal(quiet, as_json)
     if tune_machine:

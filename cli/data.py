@@ -8,6 +8,7 @@ import typer
 from . import data_cache
 from .data_layout import print_layout
 from .image_options import Fit, Size, check_fit, read_size
+from .setting_options import with_setting_options
 from .terminal import DataDir, Dataset, Json, Quiet, Set, Terminal
 
 app = typer.Typer(help="Look at data sets.", no_args_is_help=True)
@@ -122,18 +123,18 @@ def import_(
 
 
 @app.command()
+@with_setting_options(only=["image_size", "fit"])
 def show(
     name: Dataset,
     out: Annotated[Path, typer.Option(help="The PNG to write.")] = Path("augmentation.png"),
     count: Annotated[int, typer.Option(min=1, max=32, help="Images in a row.")] = 10,
     preset: Annotated[str | None, typer.Option(help="Show this preset's augmentation.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the random choices.")] = 0,
-    image_size: Size = None,
-    fit: Fit = None,
-    data_dir: DataDir = None,
     assignments: Set = None,
     quiet: Quiet = False,
     as_json: Json = False,
+    *,
+    options: dict[str, Any],
 ) -> None:
     """Write a PNG grid of training images before and after augmentation.
 
@@ -147,15 +148,14 @@ def show(
 
     from .loading import load_settings, start
 
-    flags = {"data.dir": data_dir, "data.image_size": read_size(image_size), "data.fit": fit}
-    _, settings = load_settings(name, preset, None, flags, assignments)
-    choose()
+    _, settings = load_settings(name, preset, None, options, assignments)
+    choose(settings.training.backend)
     atomic.check_writable(out)  # this and the data before Keras is imported
     terminal = Terminal(quiet, as_json)
     with terminal.bar("reading") as progress:
         data = settings.data
         dataset = load(
-            name, data_dir, image_size=data.image_size, resize_size=data.resize_size, fit=data.fit,
+            name, data.dir, image_size=data.image_size, resize_size=data.resize_size, fit=data.fit,
             channels=data.channels, white_level=data.white_level, progress=progress,
         )  # fmt: skip
     start()

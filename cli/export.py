@@ -8,11 +8,7 @@ import typer
 from .terminal import Backend, DataDir, Json, Quiet, Terminal, percent
 
 if TYPE_CHECKING:
-    from kmixer.data import Dataset
     from kmixer.exporting.artifact import Artifact
-    from kmixer.runs.run import Run
-
-NOT_HERE = "its own images are not here"
 
 
 def export(
@@ -80,7 +76,9 @@ def export(
     choose(backend or opened.settings.training.backend)
     with terminal.status() as step:
         step("reading the data")
-        dataset, missing = _load_images(terminal, opened, data, data_dir)
+        from kmixer.exporting.reference_images import load_reference_images
+
+        dataset, missing = load_reference_images(opened, data, data_dir, terminal.say)
         start()
         from kmixer.exporting.export import export_run
         from kmixer.exporting.reference import Reference
@@ -91,33 +89,6 @@ def export(
             for name in formats
         ]
     _print(terminal, artifacts)
-
-
-def _load_images(
-    terminal: Terminal, run: "Run", data: str | None, data_dir: str | None
-) -> "tuple[Dataset | None, str]":
-    """Return the images to verify on; or None, and in words why there are none."""
-    from kmixer.errors import KmixerError, describe
-    from kmixer.evaluation.images import check_available, load_data, without_seen
-
-    if data is None and run.settings.data.name is None:
-        return None, ""  # imported weights: there may be no images that belong to them
-    missing = NOT_HERE
-    try:
-        check_available(run, data, data_dir)
-        missing = "its own images cannot be used"
-        dataset = without_seen(run, load_data(run, data, data_dir))
-    except KmixerError as error:
-        if data or data_dir:
-            raise
-        why = run.settings.data.name if missing == NOT_HERE else describe(error)
-        terminal.say(
-            f"{missing}: it is verified on Fashion-MNIST, scaled; --data DIR names others ({why})"
-        )
-        return None, missing
-    for note in dataset.notes:
-        terminal.say(f"note: {note}")
-    return dataset, ""
 
 
 def _print(terminal: Terminal, artifacts: "list[Artifact]") -> None:

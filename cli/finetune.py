@@ -1,15 +1,21 @@
 """`kmixer finetune`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from .image_options import SIZE, Fit, read_size
-from .starts import START_HELP, open_start
-from .terminal import Backend, DataDir, Dataset, Json, Quiet, Set, Terminal, folder_name
+from .setting_options import with_setting_options
+from .terminal import START_HELP, Dataset, Json, Quiet, Set, Terminal, folder_name
+
+# The start's model stays as it is.
+OF_THE_MODEL = (
+    "blocks", "patch_size", "patch_stride", "hidden_dim", "tokens_mlp_dim", "channels_mlp_dim",
+    "dropout",
+)  # fmt: skip
 
 
+@with_setting_options(without=OF_THE_MODEL)
 def finetune(
     start: Annotated[str, typer.Argument(help=START_HELP)],
     dataset: Dataset,
@@ -19,16 +25,8 @@ def finetune(
     layer_decay: Annotated[
         float | None, typer.Option(help="A block's learning rate as a share of the next one's.")
     ] = None,
-    image_size: Annotated[
-        str | None, typer.Option(metavar=SIZE, help="To resize to; default: the run's.")
-    ] = None,
-    fit: Fit = None,
     preset: Annotated[str, typer.Option(help="The recipe.")] = "finetune",
     config: Annotated[Path | None, typer.Option(help="A YAML file of settings.")] = None,
-    epochs: Annotated[int | None, typer.Option(help="Passes over the training images.")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="Its peak, at the head.")] = None,
-    backend: Backend = None,
-    data_dir: DataDir = None,
     assignments: Set = None,
     name: Annotated[
         str | None, typer.Option(help="Of the run folder.", callback=folder_name)
@@ -36,25 +34,24 @@ def finetune(
     out: Annotated[Path | None, typer.Option(help="The run folder itself.")] = None,
     quiet: Quiet = False,
     as_json: Json = False,
+    *,
+    options: dict[str, Any],
 ) -> None:
     """Train a run's model, or a published one, on another data set, with a new head.
 
     Example: kmixer finetune saved_models/photos-1 ./flowers --freeze stem --layer-decay 0.75
     """
-    from .loading import load_settings
+    from kmixer.training.request import open_start
+
+    from .loading import hush_downloads, load_settings
     from .train import train_and_show
 
-    flags = {
-        "finetune.freeze": freeze and [name.strip() for name in freeze.split(",") if name.strip()],
-        "finetune.layer_decay": layer_decay,
-        "training.epochs": epochs,
-        "training.backend": backend,
-        "optimizer.learning_rate": learning_rate,
-        "data.dir": data_dir,
-        "data.fit": fit,
-    }
-    size = read_size(image_size)
+    layers = freeze and [name.strip() for name in freeze.split(",") if name.strip()]
+    given = options | {"finetune.freeze": layers, "finetune.layer_decay": layer_decay}
+    size = given.pop("data.image_size", None)  # the start's model takes it
     terminal = Terminal(quiet, as_json)
-    base = open_start(start, terminal).start_settings(size)  # before anything slow is imported
-    recipe, settings = load_settings(dataset, preset, config, flags, assignments, base)
+    hush_downloads(terminal)
+    # Before anything slow is imported.
+    base = open_start(start, terminal.say).start_settings(size)
+    recipe, settings = load_settings(dataset, preset, config, given, assignments, base)
     train_and_show(recipe, settings, name, out, terminal)

@@ -85,16 +85,20 @@ def _words(training: "Training", backend: str | None, data_dir: str | None) -> l
     """Return a training's words after `kmixer train`."""
     report = training.report
     texts = training.assignments
-    return train_words(report.dataset, report.preset, None, texts, backend, data_dir)
+    return train_words(report.dataset, report.preset, None, texts, _options(backend, data_dir))
 
 
 def _settings(training: "Training", backend: str | None, data_dir: str | None) -> "Settings":
     """Return the settings that a training would have now."""
     from .loading import load_recipe
 
-    report, flags = training.report, {"training.backend": backend, "data.dir": data_dir}
+    report, options = training.report, _options(backend, data_dir)
     texts, quiet = training.assignments, Terminal(quiet=True)
-    return load_recipe(report.dataset, report.preset, None, flags, texts, quiet)[1]
+    return load_recipe(report.dataset, report.preset, None, options, texts, quiet)[1]
+
+
+def _options(backend: str | None, data_dir: str | None) -> dict[str, str | None]:
+    return {"training.backend": backend, "data.dir": data_dir}
 
 
 COLUMNS = (

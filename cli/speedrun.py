@@ -64,7 +64,8 @@ def speedrun(
     check_reusable(config)
     other = SpeedRecipe(preset, ()) if preset or config else None
     trainings = speedrun.plan(dataset, mark, seeds, other, assignments or ())
-    command = _TrainCommand(dataset, config, backend, data_dir)
+    options = {"training.backend": backend, "data.dir": data_dir}
+    command = _TrainCommand(dataset, config, options)
     settings = {training.name: command.settings(training) for training in trainings}
     folder = Path("saved_models") / (name or f"{dataset}-speedrun")
     sweep.open_sweep(folder, settings)
@@ -87,13 +88,12 @@ class _TrainCommand:
 
     dataset: str
     config: Path | None
-    backend: str | None
-    data_dir: str | None
+    options: dict[str, Any]
 
     def words(self, preset: str | None, assignments: Sequence[str]) -> list[str]:
         """Return a training's words after `kmixer`."""
-        options = self.config, [*assignments], self.backend, self.data_dir
-        return ["train", *train_words(self.dataset, preset, *options)]
+        words = train_words(self.dataset, preset, self.config, assignments, self.options)
+        return ["train", *words]
 
     def typed(self, recipe: "SpeedRecipe") -> str:
         """Return a recipe's command as one types it."""
@@ -103,9 +103,8 @@ class _TrainCommand:
         """Return the settings that a training would have now."""
         from .loading import load_recipe
 
-        flags = {"training.backend": self.backend, "data.dir": self.data_dir}
-        preset, texts = training.recipe.preset, training.assignments
-        return load_recipe(self.dataset, preset, self.config, flags, texts, Terminal(quiet=True))[1]
+        preset, texts, quiet = training.recipe.preset, training.assignments, Terminal(quiet=True)
+        return load_recipe(self.dataset, preset, self.config, self.options, texts, quiet)[1]
 
 
 def _measure_all(

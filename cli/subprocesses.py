@@ -1,10 +1,11 @@
 """`kmixer` commands that other commands run, each in a process of its own."""
 
+import json
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .terminal import Terminal
@@ -129,15 +130,29 @@ def train_words(
     dataset: str,
     preset: str | None,
     config: Path | None,
-    assignments: list[str] | None,
-    backend: str | None,
-    data_dir: str | None,
+    assignments: Sequence[str] | None,
+    options: Mapping[str, Any],
 ) -> list[str]:
-    """Return the words of `kmixer train` that all runs share."""
-    options = {"--preset": preset, "--config": config, "--backend": backend, "--data-dir": data_dir}
+    """Return the words of `kmixer train` that all runs share.
+
+    Args:
+        dataset: its name.
+        preset: its name, or None.
+        config: a YAML file, or None.
+        assignments: `path=value` texts, which win over the options.
+        options: values by their settings' paths, None where not given.
+    """
+    from kmixer.options import EVERYWHERE
+
+    given = {path: value for path, value in options.items() if value is not None}
+    named = {"--preset": preset, "--config": config}
+    named |= {f"--{n.replace('_', '-')}": given.pop(p, None) for n, p in EVERYWHERE.items()}
     words = [dataset]
-    for option, value in options.items():
+    for option, value in named.items():
         words += [option, str(value)] if value is not None else []
+    for path, value in given.items():
+        text = value if isinstance(value, str) else json.dumps(value)
+        words += ["--set", f"{path}={text}"]
     for text in assignments or ():
         words += ["--set", text]
     return words

@@ -1,17 +1,19 @@
 """`kmixer sweep`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .setting_options import with_setting_options
 from .subprocesses import check_none_failed, check_reusable, train_all, train_words
-from .terminal import Backend, DataDir, Dataset, Json, Quiet, Set, Terminal, folder_name
+from .terminal import Dataset, Json, Quiet, Set, Terminal, folder_name
 
 if TYPE_CHECKING:
     from kmixer.config import Settings
 
 
+@with_setting_options()
 def sweep(
     dataset: Dataset,
     grid: Annotated[
@@ -23,14 +25,15 @@ def sweep(
     ] = None,
     config: Annotated[Path | None, typer.Option(help="A YAML file of settings.")] = None,
     assignments: Set = None,
-    backend: Backend = None,
-    data_dir: DataDir = None,
     name: Annotated[
         str | None,
         typer.Option(help="Of the sweep's folder; default: <preset>-sweep.", callback=folder_name),
     ] = None,
+    out: Annotated[Path | None, typer.Option(help="The sweep's folder itself.")] = None,
     quiet: Quiet = False,
     as_json: Json = False,
+    *,
+    options: dict[str, Any],
 ) -> None:
     """Train every combination of a grid of settings, then compare; the same command goes on.
 
@@ -50,18 +53,18 @@ def sweep(
         raise SettingsError("--grid: received none, expected at least one KEY=VALUE,VALUE,…")
     check_reusable(config)
     parsed = sweeps.parse_grid(grid)
-    flags = {"training.backend": backend, "data.dir": data_dir}
     dataset = tidy_name(dataset)
     combinations = sweeps.combinations(parsed)
 
     def load(texts: list[str]) -> "tuple[str | None, Settings]":
         run_assignments = [*(assignments or ()), *texts]
-        return load_recipe(dataset, preset, config, flags, run_assignments, Terminal(quiet=True))
+        return load_recipe(dataset, preset, config, options, run_assignments, Terminal(quiet=True))
 
     runs = {}
     for run_name, texts in combinations.items():  # a mistake in the last stops before the first
         preset_name, runs[run_name] = load(texts)
-    folder = Path("saved_models") / (name or f"{run_stem(Path(dataset).name, preset_name)}-sweep")
+    stem = f"{run_stem(Path(dataset).name, preset_name)}-sweep"
+    folder = out or Path("saved_models") / (name or stem)
     sweeps.open_sweep(folder, runs)
     terminal = Terminal(quiet, as_json)
 
@@ -71,9 +74,7 @@ def sweep(
         sweeps.check_same(folder / run_name, runs[run_name], now)
 
     trainings = {
-        name: train_words(
-            dataset, preset, config, [*(assignments or ()), *texts], backend, data_dir
-        )
+        name: train_words(dataset, preset, config, [*(assignments or ()), *texts], options)
         for name, texts in combinations.items()
     }
     failed = train_all(terminal, folder, trainings, check)

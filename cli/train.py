@@ -8,25 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from . import STARTED
-from .image_options import SIZE, read_size
 from .loading import command_line, load_recipe, read_data, start
-from .starts import START_HELP
-from .terminal import Backend, DataDir, Dataset, Json, Quiet, Set, Terminal, folder_name, option
+from .setting_options import with_setting_options
+from .terminal import START_HELP, Dataset, Json, Quiet, Set, Terminal, folder_name, option
 
 if TYPE_CHECKING:
     from kmixer.config import Settings
     from kmixer.runs.run import Run
 
-_MODEL, _TRAINING, _RUN = "Model", "Training", "Run folder"
+_RUN = "Run folder"
 
 
-Text = str | None  # a flag whose text the settings check, so that errors name the setting's path
-
-
-def _flag(help_text: str, panel: str, metavar: str) -> Any:
-    return option(help_text, panel, metavar=metavar)
-
-
+@with_setting_options()
 def train(
     dataset: Dataset,
     preset: Annotated[
@@ -37,41 +30,6 @@ def train(
         str | None,
         typer.Option("--start", metavar="NAME", help=START_HELP),
     ] = None,
-    blocks: Annotated[Text, _flag("Number of Mixer blocks.", _MODEL, "INT")] = None,
-    patch_size: Annotated[Text, _flag("Side of a patch in pixels.", _MODEL, "INT")] = None,
-    patch_stride: Annotated[Text, _flag("Pixels between patches.", _MODEL, "INT")] = None,
-    hidden_dim: Annotated[Text, _flag("Channels of a token.", _MODEL, "INT")] = None,
-    tokens_mlp_dim: Annotated[Text, _flag("Hidden width of token mixing.", _MODEL, "INT")] = None,
-    channels_mlp_dim: Annotated[
-        Text, _flag("Hidden width of channel mixing.", _MODEL, "INT")
-    ] = None,
-    dropout: Annotated[Text, _flag("Inside the MLPs.", _MODEL, "SHARE")] = None,
-    epochs: Annotated[Text, _flag("Passes over the training images.", _TRAINING, "INT")] = None,
-    batch_size: Annotated[Text, _flag("Images per step.", _TRAINING, "INT")] = None,
-    optimizer: Annotated[
-        Text, _flag("adam, adamw, sgd, rmsprop, lion or muon.", _TRAINING, "NAME")
-    ] = None,
-    learning_rate: Annotated[Text, _flag("Its peak.", _TRAINING, "FLOAT")] = None,
-    weight_decay: Annotated[Text, _flag("Decoupled.", _TRAINING, "FLOAT")] = None,
-    schedule: Annotated[Text, _flag("constant, exponential or cosine.", _TRAINING, "NAME")] = None,
-    class_weights: Annotated[
-        Text, _flag("balanced: every class counts the same; none.", _TRAINING, "NAME")
-    ] = None,
-    seed: Annotated[Text, _flag("Of weights, order and augmentation.", _TRAINING, "INT")] = None,
-    precision: Annotated[
-        Text, _flag("float32, mixed_bfloat16, mixed_float16 or auto.", _TRAINING, "NAME")
-    ] = None,
-    distribute: Annotated[Text, _flag("auto: over all devices; none.", _TRAINING, "NAME")] = None,
-    jit: Annotated[
-        bool | None, option("Compile with XLA; default: as measured.", _TRAINING, "--jit/--no-jit")
-    ] = None,
-    steps_per_execution: Annotated[Text, _flag("Steps at once.", _TRAINING, "INT")] = None,
-    image_size: Annotated[Text, _flag("To resize images to.", _TRAINING, SIZE)] = None,
-    fit: Annotated[
-        Text, _flag("crop, pad or stretch images of another shape.", _TRAINING, "NAME")
-    ] = None,
-    backend: Backend = None,
-    data_dir: DataDir = None,
     assignments: Set = None,
     name: Annotated[str | None, option("Of the run folder.", _RUN, callback=folder_name)] = None,
     out: Annotated[Path | None, option("The run folder itself.", _RUN)] = None,
@@ -79,48 +37,25 @@ def train(
         bool | None, option("Write TensorBoard logs too.", _RUN, "--tensorboard")
     ] = None,
     checkpoint_every: Annotated[
-        Text, _flag("Steps, or a time such as 10m.", _RUN, "INT|TIME")
+        str | None, option("Steps, or a time such as 10m.", _RUN, metavar="INT|TIME")
     ] = None,
     resume: Annotated[
         bool, option("Go on with the run of these settings, if it was begun.", _RUN, "--resume")
     ] = False,
     quiet: Quiet = False,
     as_json: Json = False,
+    *,
+    options: dict[str, Any],
 ) -> None:
     """Train a classifier; everything about it lands in a new folder under saved_models/.
 
     Example: kmixer train fmnist --blocks 2
     """
-    size, terminal = read_size(image_size), Terminal(quiet, as_json)
-    flags = {
-        "model.blocks": blocks,
-        "model.patch_size": patch_size,
-        "model.patch_stride": patch_stride,
-        "model.hidden_dim": hidden_dim,
-        "model.tokens_mlp_dim": tokens_mlp_dim,
-        "model.channels_mlp_dim": channels_mlp_dim,
-        "model.dropout": dropout,
-        "training.epochs": epochs,
-        "training.class_weights": class_weights,
-        "training.seed": seed,
-        "training.precision": precision,
-        "training.distribute": distribute,
-        "training.jit": jit,
-        "training.steps_per_execution": steps_per_execution,
-        "training.tensorboard": tensorboard,
-        "training.checkpoint_every": checkpoint_every,
-        "training.backend": backend,
-        "data.batch_size": batch_size,
-        "data.image_size": size,
-        "data.fit": fit,
-        "data.dir": data_dir,
-        "optimizer.name": optimizer,
-        "optimizer.learning_rate": learning_rate,
-        "optimizer.weight_decay": weight_decay,
-        "schedule.name": schedule,
-    }
+    more = {"training.tensorboard": tensorboard, "training.checkpoint_every": checkpoint_every}
+    given = options | {path: value for path, value in more.items() if value is not None}
+    terminal = Terminal(quiet, as_json)
     preset, settings = load_recipe(
-        dataset, preset, config, flags, assignments, terminal, start_from
+        dataset, preset, config, given, assignments, terminal, start_from
     )
     train_and_show(preset, settings, name, out, terminal, resume)
 

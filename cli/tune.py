@@ -1,12 +1,14 @@
 """`kmixer tune`."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .terminal import Backend, DataDir, Dataset, Json, Quiet, Set, Terminal, folder_name, option
+from .setting_options import with_setting_options
+from .terminal import Dataset, Json, Quiet, Set, Terminal, folder_name, option
 
 if TYPE_CHECKING:
     from kmixer.config import Settings
@@ -17,6 +19,7 @@ CLOSING_SECONDS = 3600  # to wait for another worker that writes the results
 _SPACE, _BOUNDS, _MACHINES = "What is searched", "How long", "Where it runs"
 
 
+@with_setting_options()
 def tune(
     dataset: Dataset = "fmnist",
     preset: Annotated[str | None, option("A shipped preset to start from.", _SPACE)] = None,
@@ -48,7 +51,6 @@ def tune(
         ),
     ] = None,
     trials: Annotated[int | None, option("How many to train; 20.", _BOUNDS, min=1)] = None,
-    epochs: Annotated[str | None, option("Of each trial.", _BOUNDS, metavar="INT")] = None,
     budget: Annotated[
         str | None, option("Stop after 90s, 30m, 2h or 1h30m.", _BOUNDS, metavar="TIME")
     ] = None,
@@ -72,14 +74,15 @@ def tune(
     role: Annotated[
         str | None, option("chief or worker, as KerasTuner's variables say.", _MACHINES)
     ] = None,
-    backend: Backend = None,
-    data_dir: DataDir = None,
     name: Annotated[
         str | None,
         typer.Option(help="Of the search's folder; default: <preset>-tune.", callback=folder_name),
     ] = None,
+    out: Annotated[Path | None, typer.Option(help="The search's folder itself.")] = None,
     quiet: Quiet = False,
     as_json: Json = False,
+    *,
+    options: dict[str, Any],
 ) -> None:
     """Search for better settings; the same command goes on with a search that was interrupted.
 
@@ -94,17 +97,14 @@ def tune(
     from .loading import load_settings
 
     if show_space:
-        from kmixer.tuning.space.space import default_text
-
-        typer.echo(default_text(), nl=False)
+        _show_space(as_json)
         return
     dataset = tidy_name(dataset)
-    flags = {"training.backend": backend, "data.dir": data_dir, "training.epochs": epochs}
-    given, settings = load_settings(dataset, preset, config, flags, assignments)
-    terminal = Terminal(quiet, as_json)
+    given, settings = load_settings(dataset, preset, config, options, assignments)
+    terminal, stem = Terminal(quiet, as_json), f"{given or Path(dataset).name}-tune"
     plan = _plan(
-        settings, search, Path("saved_models") / (name or f"{given or Path(dataset).name}-tune"),
-        terminal.say, engine=engine, tuner=tuner, objective=objective, trials=trials, seed=seed,
+        settings, search, out or Path("saved_models") / (name or stem), terminal.say,
+        engine=engine, tuner=tuner, objective=objective, trials=trials, seed=seed,
         workers=workers, budget=_seconds(budget), max_params=max_params, keep=keep,
         storage=storage, extend=extend, role=_role(role),
         max_seconds_per_epoch=max_seconds_per_epoch,
@@ -117,6 +117,15 @@ def tune(
 
         with folder_lock(plan.folder, CLOSING_SECONDS):  # one of several workers reads the test set
             show_results(terminal, search_done, retrain)
+
+
+def _show_space(as_json: bool) -> None:
+    """Print kmixer's own search space: as YAML, or as one JSON object."""
+    from kmixer.config.yaml_files import parse_yaml
+    from kmixer.tuning.space.space import default_text
+
+    text = default_text()
+    typer.echo(json.dumps(parse_yaml(text, "search")) + "\n" if as_json else text, nl=False)
 
 
 def _plan(

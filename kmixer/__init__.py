@@ -9,20 +9,22 @@ from .backend import prepare_environment
 if TYPE_CHECKING:
     from . import augment, layers, models, tuning
     from . import data as datasets
+    from .api.run import Run, list_runs, load_run
+    from .api.train import resume, train
     from .config import Settings
     from .config.loading import build_settings
     from .runs.import_weights import import_weights
-    from .runs.run import load_run
-    from .training.train import resume, train
 
 __version__ = "0.1.0"
 __all__ = [
+    "Run",
     "Settings",
     "augment",
     "build_settings",
     "datasets",
     "import_weights",
     "layers",
+    "list_runs",
     "load_run",
     "models",
     "resume",
@@ -32,12 +34,14 @@ __all__ = [
 
 _PACKAGES = {"datasets": "data"}  # public name → the package's, where they differ
 _MODULES = {
+    "Run": "api.run",
     "Settings": "config",
     "build_settings": "config.loading",
     "import_weights": "runs.import_weights",
-    "load_run": "runs.run",
-    "resume": "training.train",
-    "train": "training.train",
+    "list_runs": "api.run",
+    "load_run": "api.run",
+    "resume": "api.train",
+    "train": "api.train",
 }
 
 

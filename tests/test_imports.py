@@ -17,12 +17,14 @@ CLI = sorted((ROOT / "cli").rglob("*.py"))
 # list only, which is the order in which data flows.
 RANKS = [
     {"errors"},
+    {"options"},
     {"augment", "backend", "config", "files", "layers", "processes"},
     {"data", "models"},
     {"runs"},
     {"evaluation"},
     {"training", "exporting"},
     {"tuning", "serving"},
+    {"api"},
     {"cli"},
 ]
 LIBRARY_NAMES = set().union(*RANKS) - {"cli"}

@@ -7,7 +7,7 @@ import textwrap
 
 from pydantic import BaseModel
 
-from kmixer.runs.run import Run
+from kmixer import Run
 
 PACKAGES = {
     "kmixer": "Train, resume, open and import runs.",
@@ -31,7 +31,8 @@ def python_page():
             lines += ["", *_entry(package, name, getattr(module, name))]
     lines += ["", "## A run", "", "What `kmixer.train` and `kmixer.load_run` return.", ""]
     lines += _body(Run)
-    for name, value in vars(Run).items():
+    of_its_base = vars(Run.__base__).items()
+    for name, value in sorted([*of_its_base, *vars(Run).items()]):
         if not name.startswith("_") and isinstance(value, property):
             lines += ["", f"### Run.{name}", "", *_body(value)]
         elif not name.startswith("_") and inspect.isfunction(value):

@@ -6,6 +6,7 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from ..errors import nearest
+from ..options import path_of
 from . import Settings
 
 LONGEST_VALUE = 60  # characters
@@ -43,6 +44,8 @@ def validation_message(
 def _describe(problem: Any, path: str, section: type[BaseModel]) -> str:
     match problem["type"]:
         case "extra_forbidden":
+            if meant := path_of(path):
+                return f"{path}: no such setting (meant: {meant!r})"
             key = path.rpartition(".")[2]
             return f"{path}: no such setting{nearest(key, section.model_fields)}"
         case "missing":

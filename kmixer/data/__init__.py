@@ -11,6 +11,7 @@ from ..errors import DataError, KmixerError, SettingsError, nearest
 from .copies import held_out_splits, without_copies
 from .dataset import Dataset, Split
 from .sources import SOURCES, LoadOptions, Source
+from .sources.arrays import from_arrays
 
 if TYPE_CHECKING:
     from ..config import DataSettings
@@ -23,7 +24,9 @@ __all__ = [
     "Split",
     "absolute_name",
     "check_name",
+    "cut_splits",
     "find_source",
+    "from_arrays",
     "load",
     "load_splits",
     "tidy_name",
@@ -82,7 +85,16 @@ def load_splits(data: DataSettings, progress: Progress | None = None) -> Dataset
         data: the settings.
         progress: called with (done, total) while images are read.
     """
-    dataset = load(data.name, data.dir, **_load_options(data), progress=progress)
+    return cut_splits(load(data.name, data.dir, **_load_options(data), progress=progress), data)
+
+
+def cut_splits(dataset: Dataset, data: DataSettings) -> Dataset:
+    """Select a data set's classes and channels, and cut the validation split.
+
+    Args:
+        dataset: as `load` returns it.
+        data: the settings.
+    """
     if data.channels:
         dataset = dataset.with_channels(data.channels)
     if data.classes:

@@ -73,6 +73,8 @@ def _place(data: DataSettings) -> str | None:
     if data.name is None:
         return None
     source = find_source(data.name)
+    if not source.is_kept:
+        return None
     if source.is_path:
         return f"the folder {absolute_name(data.name)}"
     own_folder = data_folder().resolve()

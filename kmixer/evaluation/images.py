@@ -11,6 +11,7 @@ from ..config import DataSettings
 from ..data import Split, absolute_name, find_source, load_splits
 from ..data.asked import check_asked_data, remember_data
 from ..data.digests import image_digests
+from ..data.sources.arrays import as_split
 from ..data.sources.image_folder.labeled import Labeled, load_labeled
 from ..errors import DataError, KmixerError
 from .class_names import missing_classes, with_classes_of
@@ -81,6 +82,27 @@ def choose_images(
     measured = _of_split(dataset, split_name or "test", dataset.notes)
     notes = (*measured.notes, *missing_classes(run, measured.split))
     return replace(measured, notes=notes, copies=_copies(run, measured.split))
+
+
+def given_images(run: Run, images: Any, labels: Any) -> MeasuredImages:
+    """Return arrays of images to measure a run on.
+
+    Args:
+        run: the `Run`.
+        images: uint8, of the shape that it was trained on.
+        labels: integers in the order of the run's classes, or their names.
+
+    Raises:
+        DataError: they are of another shape, or do not fit together.
+    """
+    split = as_split(images, labels, run.class_names)
+    if list(split.images.shape[1:]) != run.info["input_shape"]:
+        raise DataError(
+            f"images: received {split.images.shape}, expected (n,"
+            f" {', '.join(map(str, run.info['input_shape']))}) as it was trained on"
+        )
+    notes = tuple(missing_classes(run, split))
+    return MeasuredImages("arrays", "all", split, notes, copies=_copies(run, split))
 
 
 def _of_split(

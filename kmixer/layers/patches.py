@@ -48,7 +48,7 @@ def _misfit_message(side: int, patch_size: int, stride: int, section: str) -> st
     return (
         f"{message} with {section}.patch_stride {stride}; patch sizes that fit this stride:"
         f" {_nearest(sizes, patch_size) or 'none'}; strides that fit this patch size:"
-        f" {_nearest(strides, stride)}"
+        f" {_nearest(strides, stride) or 'none, it is larger than the image'}"
     )
 
 

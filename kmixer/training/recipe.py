@@ -60,15 +60,34 @@ def choose_recipe(
 
 
 def _folder_recipe(name: str, changed: Collection[str], progress: Progress | None) -> Recipe:
-    """Choose for an image folder: from scratch where the start's model or its images do not fit."""
+    if recipe := _recipe_of_a_model(changed):
+        return recipe
+    found = survey(name, LoadOptions(progress=progress))
+    return recipe_of_images(found.images, found.gray)
+
+
+def recipe_of_images(images: int, gray: bool, changed: Collection[str] = ()) -> Recipe:
+    """Choose by the images: from scratch where the start's model or its images do not fit.
+
+    Args:
+        images: how many there are to train on.
+        gray: whether all are.
+        changed: see `choose_recipe`.
+    """
+    if recipe := _recipe_of_a_model(changed):
+        return recipe
+    if gray or images > MOST_IMAGES:
+        reason = "gray images" if gray else f"{images:,} images: enough to learn from"
+        return Recipe("photos-scratch", reason=reason)
+    return Recipe("photos", START, f"{images:,} color images are few: from {START}")
+
+
+def _recipe_of_a_model(changed: Collection[str]) -> Recipe | None:
+    """Choose by the settings of a model that are given; None: there are none."""
     model = sorted(path for path in changed if path.partition(".")[0] == "model")
     of_the_start = {f"model.{key}" for key in ShiftMlpSettings.model_fields}
     if not of_the_start.issuperset(model):
         return Recipe("photos-mixer", reason=f"{', '.join(model)}: settings of the Mixer")
     if model:
         return Recipe("photos-scratch", reason=f"{', '.join(model)}: not the start's model")
-    found = survey(name, LoadOptions(progress=progress))
-    if found.gray or found.images > MOST_IMAGES:
-        reason = "gray images" if found.gray else f"{found.images:,} images: enough to learn from"
-        return Recipe("photos-scratch", reason=reason)
-    return Recipe("photos", START, f"{found.images:,} color images are few: from {START}")
+    return None

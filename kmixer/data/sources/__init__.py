@@ -3,7 +3,7 @@
 A name is loaded by the first source that accepts it.
 """
 
-from . import cifar, fashion_mnist, image_folder, tfds
+from . import arrays, cifar, fashion_mnist, image_folder, tfds
 from .source import LoadOptions, Source
 
 __all__ = ["SOURCES", "LoadOptions", "Source"]
@@ -13,5 +13,6 @@ SOURCES: tuple[Source, ...] = (
     tfds.MNIST,
     *cifar.SOURCES,
     tfds.ANY,
+    arrays.SOURCE,
     image_folder.SOURCE,
 )

@@ -60,6 +60,7 @@ class Source:
         recognizes: (name) → whether the name is of this kind; None: the name is the label.
         check: (name) → None, or a DataError if a quick look shows that it cannot be loaded.
         is_path: whether names are paths.
+        is_kept: whether its images can be loaded again.
         import_archive: how a downloaded archive of it is imported; None: it is not.
         image_shape: (height, width, channels) of its images; None: it depends on the name.
         classes: how many it has; None: it depends on the name.
@@ -71,6 +72,7 @@ class Source:
     recognizes: Callable[[str], bool] | None = None
     check: Callable[[str], None] = lambda name: None
     is_path: bool = False
+    is_kept: bool = True
     import_archive: ArchiveImporter | None = None
     image_shape: tuple[int, int, int] | None = None
     classes: int | None = None
