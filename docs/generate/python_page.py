@@ -4,6 +4,7 @@ import importlib
 import inspect
 import re
 import textwrap
+from operator import itemgetter
 
 from pydantic import BaseModel
 
@@ -32,7 +33,7 @@ def python_page():
     lines += ["", "## A run", "", "What `kmixer.train` and `kmixer.load_run` return.", ""]
     lines += _body(Run)
     of_its_base = vars(Run.__base__).items()
-    for name, value in sorted([*of_its_base, *vars(Run).items()]):
+    for name, value in sorted([*of_its_base, *vars(Run).items()], key=itemgetter(0)):
         if not name.startswith("_") and isinstance(value, property):
             lines += ["", f"### Run.{name}", "", *_body(value)]
         elif not name.startswith("_") and inspect.isfunction(value):

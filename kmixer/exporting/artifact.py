@@ -9,12 +9,13 @@ import numpy as np
 
 from ..data.decode import Decoding
 from ..errors import RunError, one_line
+from ..runs.example_image import EXAMPLE_FILE
 from . import contents
 from .formats import FORMATS
 from .manifest import LABELS, MANIFEST, Manifest, read_manifest
 from .runtimes import Predict
 
-BESIDE_THE_MODEL = (LABELS, "README.md")
+BESIDE_THE_MODEL = (LABELS, "README.md", EXAMPLE_FILE)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from ..files import atomic, staging
 from ..files.checksums import checksum, checksums
 from ..runs import provenance
 from ..runs.card import export_card
+from ..runs.example_image import write_example
 from . import subprocesses, verification
 from .artifact import Artifact, check_replaceable, load_artifact, model_bytes
 from .convert_process import convert
@@ -166,6 +167,7 @@ def _describe(
     shape = list(run.info["input_shape"])
     size = [None, None] if export_format.any_size else shape[:2]
     shutil.copyfile(run.folder / "labels.txt", folder / "labels.txt")
+    write_example(folder, reference.images[0])
     manifest = {
         "format": export_format.name,
         "quantize": quantize,

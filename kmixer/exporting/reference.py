@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..data import load
+from ..data.sources.fashion_mnist import scaled_fashion_mnist
 from ..data.stored_images import Images
 from ..evaluation.evaluate import predict_split
 from ..runs.inference import predict_probabilities
@@ -38,7 +38,8 @@ class Reference:
     def __init__(self, run: Run, dataset: Dataset | None = None, missing: str = "") -> None:
         self.run, self.dataset, self.missing = run.in_float32(), dataset, missing
         self.model = self.run.load_model()
-        test_images = dataset.test.images if dataset else _scaled_fashion_mnist(run)
+        shape = run.info["input_shape"]
+        test_images = dataset.test.images if dataset else scaled_fashion_mnist(shape, IMAGES)
         self.images = _sample(test_images, IMAGES)
 
     @property
@@ -93,13 +94,3 @@ class Reference:
 def _sample(images: Images, count: int) -> np.ndarray:
     chosen = np.random.default_rng(0).permutation(len(images))[:count]
     return images[np.sort(chosen)]
-
-
-def _scaled_fashion_mnist(run: Run) -> np.ndarray:
-    """Return Fashion-MNIST's test images in the run's size and channels."""
-    from PIL import Image
-
-    height, width, channels = run.info["input_shape"]
-    images = load("fmnist").test.images[:IMAGES, :, :, 0]
-    scaled = [Image.fromarray(image).resize((width, height)) for image in images]
-    return np.repeat(np.stack([np.asarray(image) for image in scaled])[..., None], channels, axis=3)

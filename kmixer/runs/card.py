@@ -8,18 +8,25 @@ from typing import TYPE_CHECKING, Any
 
 from ..files.markdown import markdown_environment
 from .conditions import libraries
+from .example_image import EXAMPLE_FILE
 
 if TYPE_CHECKING:
     from .run import Run
 
 TEMPLATE = "card.md"
 
-# How to use a run, in its folder; `images` stands for any uint8 images of the model's size.
-USAGE = """import kmixer
+# How to use a run, and how to read the image that lies beside an export, in their folders.
+USAGE = f"""import kmixer
 
 run = kmixer.load_run(".")
-probabilities = run.predict(images)
+probabilities = run.predict("{EXAMPLE_FILE}")
 print(run.class_names[probabilities[0].argmax()])"""
+READ_EXAMPLE = """import numpy as np
+from PIL import Image
+{imports}
+
+images = np.array(Image.open("{file}")).reshape(1, {shape})
+{rest}"""
 
 
 def run_card(run: Run, metrics: Mapping[str, Any] | None = None) -> str:
@@ -45,6 +52,9 @@ def export_card(
         library: its `library_name` on the Hugging Face Hub.
     """
     metrics = run.metrics if run.finished else None
+    imports, rest = usage.split("\n\n", 1)
+    shape = ", ".join(map(str, run.info["input_shape"]))
+    usage = READ_EXAMPLE.format(imports=imports, file=EXAMPLE_FILE, shape=shape, rest=rest)
     return _render(run, metrics, usage=usage, library=library, manifest=manifest, size=size)
 
 

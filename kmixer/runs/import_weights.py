@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ..config import Settings
+from ..data.sources.fashion_mnist import scaled_fashion_mnist
 from ..errors import DataError
 from ..files import atomic
 from ..files.text import read_text
@@ -14,6 +15,7 @@ from ..models.variants import mixer_size, size_key
 from . import provenance
 from .assign_weights import assign_arrays, check_arrays, find_mismatches
 from .card import run_card
+from .example_image import write_example
 from .published_settings import mixer_arguments, published_settings, size_of
 from .run import CARD_FILE, Run, create_run
 
@@ -85,6 +87,7 @@ def import_weights(
     stem = f"mixer-{size}" if size else "mixer"
     run = create_run(settings, info, class_names, root=root, stem=stem, out=out)
     run.save_model(model)
+    write_example(run.folder, scaled_fashion_mnist(shape, 1)[0])
     atomic.write_text(run.folder / CARD_FILE, run_card(run))
     return run
 

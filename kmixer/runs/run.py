@@ -11,6 +11,7 @@ metrics.json     metrics of the finished training, and checksums of what the oth
 seen_images.npz  a digest of each image that it was trained on, chosen by and tested on
 data_problems.csv  by name: files not read, and images that are copies or have no contrast
 *.png            curves, confusion matrix
+example.png      an image of its test set, for the lines of the card
 README.md        the model card
 export/          what `kmixer export` wrote
 """

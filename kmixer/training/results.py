@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import keras
+import numpy as np
 
 from ..evaluation.calibration import best_temperature, divide_logits
 from ..evaluation.evaluate import predict_splits, split_metrics
@@ -16,6 +17,7 @@ from ..runs import provenance
 from ..runs.card import run_card
 from ..runs.conditions import devices
 from ..runs.consistency import content_checksums
+from ..runs.example_image import write_example
 from ..runs.run import CARD_FILE
 from .best_epoch import ENOUGH_FOR_LOSS, best_row
 
@@ -68,6 +70,7 @@ def write_results(
         "content_sha256": content_checksums(run),
     }
     _draw_confusion(run, trained[splits[-1]], dataset)
+    write_example(run.folder, np.asarray(dataset.splits[splits[-1]].images[:1])[0])
     atomic.write_text(run.folder / CARD_FILE, run_card(run, metrics))
     run.write_metrics(metrics)
 

@@ -3,6 +3,7 @@
 From: Xiao, Rasul, Vollgraf, arXiv 1708.07747; MIT licence (LICENSE beside this file).
 """
 
+from collections.abc import Sequence
 from importlib import resources
 from importlib.resources.abc import Traversable
 
@@ -50,6 +51,23 @@ def load(folder: Traversable | None = None) -> Dataset:
         train=_split(folder, "train"),
         test=_split(folder, "t10k"),
     )
+
+
+def scaled_fashion_mnist(shape: Sequence[int], count: int) -> np.ndarray:
+    """Return the first test images in another size: uint8 `(count, height, width, channels)`.
+
+    They stand for images of a model whose own are not here.
+
+    Args:
+        shape: (height, width, channels).
+        count: how many.
+    """
+    from PIL import Image
+
+    height, width, channels = shape
+    images = load().test.images[:count, :, :, 0]
+    scaled = [Image.fromarray(image).resize((width, height)) for image in images]
+    return np.repeat(np.stack([np.asarray(image) for image in scaled])[..., None], channels, axis=3)
 
 
 def _split(folder: Traversable, prefix: str) -> Split:
