@@ -76,7 +76,7 @@ def train(
         >>> run = kmixer.train("fmnist", blocks=1, epochs=1, verbose=0, settings={
         ...     "data": {"train_per_class": 20, "validation_size": 100, "batch_size": 50}})
         >>> run.folder.name, run.metrics["epochs"]
-        ('fmnist-fmnist-1', 1)
+        ('fmnist-1', 1)
     """
     beside = {"config": config, "start": start, "settings": settings, **options}
     if isinstance(data, Settings):
