@@ -12,6 +12,7 @@ from .terminal import Backend, Json, Quiet, Terminal, percent, say_error
 if TYPE_CHECKING:
     import numpy as np
 
+    from kmixer.exporting.artifact import Artifact
     from kmixer.runs.inference import Prediction
     from kmixer.runs.run import Run
 
@@ -21,7 +22,9 @@ LARGE_IMAGE = 16_000_000  # bytes of pixels
 
 
 def predict(
-    run: Annotated[Path, typer.Argument(help="A run folder.")],
+    run: Annotated[
+        Path, typer.Argument(help="A run, or what `export` wrote: its folder, or the file in it.")
+    ],
     images: Annotated[
         list[str], typer.Argument(help="Image files, folders, or quoted patterns such as '*.png'.")
     ],
@@ -49,21 +52,15 @@ def predict(
     """
     from dataclasses import replace
 
-    from kmixer.backend import choose
     from kmixer.data.image_files import find_images
     from kmixer.files import atomic
     from kmixer.runs.inference import predict_files
-    from kmixer.runs.numpy_model import MOST_IMAGES
-    from kmixer.runs.run import load_run
 
-    opened = load_run(run)
-    opened.check_finished()
-    opened.check_model()  # before anything slow is imported
+    opened = _open(run)  # before anything slow is imported
     files = find_images(images)
     if csv:
         atomic.check_writable(csv)
-    choose(backend or opened.settings.training.backend)
-    model = _model(opened, backend is None and len(files) <= MOST_IMAGES)
+    model = _model(opened, backend, len(files))
     terminal = Terminal(quiet, as_json)
     decoding = replace(opened.decoding, max_pixels=max_pixels)
     predictions = []
@@ -80,19 +77,41 @@ def predict(
     _report(terminal, tops, [prediction for prediction in predictions if prediction.error])
 
 
-def _model(run: "Run", in_numpy: bool) -> "Callable[[np.ndarray], np.ndarray]":
-    """Return the run's model as a function of pixels.
+def _open(path: Path) -> "Run | Artifact":
+    """Return the run or the export that a path means."""
+    from kmixer.exporting.artifact import find_export, load_artifact
+    from kmixer.runs.naming import run_path
+    from kmixer.runs.run import load_run
 
-    In NumPy, where that is possible; else its first call imports Keras, as a rule.
+    if folder := find_export(run_path(path)):
+        return load_artifact(folder)
+    opened = load_run(path)
+    opened.check_finished()
+    opened.check_model()
+    return opened
+
+
+def _model(
+    opened: "Run | Artifact", backend: str | None, files: int
+) -> "Callable[[np.ndarray], np.ndarray]":
+    """Return a run's or an export's model as a function of pixels.
+
+    A run's in NumPy, where that is possible; else its first call imports Keras, as a rule.
     """
     from functools import cache
 
+    from kmixer.backend import choose
+    from kmixer.exporting.artifact import Artifact
     from kmixer.runs.inference import predict_probabilities
-    from kmixer.runs.numpy_model import numpy_model
+    from kmixer.runs.numpy_model import MOST_IMAGES, numpy_model
 
     from .loading import start
 
-    if in_numpy and (model := numpy_model(run)):
+    if isinstance(opened, Artifact):
+        return opened.open()[0]
+    run = opened
+    choose(backend or run.settings.training.backend)
+    if backend is None and files <= MOST_IMAGES and (model := numpy_model(run)):
         return model
 
     @cache

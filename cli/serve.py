@@ -10,7 +10,7 @@ from .terminal import Quiet, Terminal
 
 
 def serve(
-    run: Annotated[Path, typer.Argument(help="A run folder, or one that `export` wrote.")],
+    run: Annotated[Path, typer.Argument(help="A run, or what `export` wrote: folder or file.")],
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any that is free.")] = 8501,
     host: Annotated[
         str, typer.Option(help="The address to listen on; 0.0.0.0 lets the whole network in.")

@@ -61,7 +61,7 @@ def train(
 
 
 def resume(
-    run: Annotated[Path, typer.Argument(help="The folder of an interrupted run.")],
+    run: Annotated[Path, typer.Argument(help="The folder of an interrupted run, or its name.")],
     strict: Annotated[
         bool,
         typer.Option("--strict", help="Refuse where the result could differ in its last bits."),
@@ -86,7 +86,7 @@ def resume(
     # Before anything slow is imported, one of two commands leaves; where several processes train
     # one run together, only the first of them asks for the lock, later.
     one_process = opened.settings.training.distribute == "none"
-    with folder_lock(run) if one_process else nullcontext():
+    with folder_lock(opened.folder) if one_process else nullcontext():
         terminal = Terminal(quiet, as_json)
         dataset = read_data(opened.settings, terminal)
         start(opened.settings.training.backend)

@@ -185,7 +185,7 @@ def load_run(folder: str | Path) -> Run:
     """Open a run folder.
 
     Args:
-        folder: its path.
+        folder: its path, or its name alone where it lies in `saved_models`.
 
     Raises:
         RunError: it is no run folder, or was written by a newer kmixer.

@@ -14,6 +14,7 @@ from ..files.markdown import markdown_table
 from ..files.printable import printable, shorten
 from ..files.text import csv_text
 from ..runs.consistency import check_consistent
+from ..runs.naming import run_path
 from ..runs.run import (
     CONFIG_FILE,
     HISTORY_FILE,
@@ -66,7 +67,7 @@ def find_runs(
         RunError: a path holds no run, or a named one is incomplete or of another format.
     """
     runs: dict[Path, Run] = {}
-    for path in map(Path, map(os.path.expanduser, paths)):
+    for path in map(run_path, paths):
         is_run = run_state(path) != "new"
         for run in [_load_complete(path)] if is_run else _load_below(path, skipped):
             runs.setdefault(run.folder.resolve(), run)

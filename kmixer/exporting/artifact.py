@@ -122,6 +122,16 @@ def model_bytes(manifest: Mapping[str, Any]) -> int:
     )
 
 
+def find_export(path: str | Path) -> Path | None:
+    """Return the export folder that a path means: itself, or the one of a model's file in it.
+
+    Args:
+        path: of a folder or a file; None is returned where neither is an export's.
+    """
+    folder = Path(path).parent if Path(path).is_file() else Path(path)
+    return folder if (folder / MANIFEST).is_file() else None
+
+
 def load_artifact(folder: str | Path) -> Artifact:
     """Read an export folder's manifest and compare it with the names of the folder's files.
 

@@ -14,7 +14,22 @@ from ..config.presets import FOLDER_PRESETS
 from ..errors import RunError, file_problem
 from ..files import atomic
 
+ROOT = "saved_models"  # where the commands put runs
 TAKEN = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR)
+
+
+def run_path(name: str | Path) -> Path:
+    """Return the folder that a run's name means: itself, or the one of that name in saved_models.
+
+    Args:
+        name: a path, or the name alone of a folder in `saved_models`.
+    """
+    path = Path(os.path.expanduser(name))
+    try:
+        is_name = len(path.parts) == 1 and not path.exists() and (Path(ROOT) / path).is_dir()
+    except (OSError, ValueError):  # too long, or with a NUL in it
+        return path
+    return Path(ROOT) / path if is_name else path
 
 
 def create_folder(

@@ -39,7 +39,7 @@ from ..files.printable import printable
 from ..files.text import csv_text, read_csv, read_text
 from .inference import predict_probabilities
 from .metrics import read_metrics
-from .naming import create_folder
+from .naming import create_folder, run_path
 from .seen_images import SeenImages, read_seen_images
 
 if TYPE_CHECKING:
@@ -330,7 +330,7 @@ def load_run(folder: str | Path) -> Run:
     """Open a run folder.
 
     Args:
-        folder: its path.
+        folder: its path, or its name alone where it lies in `saved_models`.
 
     Raises:
         RunError: it is no run folder, or was written by a newer kmixer.
@@ -343,7 +343,7 @@ def load_run(folder: str | Path) -> Run:
         >>> run.predict("shirt.png").shape
         (1, 10)
     """
-    folder = Path(folder)
+    folder = run_path(folder)
     if run_state(folder) == "new":
         raise RunError(f"{folder}: not a run folder: it holds no config.yaml")
     values = yaml_files.read_file(folder / CONFIG_FILE, keep_run=True)

@@ -6,10 +6,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ..errors import SettingsError
-from ..exporting.artifact import Artifact, load_artifact
+from ..exporting.artifact import Artifact, find_export, load_artifact
 from ..exporting.formats import FORMATS, QUANTIZATIONS
 from ..exporting.manifest import MANIFEST
 from ..exporting.support import missing_modules
+from ..runs.naming import run_path
 from ..runs.run import load_run
 
 EXPORTS = "export"  # the folder in a run's that holds its exports
@@ -21,7 +22,7 @@ def find_artifact(folder: Path, export: Callable[[Path], Path]) -> Artifact:
     """Return the export to serve: the folder itself, or the preferred export of a run.
 
     Args:
-        folder: an export folder or a run folder.
+        folder: of an export, or the model's file in it; or of a run, or its name.
         export: called with the run folder if it has no export that this machine can open; it is to
             write one, in another process, so that this one needs no Keras, and to return the folder
             that holds the export's.
@@ -31,8 +32,9 @@ def find_artifact(folder: Path, export: Callable[[Path], Path]) -> Artifact:
         RunError: the folder is neither, or cannot be exported.
     """
     check_modules()
-    if (folder / MANIFEST).is_file():
-        return load_artifact(folder)
+    folder = run_path(folder)
+    if export_folder := find_export(folder):
+        return load_artifact(export_folder)
     artifacts = _usable_exports(folder / EXPORTS)
     if not artifacts:
         _check_exportable(folder)

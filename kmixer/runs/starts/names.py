@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ...errors import SettingsError, nearest
+from ..naming import run_path
 from . import packaged
 from .catalogue import ALIASES, TIMM
 
@@ -76,6 +77,8 @@ def parse(text: str) -> Path | Reference:
     name = _full_name(base)
     if name is not None:
         _refuse_folder(base)
+    elif text and run_path(text) != Path(text).expanduser():  # a run's name in saved_models
+        return run_path(text)
     elif text and _is_path(text, base):
         return Path(text).expanduser()
     elif not re.fullmatch(REPOSITORY, base):
