@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .terminal import Backend, Json, Quiet, Terminal
+from .terminal import Backend, Json, Quiet, Terminal, folder_name
 
 if TYPE_CHECKING:
     from kmixer.runs.run import Run
@@ -31,9 +31,11 @@ def import_weights(
     std: Annotated[
         float, typer.Option(help="Of pixels/255; timm's miil weights have 1.")
     ] = MINUS_ONE_TO_ONE,
-    out: Annotated[
-        Path | None, typer.Option(help="The run folder; default saved_models/mixer-SIZE-1, -2, …")
+    name: Annotated[
+        str | None,
+        typer.Option(help="Of the run folder; default: mixer-SIZE-1, -2, …", callback=folder_name),
     ] = None,
+    out: Annotated[Path | None, typer.Option(help="The run folder itself.")] = None,
     backend: Backend = None,
     quiet: Quiet = False,
     as_json: Json = False,
@@ -57,7 +59,7 @@ def import_weights(
 
     terminal = Terminal(quiet, as_json)
     run = import_weights(
-        published, size, labels=labels, mean=mean, std=std, out=out,
+        published, size, labels=labels, mean=mean, std=std, name=name, out=out,
         command=_command(file, size, labels, mean, std),
     )  # fmt: skip
     _print(terminal, run)

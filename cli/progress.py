@@ -81,7 +81,7 @@ class TrainingProgress(MeasuringProgress):
     def on_train_begin(self, logs: Logs = None) -> None:
         self.steps, self.epochs = self.params["steps"], self.params["epochs"]
         self.batch = chosen(self.run.settings.data.batch_size)
-        self.began, self.steps_done = time.perf_counter(), 0
+        self.steps_done = self.untimed = 0
         if self.live_wanted:
             self.live = Progress(
                 TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
@@ -90,32 +90,42 @@ class TrainingProgress(MeasuringProgress):
             )  # fmt: skip
             self.live.start()
             self.task = self.live.add_task("compiling", total=self.steps, metrics="")
+            self.live.refresh()
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         self.epoch, self.epoch_began, self.shown = epoch, time.perf_counter(), 0.0
         self.steps_before = self.steps_done
-        if self.live:
-            self.live.reset(self.task, description=f"epoch {epoch + 1}/{self.epochs}")
+        if self.live and self.steps_done:
+            self.live.reset(self.task, description=self._title)
 
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         now = time.perf_counter()
+        first = not self.steps_done
         self.steps_done += self.run.settings.training.steps_per_execution
+        if first:  # it compiled: the clock starts after it
+            self.began = self.epoch_began = now
+            self.untimed = self.steps_before = self.steps_done
         if self.live and now - self.shown > REFRESH_SECONDS:
             self.shown = now
+            metrics = self._metrics(batch, logs, now)
             self.live.update(
-                self.task, completed=batch + 1, metrics=self._metrics(batch, logs, now)
+                self.task, completed=batch + 1, description=self._title, metrics=metrics
             )
             self.live.refresh()
 
+    @property
+    def _title(self) -> str:
+        return f"epoch {self.epoch + 1}/{self.epochs}"
+
     def _metrics(self, batch: int, logs: Any, now: float) -> str:
-        steps = self.steps_done - self.steps_before
-        rate = steps * self.batch / (now - self.epoch_began)
+        text = f"loss {float(logs['loss']):.4f}  accuracy {percent(float(logs['accuracy']))}"
+        timed, in_epoch = self.steps_done - self.untimed, self.steps_done - self.steps_before
+        if not timed or not in_epoch:
+            return text
+        rate = in_epoch * self.batch / (now - self.epoch_began)
         left = (self.epochs - self.epoch) * self.steps - batch - 1
-        seconds = left * (now - self.began) / self.steps_done
-        return (
-            f"loss {float(logs['loss']):.4f}  accuracy {percent(float(logs['accuracy']))}"
-            f"  {rate:,.0f} examples/s  {_clock(seconds)} left"
-        )
+        seconds = left * (now - self.began) / timed
+        return f"{text}  {rate:,.0f} examples/s  {_clock(seconds)} left"
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         for line in printing.epoch_lines(self.run, self.epochs):

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from kmixer.options import OPTIONS, Option, by_path
 
+from .image_options import read_size
 from .terminal import Backend, DataDir, option
 
 Parameters = list[inspect.Parameter]
@@ -37,7 +38,9 @@ def with_setting_options(
         @wraps(command)
         def with_options(**given: Any) -> None:
             values = {name: given.pop(name) for name in kinds}
-            command(**given, **{OWN: by_path(values, as_flags=True)})
+            if "image_size" in values:
+                values["image_size"] = read_size(values["image_size"])
+            command(**given, **{OWN: by_path(values)})
 
         added = [_parameter(name, kind) for name, kind in kinds.items()]
         parameters = _joined(own, added)

@@ -66,15 +66,14 @@ OPTIONS: dict[str, Option] = {
 EVERYWHERE = {"backend": "training.backend", "data_dir": "data.dir"}
 
 
-def by_path(given: Mapping[str, Any], as_flags: bool = False) -> dict[str, Any]:
+def by_path(given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values of options by their settings' paths; those that are None are left out.
 
     Args:
         given: values by option, such as `{"blocks": 2}`; a text is read as YAML later on.
-        as_flags: name them in an error as the command line does, `--image-size`.
 
     Raises:
-        SettingsError: there is no such option, or a size is none.
+        SettingsError: there is no such option.
     """
     found = {}
     for name, value in given.items():
@@ -82,20 +81,10 @@ def by_path(given: Mapping[str, Any], as_flags: bool = False) -> dict[str, Any]:
         if path is None:
             raise SettingsError(f"{name}: no such option{nearest(name, [*OPTIONS, *EVERYWHERE])}")
         if value is not None:
-            found[path] = _size(value, as_flags) if name == "image_size" else value
+            found[path] = value
     return found
 
 
 def path_of(name: str) -> str | None:
     """Return the path of the setting that has this short name, or None."""
     return OPTIONS[name].path if name in OPTIONS else EVERYWHERE.get(name)
-
-
-def _size(value: Any, as_flags: bool) -> Any:
-    from .config.image_size import read_image_size
-
-    try:
-        return read_image_size(value)
-    except ValueError as error:
-        name = "--image-size" if as_flags else "image_size"
-        raise SettingsError(f"{name}: {error}") from None

@@ -14,6 +14,7 @@ from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
+import hypothesis  # noqa: F401 (imported after trio, which selenium brings, it ends pytest with a warning)
 import pytest
 
 import kmixer

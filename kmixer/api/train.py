@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..config import Settings
+from ..config.image_size import read_image_size
 from ..config.schema import shorten
 from ..data import Dataset, cut_splits, find_source, from_arrays
 from ..data.sources import arrays
@@ -128,7 +129,7 @@ def _settings(
     """Return the preset and the settings that the arguments of `train` mean."""
     config, start, nested = beside["config"], beside["start"], beside["settings"]
     name = _name(dataset) if dataset else str(data)
-    given, texts = by_path(options), [*assignments(nested or {})]
+    given, texts = _by_path(options), [*assignments(nested or {})]
     changed = [*given, *(text.partition("=")[0] for text in texts)]
     if name == arrays.NAME and dataset and preset is config is start is None:
         gray = dataset.image_shape[-1] == 1
@@ -138,6 +139,17 @@ def _settings(
         recipe = request.choose(name, preset, config, start, changed)
     say = print if verbose else lambda line: None
     return request.recipe_settings(recipe, name, config, given, texts, say)
+
+
+def _by_path(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options by their settings' paths; a start asks for the size before it is checked."""
+    given = by_path(options)
+    if size := given.get("data.image_size"):
+        try:
+            given["data.image_size"] = read_image_size(size)
+        except ValueError as error:
+            raise SettingsError(f"image_size: {error}") from None
+    return given
 
 
 def _name(dataset: Dataset) -> str:

@@ -30,6 +30,7 @@ def import_weights(
     mean: float = 0.5,
     std: float = 0.5,
     root: str | Path = "saved_models",
+    name: str | None = None,
     out: str | Path | None = None,
     command: str = "kmixer.import_weights(...)",
 ) -> Run:
@@ -47,6 +48,7 @@ def import_weights(
         mean: of each channel of pixels scaled to 0..1, as the weights were trained with.
         std: likewise; a mean and std of 0.5 scale pixels to the original's -1..1.
         root: where run folders go.
+        name: of the run folder, instead of `mixer-<size>-<n>`.
         out: the run folder itself, instead of `<root>/mixer-<size>-<n>`.
         command: written to config.yaml as the command that made the run.
 
@@ -85,7 +87,7 @@ def import_weights(
         }
     }
     stem = f"mixer-{size}" if size else "mixer"
-    run = create_run(settings, info, class_names, root=root, stem=stem, out=out)
+    run = create_run(settings, info, class_names, root=root, stem=stem, name=name, out=out)
     run.save_model(model)
     write_example(run.folder, scaled_fashion_mnist(shape, 1)[0])
     atomic.write_text(run.folder / CARD_FILE, run_card(run))

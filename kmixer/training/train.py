@@ -13,7 +13,6 @@ import keras
 
 from .. import backend
 from ..config import Settings
-from ..config.schema import shorten
 from ..data import load_splits
 from ..data.digests import split_digests
 from ..data.quality import Findings, find_problems
@@ -118,7 +117,6 @@ def train(
     """
     started = started or time.perf_counter()
     callbacks = [*callbacks, *_renamed(watchers)]
-    _check_type(settings)
     if settings.training.test_every_epoch and not read_test:
         raise SettingsError(
             "training.test_every_epoch: received true, expected false in a search, which judges by"
@@ -167,15 +165,6 @@ def train(
     with distribution.run_location(devices, location) as location:
         run = create_run(settings, info, dataset.class_names, **location, write_more=write_images)
         return _fit(run, options, weights)
-
-
-def _check_type(settings: Settings) -> None:
-    """Refuse what is often given instead, such as the name of a folder."""
-    if not isinstance(settings, Settings):
-        raise SettingsError(
-            f"settings: received {shorten(settings)}, expected Settings, as of"
-            ' kmixer.build_settings({"data": {"name": "./photos"}})'
-        )
 
 
 def resume(

@@ -95,10 +95,11 @@ EVERYTHING = [
 def assert_equal_but_for_rounding(images, others):
     """tf.data's interpolation may round a gray level otherwise.
 
-    RandAugment's changes of contrast can make more than one level of it, in a pixel or two.
+    RandAugment's changes of contrast can make more than one level of it, in a few pixels of the
+    50,000: in none to two, depending on the processor.
     """
     gaps = np.abs(images.astype(int) - others)
-    assert (gaps > 0).mean() < 1e-3 and (gaps > 1).mean() < 1e-5
+    assert (gaps > 0).mean() < 1e-3 and (gaps > 1).mean() < 1e-4
 
 
 @each_backend
