@@ -9,6 +9,8 @@ import typer
 
 from .terminal import Backend, DataDir, Json, Quiet, Terminal, percent
 
+AVERAGE = "macro average"  # over the classes that have images
+
 
 def evaluate(
     run: Annotated[Path, typer.Argument(help="A run folder.")],
@@ -67,7 +69,7 @@ def evaluate(
         metrics, folder = evaluate(opened, images, flip_averaging, [measuring], out)
     _print(terminal, metrics)
     if folder:
-        files = "metrics.json, confusion_matrix.png, mistakes.png, mistakes.csv"
+        files = "metrics.json, confusion_matrix.png, reliability.png, mistakes.png, mistakes.csv"
         terminal.say(f"in {folder}: {files}")
     else:
         terminal.say(f"{run} is read-only: nothing was written; --out DIR writes it elsewhere")
@@ -83,7 +85,10 @@ def _print(terminal: Terminal, metrics: Mapping[str, Any]) -> None:
             *(percent(row[key]) for key in ("precision", "recall", "f1")),
             f"{row['support']:,.0f}",
         ]
-        for name, row in metrics["per_class"].items()
+        for name, row in [
+            *metrics["per_class"].items(),
+            ("macro average", metrics["macro_average"]),
+        ]
         if row["support"]
     ]
     split = "all labelled" if metrics["split"] == "all" else metrics["split"]
@@ -91,12 +96,17 @@ def _print(terminal: Terminal, metrics: Mapping[str, Any]) -> None:
     if metrics["flip_averaging"]:
         title += ", each averaged with its mirror image"
     terminal.table(title, ["class", "precision", "recall", "F1", "images"], rows)
-    terminal.say(
-        f"accuracy {percent(metrics['accuracy'])}, balanced accuracy"
-        f" {percent(metrics['balanced_accuracy'])}, macro F1 {percent(metrics['macro_f1'])},"
-        f" loss {metrics['loss']:.4f},"
-        f" calibration error {percent(metrics['calibration_error'])}"
-    )
+    low, high = metrics["accuracy_interval"]
+    interval = f"95 % interval {100 * low:.2f} to {percent(high)}"
+    top = metrics["top_5_accuracy"]
+    parts = [
+        f"accuracy {percent(metrics['accuracy'])} ({interval})",
+        *([] if top is None else [f"top 5 {percent(top)}"]),
+        f"balanced accuracy {percent(metrics['balanced_accuracy'])}",
+        f"loss {metrics['loss']:.4f}",
+        f"calibration error {percent(metrics['calibration_error'])}",
+    ]
+    terminal.say(", ".join(parts))
     if copies := metrics["copies"]:
         terminal.say(
             f"{copies['examples']:,} of these images are exact copies of images that it was trained"

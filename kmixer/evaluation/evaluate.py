@@ -110,6 +110,9 @@ def _metrics(run: Run, images: MeasuredImages, predictions: Predictions) -> dict
         "split": images.split_name,
         "examples": len(images.split),
         **{key: getattr(predictions, key) for key in SCORES},
+        "accuracy_interval": list(predictions.accuracy_interval),
+        "top_5_accuracy": predictions.top_5_accuracy,
+        "macro_average": predictions.macro_average(),
         "per_class": predictions.per_class(run.class_names),
         "confusion_matrix": predictions.confusion_matrix.tolist(),
         "left_out": images.left_out,
@@ -139,6 +142,8 @@ def _save_figures(
 
     matrix = figures.confusion_matrix(predictions.confusion_matrix, class_names)
     figures.save(matrix, folder / "confusion_matrix.png", within)
+    reliability = figures.reliability(predictions.calibration)
+    figures.save(reliability, folder / "reliability.png", within)
     mistakes = worst_mistakes(predictions, fonts.drawable(class_names))
     titles = [f"{m.truth}\nsaid {m.predicted} {m.probability:.0%}" for m in mistakes]
     images = split.images[[m.index for m in mistakes]]

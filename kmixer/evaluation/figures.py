@@ -11,16 +11,18 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from ..errors import SettingsError
 from ..files import atomic
 from .fonts import choose_fonts, drawable
+from .predictions import Calibration
 
 History = Sequence[Mapping[str, Any]]  # one row per epoch
 LINE_STYLES = ("-", "--", ":", "-.")  # each for ten runs of a figure
 LEGEND_ROW = 0.2  # inches, of text of nine points
 MOST_UNITS = 64  # of a kernel
+MOST_FLATTENED = 4  # by the first epochs' values
 
 
 if os.path.exists("matplotlibrc"):  # of the working folder, which may be anybody's; read already
@@ -172,11 +174,12 @@ def overlaid(histories: Sequence[History], labels: Sequence[str], key: str, titl
 
 
 def _limits(histories: Sequence[History], key: str) -> tuple[float, float]:
-    """Return the y limits without the first epochs' extremes, which would flatten the rest."""
-    values = np.array([row[key] for rows in histories for row in rows])
-    low, high = np.percentile(values, [5, 100] if "accuracy" in key else [0, 95])
-    last = [rows[-1][key] for rows in histories]  # the end of every run is visible
-    low, high = min(low, *last), max(high, *last)
+    """Return the y limits: of all values, or without first epochs that would flatten the rest."""
+    whole = [row[key] for rows in histories for row in rows]
+    later = [row[key] for rows in histories for row in rows[len(rows) // 10 + 1 :] or rows]
+    low, high = min(later), max(later)
+    if max(whole) - min(whole) <= MOST_FLATTENED * (high - low):
+        low, high = min(whole), max(whole)
     margin = 0.05 * (high - low) or 0.01
     return low - margin, high + margin
 
@@ -207,6 +210,36 @@ def confusion_matrix(matrix: np.ndarray, class_names: Sequence[str]) -> Figure:
     axes.set_ylabel("True")
     accuracy = np.trace(matrix) / max(matrix.sum(), 1)
     axes.set_title(f"{accuracy:.2%} of {matrix.sum():,} images right")
+    return figure
+
+
+def reliability(calibration: Calibration) -> Figure:
+    """Draw a reliability diagram (arXiv 1706.04599): how often which confidence is right.
+
+    Below it, how many images have that confidence.
+
+    Args:
+        calibration: of the predictions.
+    """
+    figure = Figure(figsize=(4.8, 5.2), layout="constrained")
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=[4, 1])
+    count = len(calibration.images)
+    places, there = (np.arange(count) + 0.5) / count, calibration.images > 0
+    above.bar(places[there], calibration.accuracy[there], 0.9 / count, label="share that is right")
+    above.plot([0, 1], [0, 1], "--", color="tab:gray", label="as confident as right")
+    above.plot(
+        calibration.confidence[there], calibration.accuracy[there], "o", ms=3, color="tab:red",
+        label="mean of the bin",
+    )  # fmt: skip
+    gaps = calibration.images * np.abs(calibration.accuracy - calibration.confidence)
+    above.set_title(f"Calibration error {gaps.sum() / calibration.images.sum():.2%}")
+    above.set(xlim=(0, 1), ylim=(0, 1), ylabel="Right")
+    above.legend(loc="upper left", fontsize=8)
+    below.bar(places, calibration.images / calibration.images.sum(), 0.9 / count)
+    below.set(xlabel="Probability of the predicted class", ylabel="Images")
+    below.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    for axes in (above, below):
+        axes.grid(alpha=0.3)
     return figure
 
 

@@ -8,8 +8,24 @@ from dataclasses import dataclass
 import numpy as np
 
 CALIBRATION_BINS = 15
+TOP = 5
 MOST_MISTAKES = 40
 LEAST = 1e-300  # of a probability, whose logarithm is finite
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What a reliability diagram shows, by bin of the predicted class's probability.
+
+    Attributes:
+        images: how many fall into each bin, `(bins,)`.
+        confidence: their mean probability, 0..1; 0 where there are none.
+        accuracy: the share of them that is right, 0..1; 0 where there are none.
+    """
+
+    images: np.ndarray
+    confidence: np.ndarray
+    accuracy: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -40,6 +56,26 @@ class Predictions:
     def accuracy(self) -> float:
         """Share of images whose predicted class is right, 0..1."""
         return float((self.predicted == self.labels).mean())
+
+    @property
+    def accuracy_interval(self) -> tuple[float, float]:
+        """The accuracy's 95 % interval, 0..1 (Wilson's, of images drawn independently)."""
+        from scipy.stats import binomtest
+
+        right = int((self.predicted == self.labels).sum())
+        interval = binomtest(right, len(self.labels)).proportion_ci(method="wilson")
+        return float(interval.low), float(interval.high)
+
+    @property
+    def top_5_accuracy(self) -> float | None:
+        """Share of images whose class is among its first five, 0..1; None: too few classes."""
+        from sklearn.metrics import top_k_accuracy_score
+
+        classes = self.probabilities.shape[1]
+        if classes <= TOP:
+            return None
+        known = range(classes)
+        return float(top_k_accuracy_score(self.labels, self.probabilities, k=TOP, labels=known))
 
     @property
     def balanced_accuracy(self) -> float:
@@ -80,15 +116,30 @@ class Predictions:
     @property
     def calibration_error(self) -> float:
         """Expected calibration error over 15 equal bins of confidence (arXiv 1706.04599), 0..1."""
+        bins = self.calibration
+        gaps = bins.images * np.abs(bins.accuracy - bins.confidence)
+        return float(gaps.sum() / bins.images.sum())
+
+    @property
+    def calibration(self) -> Calibration:
+        """How often images of about one confidence are right."""
         confidence, right = self.probabilities.max(axis=1), self.predicted == self.labels
         bins = np.minimum((confidence * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
-        gaps = (np.bincount(bins, right - confidence, CALIBRATION_BINS)) / len(right)
-        return float(np.abs(gaps).sum())
+        images, *sums = (
+            np.bincount(bins, weights, CALIBRATION_BINS) for weights in (None, confidence, right)
+        )
+        return Calibration(images, *(part / np.maximum(images, 1) for part in sums))
 
     @property
     def _true_probabilities(self) -> np.ndarray:
         """The probability of each image's true class, `(n,)`."""
         return self.probabilities[np.arange(len(self.labels)), self.labels]
+
+    def macro_average(self) -> dict[str, float]:
+        """Return precision, recall and F1, means over the classes with images, and the support."""
+        keys = ("precision", "recall", "f1")
+        means = {key: self._mean_over_classes(f"{key}_score") for key in keys}
+        return means | {"support": float(len(self.labels))}
 
     def per_class(self, class_names: Sequence[str]) -> dict[str, dict[str, float]]:
         """Return precision, recall, F1 and support by class name."""

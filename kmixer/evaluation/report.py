@@ -146,6 +146,10 @@ def _measure(model: keras.Model, dataset: Dataset) -> dict[str, Any]:
     mistakes = worst_mistakes(predictions, class_names)
     return {
         "calibration_error": predictions.calibration_error,
+        "reliability": figures.as_svg(figures.reliability(predictions.calibration)),
+        "accuracy_interval": predictions.accuracy_interval,
+        "top_5_accuracy": predictions.top_5_accuracy,
+        "macro_average": predictions.macro_average(),
         "per_class": predictions.per_class(class_names),
         "confusion_matrix": figures.as_svg(figures.confusion_matrix(matrix, class_names)),
         "confused": _most_confused(matrix, class_names),

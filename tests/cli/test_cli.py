@@ -110,7 +110,9 @@ def test_evaluate_writes_figures_and_pictures(run_command, trained):
     )
     folder = cwd / figures["folder"]
     names = {path.name for path in folder.iterdir()}
-    assert names == {"metrics.json", "confusion_matrix.png", "mistakes.png", "mistakes.csv"}
+    assert names == {
+        "metrics.json", "confusion_matrix.png", "reliability.png", "mistakes.png", "mistakes.csv",
+    }  # fmt: skip
     assert "accuracy" in run_command("evaluate", "saved_models/halves-1", cwd=cwd).stdout
 
 

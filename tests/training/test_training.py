@@ -59,7 +59,7 @@ def test_the_run_folder_holds_what_it_says(trained):
     assert trained.folder.name == "halves-tiny-1"
     assert names == {
         "config.yaml", "labels.txt", "history.csv", "model.keras", "checkpoint.npz", "metrics.json",
-        "checkpoint.previous.npz", "seen_images.npz", "curves.png", "confusion_matrix.png",
+        "checkpoint.previous.npz", "seen_images.npz", "example.png", "curves.png", "confusion_matrix.png",
         "README.md",
     }  # fmt: skip
     metrics = trained.metrics
