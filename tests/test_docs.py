@@ -2,9 +2,12 @@
 
 import doctest
 import json
+import os
 import re
 import runpy
 import shutil
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -80,11 +83,15 @@ def test_a_name_stands_in_its_own_files_only(name):
             assert not re.search(rf"['\"]{name}['\"]", path.read_text()), relative
 
 
-def test_the_readmes_commands_parse(run_command):
-    """Every flag used in a README example exists in that command's help."""
-    readme = (ROOT / "README.md").read_text()
+GUIDES = ["README.md", "docs/index.md", "docs/photos.md"]
+
+
+@pytest.mark.parametrize("page", GUIDES)
+def test_the_commands_of_a_guide_parse(page, run_command):
+    """Every flag used in an example exists in that command's help."""
+    text = (ROOT / page).read_text()
     helps = {}
-    for line in re.findall(r"`(kmixer [^`]*)`", readme):
+    for line in re.findall(r"(?:`|^)(kmixer [^`\n]*)", text, re.M):
         words = line.split()[1:]
         if not words or words[0].startswith("-") or words[0].isupper():
             continue
@@ -93,6 +100,30 @@ def test_the_readmes_commands_parse(run_command):
             helps[command] = run_command(*command, "--help", env={"COLUMNS": "200"}).stdout
         for flag in (word for word in words if word.startswith("--")):
             assert flag in helps[command], f"{line}: {flag}"
+
+
+def test_the_start_pages_commands_run(run_command, tmp_path):
+    """As they stand, after a training of fewer images."""
+    blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "docs" / "index.md").read_text(), re.S)
+    lines = [line for block in blocks[1:] for line in block.splitlines()]
+    assert lines[0] == "kmixer train fmnist --blocks 2" and len(lines) == 5
+    small = "--epochs 1 --hidden-dim 4 --no-jit --set data.train_per_class=50"
+    for line in [f"{lines[0]} {small}", *lines[1:]]:
+        done = run_command(*line.split()[1:], cwd=tmp_path)
+        assert done.returncode == 0, f"{line}: {done.stderr}"
+    assert (tmp_path / "saved_models" / "fmnist-1" / "export" / "tflite" / "model.tflite").is_file()
+
+
+def test_the_site_builds_without_a_warning_and_asks_for_nothing_elsewhere(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+        env=os.environ | {"NO_MKDOCS_2_WARNING": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0 and "WARNING" not in done.stderr, done.stderr
+    for page in ("index.html", "photos.html", "cli.html", "adr/index.html"):
+        html = (tmp_path / page).read_text()
+        assert not re.findall(r"<(?:script|img|link)[^>]*(?:src|href)=\"https?:", html), page
 
 
 def test_the_readmes_python_example_runs(tmp_path, monkeypatch):
