@@ -18,6 +18,7 @@ LOCKED = (
     "hub",
     "serve",
     "tune",
+    "docs",
     "jax",
 )  # torch's CPU build comes from elsewhere
 
