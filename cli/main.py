@@ -14,6 +14,7 @@ from . import (
     data,
     evaluate,
     export,
+    find_lr,
     finetune,
     import_weights,
     models,
@@ -44,6 +45,7 @@ app = typer.Typer(
 )
 app.command("train")(train.train)
 app.command("finetune")(finetune.finetune)
+app.command("find-lr")(find_lr.find_lr)
 app.command("resume")(train.resume)
 app.command("compare")(compare.compare)
 app.command("report")(report.report)

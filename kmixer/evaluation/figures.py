@@ -213,6 +213,32 @@ def confusion_matrix(matrix: np.ndarray, class_names: Sequence[str]) -> Figure:
     return figure
 
 
+def range_test(
+    rates: np.ndarray, losses: np.ndarray, smoothed: np.ndarray, suggestion: float
+) -> Figure:
+    """Draw the loss over the learning rate, of a training whose rate rose from step to step.
+
+    Args:
+        rates: of each step.
+        losses: of each step's batch.
+        smoothed: their moving average.
+        suggestion: a rate to mark.
+    """
+    figure = Figure(figsize=(7, 4.2), layout="constrained")
+    axes = figure.subplots()
+    axes.plot(rates, losses, ".", ms=3, color="tab:gray", label="a batch")
+    axes.plot(rates, smoothed, label="moving average")
+    fastest = f"falls fastest: {suggestion:g}"
+    axes.axvline(suggestion, linestyle="--", color="tab:red", label=fastest)
+    top = max(smoothed[: len(smoothed) // 2 + 1])
+    margin = 0.1 * (top - min(smoothed)) or 0.01
+    axes.set(xscale="log", ylim=(min(smoothed) - margin, top + 3 * margin))
+    axes.set(xlabel="Learning rate", ylabel="Loss", title="Learning-rate range test")
+    axes.grid(alpha=0.3)
+    axes.legend()
+    return figure
+
+
 def reliability(calibration: Calibration) -> Figure:
     """Draw a reliability diagram (arXiv 1706.04599): how often which confidence is right.
 

@@ -23,7 +23,10 @@ NOT_FOR_MUON = ("(^|/)stem/", "(^|/)head/")
 
 
 def build_optimizer(
-    settings: Settings, steps_per_epoch: int, multipliers: Mapping[str, float] | None = None
+    settings: Settings,
+    steps_per_epoch: int,
+    multipliers: Mapping[str, float] | None = None,
+    learning_rate: Any = None,
 ) -> keras.optimizers.Optimizer:
     """Build the Keras optimizer, its learning rate already scheduled where that is per step.
 
@@ -31,11 +34,12 @@ def build_optimizer(
         settings: the run's `Settings`.
         steps_per_epoch: batches in an epoch.
         multipliers: of the learning rate, by a weight's path; None: 1 for all.
+        learning_rate: a number or Keras' schedule; None: the settings'.
     """
     section = settings.optimizer
     accumulated = section.gradient_accumulation_steps
     options = {
-        "learning_rate": _learning_rate(settings, steps_per_epoch),
+        "learning_rate": learning_rate or _learning_rate(settings, steps_per_epoch),
         "weight_decay": section.weight_decay or None,
         "global_clipnorm": section.clip_norm,
         "gradient_accumulation_steps": accumulated if accumulated > 1 else None,
@@ -236,6 +240,7 @@ def compile_model(
     settings: Settings,
     steps_per_epoch: int,
     multipliers: Mapping[str, float] | None = None,
+    learning_rate: Any = None,
 ) -> None:
     """Compile with the settings' optimizer, cross-entropy on logits, and accuracy.
 
@@ -244,9 +249,10 @@ def compile_model(
         settings: resolved `Settings`.
         steps_per_epoch: batches in an epoch.
         multipliers: see `build_optimizer`.
+        learning_rate: see `build_optimizer`.
     """
     model.compile(
-        optimizer=build_optimizer(settings, steps_per_epoch, multipliers),
+        optimizer=build_optimizer(settings, steps_per_epoch, multipliers, learning_rate),
         loss=keras.losses.CategoricalCrossentropy(from_logits=True),
         metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
         jit_compile=settings.training.jit,

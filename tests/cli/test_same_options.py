@@ -17,6 +17,13 @@ WITHOUT = {
     "tune": set(),
     "finetune": OF_THE_MODEL,
     "benchmark": {"--epochs", "--class-weights", "--distribute"},
+    "find-lr": {
+        "--epochs",
+        "--learning-rate",
+        "--schedule",
+        "--distribute",
+        "--steps-per-execution",
+    },
 }
 
 
