@@ -226,4 +226,6 @@ class Terminal:
 
 def percent(share: float | None) -> str:
     """Return a share as per cent with two decimals; a dash for None, which was not measured."""
-    return "–" if share is None else f"{100 * share:.2f} %"
+    from kmixer.files import text
+
+    return "–" if share is None else text.percent(share)

@@ -114,7 +114,7 @@ def test_what_asks_for_the_network_is_seen(offline):
 def test_no_import_and_no_help_asks_for_the_network(offline):
     said, asked = offline("-c", HELPS)
     assert not asked
-    for command in re.findall(r"^\| [^|]+ \| `kmixer (?:data )?([a-z-]+)", _readme(), re.M):
+    for command in re.findall(r"^\| [^|]+ \| `kmixer (?:data )?([a-z-]+)", _guide(), re.M):
         assert f"{command} " in said, command
 
 
@@ -143,5 +143,5 @@ def test_no_export_sends_anything(offline, trained_run, tmp_path, package, argum
     assert not offline("-m", "kmixer_cli", "export", run, *arguments)[1]
 
 
-def _readme():
-    return (ROOT / "README.md").read_text()
+def _guide():
+    return (ROOT / "docs" / "guide.md").read_text()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..files import atomic
 from ..files.opened import refuse_links
-from ..files.text import csv_text
+from ..files.text import csv_text, percent
 from ..runs.inference import predict_probabilities
 from .mistakes import MISTAKE_COLUMNS, all_mistakes
 from .predictions import Predictions, worst_mistakes
@@ -145,7 +145,7 @@ def _save_figures(
     reliability = figures.reliability(predictions.calibration)
     figures.save(reliability, folder / "reliability.png", within)
     mistakes = worst_mistakes(predictions, fonts.drawable(class_names))
-    titles = [f"{m.truth}\nsaid {m.predicted} {m.probability:.0%}" for m in mistakes]
+    titles = [f"{m.truth}\nsaid {m.predicted} {percent(m.probability, 0)}" for m in mistakes]
     images = split.images[[m.index for m in mistakes]]
     grid = figures.images(images, titles, columns=8)
     figures.save(grid, folder / "mistakes.png", within)

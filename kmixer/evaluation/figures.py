@@ -15,6 +15,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from ..errors import SettingsError
 from ..files import atomic
+from ..files.text import percent
 from .fonts import choose_fonts, drawable
 from .predictions import Calibration
 
@@ -112,7 +113,7 @@ def _draw_accuracy(axes: Axes, rows: History, soft_labels: str | None) -> None:
     _curve(axes, rows, "val_accuracy", "validation")
     _test_curve(axes, rows, "test_accuracy")
     axes.plot(best["epoch"], best["val_accuracy"], "*", ms=12, color="tab:red", label="best")
-    axes.set_title(f"Accuracy (best validation {best['val_accuracy']:.2%})")
+    axes.set_title(f"Accuracy (best validation {percent(best['val_accuracy'])})")
     axes.legend()
 
 
@@ -209,7 +210,7 @@ def confusion_matrix(matrix: np.ndarray, class_names: Sequence[str]) -> Figure:
     axes.set_xlabel("Predicted")
     axes.set_ylabel("True")
     accuracy = np.trace(matrix) / max(matrix.sum(), 1)
-    axes.set_title(f"{accuracy:.2%} of {matrix.sum():,} images right")
+    axes.set_title(f"{percent(accuracy)} of {matrix.sum():,} images right")
     return figure
 
 
@@ -258,12 +259,13 @@ def reliability(calibration: Calibration) -> Figure:
         label="mean of the bin",
     )  # fmt: skip
     gaps = calibration.images * np.abs(calibration.accuracy - calibration.confidence)
-    above.set_title(f"Calibration error {gaps.sum() / calibration.images.sum():.2%}")
+    error = gaps.sum() / calibration.images.sum()
+    above.set_title(f"Calibration error {percent(error)}")
     above.set(xlim=(0, 1), ylim=(0, 1), ylabel="Right")
     above.legend(loc="upper left", fontsize=8)
     below.bar(places, calibration.images / calibration.images.sum(), 0.9 / count)
     below.set(xlabel="Probability of the predicted class", ylabel="Images")
-    below.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    below.yaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
     for axes in (above, below):
         axes.grid(alpha=0.3)
     return figure

@@ -6,6 +6,7 @@ from functools import cached_property
 import numpy as np
 
 from ..errors import RunError
+from ..files.text import percent
 
 TOLERANCE = 1e-5  # of a float file's probabilities
 CONFIDENCE = 0.95  # of the interval of the points that a quantized file has lost
@@ -117,15 +118,15 @@ def _check_float(comparison: Comparison, name: str) -> None:
         raise RunError(
             f"{name}: differs from the Keras model on {comparison.images} images: largest"
             f" difference {comparison.largest_difference:.1e} (at most {TOLERANCE:.0e}),"
-            f" same first class {comparison.agreement:.2%}; nothing was kept"
+            f" same first class {percent(comparison.agreement)}; nothing was kept"
         )
 
 
 def _check_agreement(comparison: Comparison, name: str) -> None:
     if comparison.agreement < MIN_AGREEMENT:
         raise RunError(
-            f"{name}: the same first class as Keras for {comparison.agreement:.2%} of"
-            f" {comparison.images} images, at least {MIN_AGREEMENT:.0%}; nothing was kept"
+            f"{name}: the same first class as Keras for {percent(comparison.agreement)} of"
+            f" {comparison.images} images, at least {percent(MIN_AGREEMENT, 0)}; nothing was kept"
         )
 
 
@@ -137,7 +138,7 @@ def _check_accuracy(accuracy: Accuracy, name: str, max_drop: float) -> str | Non
     loss = (
         f"{name}: {100 * accuracy.keras:.2f} % became {100 * accuracy.file:.2f} %,"
         f" {accuracy.drop:.2f} points lost (from {lowest:.2f} to {highest:.2f} with"
-        f" {CONFIDENCE:.0%} confidence), at most {max_drop:g} (--max-drop)"
+        f" {percent(CONFIDENCE, 0)} confidence), at most {max_drop:g} (--max-drop)"
     )
     if lowest <= 0:
         return f"{loss}; kept, since {len(accuracy.keras_right):,} images cannot tell"

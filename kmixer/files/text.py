@@ -20,6 +20,16 @@ _FORMULA = re.compile(f"(^|;)(?='*{_SIGN})")
 _MARKED_FORMULA = re.compile(f"(^|;)'(?='*{_SIGN})")
 
 
+def percent(share: float, digits: int = 2) -> str:
+    """Return a share as per cent, as it is written everywhere: `69.20 %`.
+
+    Args:
+        share: from 0 to 1.
+        digits: after the point.
+    """
+    return f"{100 * share:.{digits}f} %"
+
+
 def read_text(path: str | Path, error: type[KmixerError] = RunError, most: int = MOST) -> str:
     """Return the content of a UTF-8 text file, with every end of a line as a line feed.
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..files.markdown import markdown_environment
+from ..files.text import percent
 from .conditions import libraries
 from .example_image import EXAMPLE_FILE
 
@@ -69,7 +70,7 @@ def _render(
 ) -> str:
     source = Path(__file__).with_name(TEMPLATE).read_text(encoding="utf-8")
     environment = markdown_environment()
-    environment.filters["percent"] = lambda share: f"{100 * share:.2f} %"
+    environment.filters["percent"] = percent
     shape = run.info["input_shape"]
     return environment.from_string(source).render(
         run=run,

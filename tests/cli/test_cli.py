@@ -40,12 +40,12 @@ def trained(kmixer_cli, image_folder, tmp_path_factory):
 
 
 @pytest.mark.parametrize("words", commands(), ids=" ".join)
-def test_every_command_has_help_with_an_example_and_stands_in_the_readme(run_command, words):
+def test_every_command_has_help_with_an_example_and_stands_in_the_guide(run_command, words):
     done = run_command(*words, "--help")
     assert done.returncode == 0
     text = " ".join(re.sub(r"[│╭╮╰╯─]", " ", done.stdout).split())
     assert f"Example: kmixer {' '.join(words)}" in text
-    assert f"kmixer {' '.join(words)}" in (ROOT / "README.md").read_text()
+    assert f"kmixer {' '.join(words)}" in (ROOT / "docs" / "guide.md").read_text()
 
 
 def test_help_comes_at_once(tmp_path):

@@ -299,7 +299,7 @@ def test_agreement_and_difference_by_hand():
     assert verification.check(comparison, "tflite-int8", "int8", 0.71) is None
     with pytest.raises(RunError, match=r"99\.90 % became 99\.20 %, 0\.70 points lost \(from 0\.03"):
         verification.check(comparison, "tflite-int8", "int8", 0.69)
-    with pytest.raises(RunError, match=r"same first class 50\.00%"):
+    with pytest.raises(RunError, match=r"same first class 50\.00 %"):
         verification.check(comparison, "onnx", "none", 0.5)
 
 
@@ -317,7 +317,7 @@ def test_a_quantised_file_without_labels_has_to_agree():
     received = expected.copy()
     verification.check(verification.compare(expected, received), "tflite-dynamic", "dynamic", 0.5)
     received[:2] = [0.1, 0.9]
-    with pytest.raises(RunError, match=r"the same first class as Keras for 80\.00%"):
+    with pytest.raises(RunError, match=r"the same first class as Keras for 80\.00 %"):
         verification.check(
             verification.compare(expected, received), "tflite-dynamic", "dynamic", 0.5
         )
