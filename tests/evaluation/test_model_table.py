@@ -49,7 +49,7 @@ def test_every_architecture_is_described_and_drawn(name, tmp_path):
         settings = loading.build_settings(presets.read_preset(name))
         shape = tuple(facts["input_shape"])
         settings = with_patch_size(settings, *shape[:2])
-        assert build_model(settings, shape, 10).count_params() == facts["parameters"]
+        assert build_model(settings, shape, facts["classes"]).count_params() == facts["parameters"]
 
 
 @pytest.mark.backends
