@@ -68,7 +68,7 @@ class Run(run_folder.Run):
         self.check_finished()
         self.check_model()
         self._start()
-        if isinstance(data, tuple):
+        if isinstance(data, tuple) and len(data) == 2:
             images = given_images(self, *data)
         else:
             images = choose_images(self, None if data is None else str(data), None, split)

@@ -161,19 +161,29 @@ def _name(dataset: Dataset) -> str:
     return dataset.name if fixed else arrays.NAME
 
 
-def resume(run: run_folder.Run, **options: Any) -> Run | None:
-    """Continue an interrupted run from its newest checkpoint.
+def resume(
+    run: run_folder.Run, *, data: Arrays | None = None, test: Arrays | None = None,
+    dataset: Dataset | None = None, callbacks: Callbacks = (), on_start: OnStart | None = None,
+    read_test: bool = True, verbose: int = 1, strict: bool = False, watchers: Callbacks = (),
+) -> Run | None:  # fmt: skip
+    """Continue an interrupted run from its newest checkpoint; the rest as `train`.
 
     Files that do not belong to the checkpoint, as in a folder that was copied while it was trained,
     are written anew from it.
 
     Args:
         run: the `Run`.
-        options: `dataset`, the images, where they cannot be loaded again; `callbacks`, `on_start`,
-            `read_test` and `verbose` as of `train`; and `strict`: refuse to go on where the result
-            could differ, in its last bits, from that of a run which is not interrupted: under other
-            versions, on another processor or another number of threads. By default a line says so,
-            and config.yaml records both.
+        data: (images, labels) as they were given to `train`, which does not keep them.
+        test: the test images, if they were given.
+        dataset: its images with their validation split, where they are loaded already.
+        callbacks: see `train`.
+        on_start: see `train`.
+        read_test: see `train`.
+        verbose: see `train`.
+        strict: refuse to go on where the result could differ, in its last bits, from that of a run
+            which is not interrupted: under other versions, on another processor or another number
+            of threads. By default a line says so, and config.yaml records both.
+        watchers: see `train`.
 
     Returns:
         The finished `Run`; None in a process that helps another one.
@@ -192,5 +202,11 @@ def resume(run: run_folder.Run, **options: Any) -> Run | None:
     """
     from ..training.train import resume as resume_run
 
-    done = resume_run(run, **options)
+    if data is not None:
+        given = from_arrays(data, test, class_names=run.class_names)
+        dataset = cut_splits(given, run.settings.data)
+    done = resume_run(
+        run, dataset=dataset, callbacks=callbacks, on_start=on_start, read_test=read_test,
+        verbose=verbose, strict=strict, watchers=watchers,
+    )  # fmt: skip
     return Run.of(done) if done else None

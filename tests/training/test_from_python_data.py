@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import kmixer
-from kmixer.errors import DataError, KmixerError, SettingsError
+from interrupted_training import Signal
+from kmixer.errors import DataError, InterruptedRunError, KmixerError, RunError, SettingsError
 from kmixer.options import OPTIONS
 
 
@@ -49,8 +50,26 @@ def test_a_run_exports_and_reports_itself(run, tmp_path, capsys):
 
 
 def test_arrays_are_not_kept_and_the_error_says_what_to_do(run):
-    with pytest.raises(DataError, match=r"give them again, as in run\.evaluate"):
+    with pytest.raises(DataError, match=r"give them again: run\.evaluate"):
         run.evaluate()
+
+
+def test_a_run_of_arrays_goes_on_when_they_are_given_again(arrays, tmp_path):
+    images, labels = arrays
+    options = {"blocks": 1, "hidden_dim": 4, "epochs": 2, "batch_size": 8, "jit": False}
+    with pytest.raises(InterruptedRunError):
+        kmixer.train(
+            arrays, name="cut", root=tmp_path, verbose=0, callbacks=[Signal(1, 2)], **options
+        )
+    cut = kmixer.load_run(tmp_path / "cut")
+    assert "not finished" in repr(cut)
+    with pytest.raises(DataError, match=r"kmixer\.resume\(run, data="):
+        kmixer.resume(cut, verbose=0)
+    with pytest.raises(RunError, match="trained on other images"):
+        kmixer.resume(cut, data=(255 - images, labels), verbose=0)
+    done = kmixer.resume(cut, data=arrays, verbose=0)
+    whole = kmixer.train(arrays, name="whole", root=tmp_path, verbose=0, **options)
+    assert [row["loss"] for row in done.history] == [row["loss"] for row in whole.history]
 
 
 def test_runs_are_listed_and_unreadable_folders_passed_over(run, tmp_path):

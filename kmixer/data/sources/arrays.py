@@ -135,8 +135,8 @@ def _numbers(labels: Any, class_names: Sequence[str], what: str) -> np.ndarray:
 
 def _not_kept(name: str, options: LoadOptions | None = None) -> Any:
     raise DataError(
-        "arrays: images that were given in Python are not kept; give them again, as in"
-        " run.evaluate((images, labels))"
+        "arrays: images that were given in Python are not kept; give them again:"
+        " run.evaluate((images, labels)), kmixer.resume(run, data=(images, labels))"
     )
 
 
