@@ -99,8 +99,8 @@ def test_the_run_records_its_source(tmp_path):
     assert run.folder.name == "mixer-tiny-1" and run.imported and not run.finished
     assert sorted(p.name for p in run.folder.iterdir()) == [
         "README.md",
-        "example.png",
         "config.yaml",
+        "example.png",
         "labels.txt",
         "model.keras",
     ]
