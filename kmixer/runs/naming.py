@@ -21,15 +21,22 @@ TAKEN = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR)
 def run_path(name: str | Path) -> Path:
     """Return the folder that a run's name means: itself, or the one of that name in saved_models.
 
+    A run may be called like the folder of images that it was trained on, which is none.
+
     Args:
-        name: a path, or the name alone of a folder in `saved_models`.
+        name: a path, or the name alone of a run in `saved_models`.
     """
     path = Path(os.path.expanduser(name))
     try:
-        is_name = len(path.parts) == 1 and not path.exists() and (Path(ROOT) / path).is_dir()
+        is_name = len(path.parts) == 1 and not _is_run(path) and _is_run(Path(ROOT) / path)
     except (OSError, ValueError):  # too long, or with a NUL in it
         return path
     return Path(ROOT) / path if is_name else path
+
+
+def _is_run(folder: Path) -> bool:
+    """Return whether a folder holds a run, or an export of one."""
+    return any((folder / name).is_file() for name in ("config.yaml", "manifest.json"))
 
 
 def create_folder(

@@ -126,6 +126,12 @@ def test_a_run_is_found_by_its_name_alone(words, home_of_runs, run_command):
     assert done.returncode == 0 and "one" in done.stdout, done.stderr
 
 
+def test_a_run_may_be_called_like_its_folder_of_images(home_of_runs, run_command):
+    (home_of_runs / "one").mkdir()
+    done = run_command("predict", "one", "saved_models/one/example.png", cwd=home_of_runs)
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_run_that_is_nowhere_is_told(home_of_runs, run_command):
     done = run_command("predict", "two", "x.png", cwd=home_of_runs)
     assert done.returncode == 1 and done.stderr.startswith("kmixer: two: not a run folder")
