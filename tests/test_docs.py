@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
@@ -114,6 +115,25 @@ def test_the_start_pages_commands_run(run_command, tmp_path):
     assert (tmp_path / "saved_models" / "fmnist-1" / "export" / "tflite" / "model.tflite").is_file()
 
 
+def test_the_commands_from_photos_to_a_phone_run(run_command, image_folder, tmp_path):
+    """As they stand but for the search and the server, and on a smaller model."""
+    shutil.copytree(image_folder, tmp_path / "photos")
+    (tmp_path / "new").mkdir()
+    Image.new("L", (30, 20), 90).save(tmp_path / "new" / "1.png")
+    blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "docs" / "photos.md").read_text(), re.S)
+    lines = [line for block in blocks for line in block.splitlines()]
+    more = {
+        "train": "--preset photos-mixer --epochs 1 --batch-size 8 --hidden-dim 4 --blocks 1 --no-jit",
+        "export": "--max-drop 100",
+    }
+    for line in lines:
+        command = line.split()[1]
+        if command not in ("tune", "serve"):
+            done = run_command(*f"{line} {more.get(command, '')}".split()[1:], cwd=tmp_path)
+            assert done.returncode == 0, f"{line}: {done.stderr}"
+    assert len(lines) == 8 and "new/1.png" in done.stdout
+
+
 def test_the_site_builds_without_a_warning_and_asks_for_nothing_elsewhere(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)],
@@ -168,14 +188,15 @@ def example_folder(tmp_path_factory):
 
 # In this order: what one trains, another one opens.
 EXAMPLES = [
-    "build_settings", "Settings", "train", "load_run", "list_runs", "resume", "import_weights",
+    "build_settings", "Settings", "train", "load_run", "list_runs", "Run.evaluate", "Run.export",
+    "Run.report", "resume", "import_weights",
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_the_example_of_a_public_name_runs(name, example_folder, monkeypatch):
     monkeypatch.chdir(example_folder)
-    value = getattr(kmixer, name)
+    value = attrgetter(name)(kmixer)
     example = doctest.DocTestFinder(recurse=False).find(value, name, module=False, globs={})[0]
     assert example.examples
     result = doctest.DocTestRunner().run(example)
@@ -190,7 +211,7 @@ def test_every_public_name_has_an_example():
         "models",
         "tuning",
     }  # their classes have examples of their own
-    assert set(EXAMPLES) == set(kmixer.__all__) - packages - {"Run"}  # its methods have theirs
+    assert {name.partition(".")[0] for name in EXAMPLES} == set(kmixer.__all__) - packages
 
 
 def test_ci_and_readme_run_the_same_test_command():

@@ -60,8 +60,9 @@ class Run(run_folder.Run):
         Example:
             >>> import kmixer
             >>> run = kmixer.load_run("saved_models/fmnist-1")
-            >>> sorted(run.evaluate())[:3]
-            ['accuracy', 'balanced_accuracy', 'calibration_error']
+            >>> measured = run.evaluate()
+            >>> measured["dataset"], measured["split"], measured["examples"]
+            ('fmnist', 'test', 10000)
         """
         from ..evaluation.images import choose_images, given_images
 
