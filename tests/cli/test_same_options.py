@@ -88,12 +88,12 @@ def test_a_sweep_hands_its_options_on(image_folder, run_command, tmp_path, monke
     monkeypatch.setattr(command, "train_all", train_all)
     run_command(
         "sweep", image_folder, "--preset", "photos-mixer", "--epochs", "3", "--no-jit", "--backend",
-        "jax", "--grid", "training.seed=0,1", "--out", tmp_path / "grid",
+        "tensorflow", "--grid", "training.seed=0,1", "--out", tmp_path / "grid",
     )  # fmt: skip
     assert given.pop("folder") == tmp_path / "grid" and len(given) == 2
     for number, words in enumerate(given.values()):
         text = " ".join(words)
-        assert "--backend jax --set training.epochs=3 --set training.jit=false" in text
+        assert "--backend tensorflow --set training.epochs=3 --set training.jit=false" in text
         assert text.endswith(f"--set training.seed={number}")
 
 
