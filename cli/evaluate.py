@@ -85,10 +85,7 @@ def _print(terminal: Terminal, metrics: Mapping[str, Any]) -> None:
             *(percent(row[key]) for key in ("precision", "recall", "f1")),
             f"{row['support']:,.0f}",
         ]
-        for name, row in [
-            *metrics["per_class"].items(),
-            ("macro average", metrics["macro_average"]),
-        ]
+        for name, row in [*metrics["per_class"].items(), (AVERAGE, metrics["macro_average"])]
         if row["support"]
     ]
     split = "all labelled" if metrics["split"] == "all" else metrics["split"]

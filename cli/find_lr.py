@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from .setting_options import with_setting_options
-from .terminal import Dataset, Json, Quiet, Set, Terminal
+from .terminal import Config, Dataset, Json, Preset, Quiet, Set, Terminal
 
 NOT_USED = ("epochs", "learning_rate", "schedule", "distribute", "steps_per_execution")
 
@@ -14,10 +14,8 @@ NOT_USED = ("epochs", "learning_rate", "schedule", "distribute", "steps_per_exec
 @with_setting_options(without=NOT_USED)
 def find_lr(
     dataset: Dataset,
-    preset: Annotated[
-        str | None, typer.Option(help="A shipped preset; default: the data set's own, if any.")
-    ] = None,
-    config: Annotated[Path | None, typer.Option(help="A YAML file of settings.")] = None,
+    preset: Preset = None,
+    config: Config = None,
     assignments: Set = None,
     lowest: Annotated[float, typer.Option(help="The first step's learning rate.")] = 1e-6,
     highest: Annotated[float, typer.Option(help="The last step's.")] = 1.0,

@@ -7,7 +7,7 @@ import typer
 
 from .setting_options import with_setting_options
 from .subprocesses import check_none_failed, check_reusable, train_all, train_words
-from .terminal import Dataset, Json, Quiet, Set, Terminal, folder_name
+from .terminal import Config, Dataset, Json, Preset, Quiet, Set, Terminal, folder_name
 
 if TYPE_CHECKING:
     from kmixer.config import Settings
@@ -20,10 +20,8 @@ def sweep(
         list[str] | None,
         typer.Option(metavar="KEY=VALUE,VALUE,…", help="A setting's values; may be repeated."),
     ] = None,
-    preset: Annotated[
-        str | None, typer.Option(help="A shipped preset; default: the data set's own, if any.")
-    ] = None,
-    config: Annotated[Path | None, typer.Option(help="A YAML file of settings.")] = None,
+    preset: Preset = None,
+    config: Config = None,
     assignments: Set = None,
     name: Annotated[
         str | None,

@@ -30,6 +30,10 @@ Dataset = Annotated[
 DataDir = Annotated[
     str | None, typer.Option(help="Where prepared data sets lie; over TFDS_DATA_DIR.")
 ]
+Preset = Annotated[
+    str | None, typer.Option(help="A shipped preset; default: the data set's own, if any.")
+]
+Config = Annotated[Path | None, typer.Option(help="A YAML file of settings.")]
 START_HELP = (
     "The folder of a run; a start that is shipped, such as cifar10-shift; or published weights:"
     " mixer-b16, a name of timm's, or OWNER/REPO on the Hugging Face Hub."

@@ -10,7 +10,18 @@ import typer
 from . import STARTED
 from .loading import command_line, load_recipe, read_data, start
 from .setting_options import with_setting_options
-from .terminal import START_HELP, Dataset, Json, Quiet, Set, Terminal, folder_name, option
+from .terminal import (
+    START_HELP,
+    Config,
+    Dataset,
+    Json,
+    Preset,
+    Quiet,
+    Set,
+    Terminal,
+    folder_name,
+    option,
+)
 
 if TYPE_CHECKING:
     from kmixer.config import Settings
@@ -22,10 +33,8 @@ _RUN = "Run folder"
 @with_setting_options()
 def train(
     dataset: Dataset,
-    preset: Annotated[
-        str | None, typer.Option(help="A shipped preset; default: the data set's own, if any.")
-    ] = None,
-    config: Annotated[Path | None, typer.Option(help="A YAML file of settings.")] = None,
+    preset: Preset = None,
+    config: Config = None,
     start_from: Annotated[
         str | None,
         typer.Option("--start", metavar="NAME", help=START_HELP),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from ..backend import choose, start
 from ..errors import KmixerError
+from ..files.text import percent
 from ..runs import run as run_folder
 
 if TYPE_CHECKING:
@@ -178,7 +179,7 @@ class Run(run_folder.Run):
         except KmixerError as error:
             return f"{data}, {error}"
         test = metrics["best"]["test"]
-        known = f"test accuracy {100 * test['accuracy']:.2f} %" if test else "test set not read"
+        known = f"test accuracy {percent(test['accuracy'])}" if test else "test set not read"
         return f"{data}, {metrics['epochs']} epochs, {known}"
 
 

@@ -334,14 +334,6 @@ def load_run(folder: str | Path) -> Run:
 
     Raises:
         RunError: it is no run folder, or was written by a newer kmixer.
-
-    Example:
-        >>> import kmixer
-        >>> run = kmixer.load_run("saved_models/fmnist-1")
-        >>> run.finished, run.settings.data.name, len(run.history)
-        (True, 'fmnist', 1)
-        >>> run.predict("shirt.png").shape
-        (1, 10)
     """
     folder = run_path(folder)
     if run_state(folder) == "new":

@@ -105,15 +105,6 @@ def train(
     Raises:
         KmixerError: the data, the settings or the disk do not allow it, or the loss diverged.
         InterruptedRunError: a signal ended the training.
-
-    Example:
-        >>> import kmixer
-        >>> settings = kmixer.build_settings(
-        ...     {"data": {"train_per_class": 20, "validation_size": 100, "batch_size": 50},
-        ...      "model": {"hidden_dim": 8}, "training": {"epochs": 1, "jit": False}})
-        >>> run = kmixer.train(settings, root="saved_models", verbose=0)
-        >>> run.folder.name, run.metrics["epochs"]
-        ('fmnist-1', 1)
     """
     started = started or time.perf_counter()
     callbacks = [*callbacks, *_renamed(watchers)]
@@ -185,14 +176,6 @@ def resume(
     Raises:
         RunError: the run is finished or was not trained, another process trains it, its checkpoints
             are damaged or of another run, its data have changed, or `strict` refuses.
-
-    Example:
-        >>> import kmixer
-        >>> run = kmixer.load_run("saved_models/interrupted")
-        >>> run.finished
-        False
-        >>> kmixer.resume(run, verbose=0).finished
-        True
     """
     started = started or time.perf_counter()
     callbacks = [*callbacks, *_renamed(watchers)]
