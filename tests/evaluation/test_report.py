@@ -48,7 +48,7 @@ def test_the_page_holds_every_part_and_refers_to_nothing_outside(pages):
 
 def test_figures_in_the_page_are_the_runs_own(pages, runs):
     page, metrics = (pages / "one.html").read_text(), runs[0].metrics
-    assert f"<b>{100 * metrics['best']['test']['accuracy']:.2f}\N{NO-BREAK SPACE}%</b>" in page
+    assert f"<b>{100 * metrics['best']['test']['accuracy']:.2f}&nbsp;%</b>" in page
     assert f"<b>{metrics['parameters']:,}</b>" in page
 
 
