@@ -39,8 +39,23 @@ def tune(
     objective: Annotated[
         str, option("val_accuracy (default), val_loss, accuracy or loss.", _SPACE)
     ] = "val_accuracy",
+    folds: Annotated[
+        int | None,
+        option("Score a trial by k-fold cross-validation: the mean of so many.", _SPACE, min=2),
+    ] = None,
+    repeats: Annotated[
+        int, option("Score a trial by the mean of so many seeds; 1.", _SPACE, min=1)
+    ] = 1,
     show_space: Annotated[
         bool, option("Print kmixer's own search space as YAML and end.", _SPACE, "--show-space")
+    ] = False,
+    show: Annotated[
+        bool,
+        option(
+            "Print the command that shows an Optuna study in its dashboard and end.",
+            _SPACE,
+            "--show",
+        ),
     ] = False,
     engine: Annotated[str, option("keras-tuner (default) or optuna.", _SPACE)] = "keras-tuner",
     tuner: Annotated[
@@ -93,6 +108,7 @@ def tune(
     --search optimizer.learning_rate=1e-3..1e-1:log
     """
     from kmixer.data import tidy_name
+    from kmixer.tuning.scoring import Scoring
 
     from .loading import load_settings
 
@@ -106,9 +122,15 @@ def tune(
         settings, search, out or Path("saved_models") / (name or stem), terminal.say,
         engine=engine, tuner=tuner, objective=objective, trials=trials, seed=seed,
         workers=workers, budget=_seconds(budget), max_params=max_params, keep=keep,
-        storage=storage, extend=extend, role=_role(role),
+        storage=storage, extend=extend, role=_role(role), scoring=Scoring(folds, repeats),
         max_seconds_per_epoch=max_seconds_per_epoch,
     )  # fmt: skip
+    if show:
+        from kmixer.tuning.engines.engine import dashboard_command
+
+        terminal.say(dashboard_command(plan))
+        terminal.result({"command": dashboard_command(plan)})
+        return
     search_done = _run(plan, terminal)
     if role != "worker":
         from kmixer.files.lock import folder_lock

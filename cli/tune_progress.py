@@ -61,7 +61,10 @@ class TuneProgress:
     def epoch_ended(self, trial: "Trial", message: dict[str, Any]) -> None:
         """Show an epoch of a trial."""
         value = message["row"][self.plan.objective]
-        self.running[trial.number] = f"{message['epoch']}/{message['of']} {value:.4f}"
+        several = f"{message['training']}/{message['trainings']}: "
+        self.running[trial.number] = (
+            several * (message["trainings"] > 1) + f"{message['epoch']}/{message['of']} {value:.4f}"
+        )
         self._show()
 
     def trial_ended(self, trial: "Trial") -> None:
@@ -82,13 +85,19 @@ class TuneProgress:
             reason = trial.outcome.reason if trial.outcome else None
             return f"{trial.state}: {reason}  {values}"
         seconds = trial.metrics["seconds"]
-        return f"{self.plan.objective} {trial.score:.4f}  {seconds:.0f} s  {values}"
+        return f"{self.plan.objective} {shown_score(trial)}  {seconds:.0f} s  {values}"
 
     def _show(self) -> None:
         if self.bar:
             epochs = "  ".join(f"#{number} {epoch}" for number, epoch in self.running.items())
             best = f"best {self.best.score:.4f}  " if self.best else ""
             self.bar.update(self.task, now=best + epochs)
+
+
+def shown_score(trial: "Trial") -> str:
+    """Return the objective of a finished trial, ± the standard deviation of its trainings."""
+    spread = trial.metrics.get("objective_std")
+    return f"{trial.score:.4f}" + ("" if spread is None else f" ± {spread:.4f}")
 
 
 def describe(values: Mapping[str, Any]) -> str:

@@ -25,6 +25,7 @@ def show_results(terminal: Terminal, search: "Search", retrain: bool) -> None:
         RunError: no trial finished.
     """
     from kmixer.tuning import analysis, results
+    from kmixer.tuning.engines.engine import dashboard_command
     from kmixer.tuning.search import finished_trials
     from kmixer.tuning.trials import counted
 
@@ -41,6 +42,8 @@ def show_results(terminal: Terminal, search: "Search", retrain: bool) -> None:
     for path, part in list(importance.items())[:5]:
         terminal.say(f"  {percent(part):>8} of the importance: {path}")
     terminal.say(f"in {plan.folder}: {', '.join(files)}, trials/")
+    if plan.engine == "optuna":
+        terminal.say(f"its dashboard: {dashboard_command(plan)}  (pip install optuna-dashboard)")
     terminal.say(f"again: kmixer train {plan.settings.data.name} --config {plan.folder}/best.yaml")
     terminal.result(
         {"folder": str(plan.folder), "best": _summary(best), "test": test,
@@ -56,11 +59,13 @@ def _count_states(trials: list["Trial"]) -> str:
 
 
 def _describe_best(best: "Trial", objective: str, test: dict[str, Any] | None) -> str:
+    from .tune_progress import shown_score
+
     if test is None:
         host = best.outcome.host if best.outcome else None
         return f"best: trial {best.number}, whose weights lie on {host}"
     return (
-        f"best: trial {best.number}, {objective} {best.score:.4f};"
+        f"best: trial {best.number}, {objective} {shown_score(best)};"
         f" test accuracy {percent(test['accuracy'])}"
     )
 
@@ -76,12 +81,12 @@ def _show_table(terminal: Terminal, finished: list["Trial"], objective: str) -> 
 
 
 def _row(trial: "Trial") -> list[Any]:
-    from .tune_progress import describe
+    from .tune_progress import describe, shown_score
 
     metrics = trial.metrics
     best_epoch = trial.outcome.best_epoch if trial.outcome else None
     return [
-        describe(trial.values), trial.number, f"{trial.score:.4f}",
+        describe(trial.values), trial.number, shown_score(trial),
         f"{best_epoch}/{metrics['epochs']}", f"{metrics['trainable_parameters']:,}",
         f"{metrics['flops'] / 1e6:.2f}", f"{metrics['examples_per_second']:,.0f}",
         f"{metrics['seconds']:,.0f}",

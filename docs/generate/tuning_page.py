@@ -39,6 +39,18 @@ A Mixer keeps what is not searched, another model is replaced by one. Any settin
 `--max-params` parameters, are left out before they cost anything, and do not count. A trial that diverges, crashes or
 is slower than `--max-seconds-per-epoch` is marked with its reason, and the search goes on.
 
+## Scores that can be trusted
+
+Two settings whose accuracy differs by less than two seeds of one of them are not told apart by one training each.
+`--repeats 3` trains every trial with three seeds, `--folds 5` once with each fifth of the images for validation
+(stratified k-fold cross-validation, of all images that are not test images), both together every fold with every seed,
+the folds drawn anew. The objective is their mean; its standard deviation stands beside it, in the table and in
+`trials.csv` (`objective_std`, of so many `trainings`). Each training is a run: `trials/trial-003`,
+`trials/trial-003-seed1`, `trials/trial-003-seed1-fold2`. What stops poor trials looks at the first of them.
+`best.yaml` has the search's own validation split again.
+
+A preset is cross-validated without a search: `kmixer sweep ./photos --set data.folds=5 --grid data.fold=0,1,2,3,4`.
+
 ## Engines
 
 | `--engine` | `--tuner` | |
@@ -47,7 +59,8 @@ is slower than `--max-seconds-per-epoch` is marked with its reason, and the sear
 | `optuna` (`pip install 'kmixer[tune]'`) | `tpe`, `random`, `grid`, `hyperband` | poor trials are stopped early by `hyperband`; for several machines |
 
 KerasTuner's Hyperband trains a trial that survives from the start again, for more epochs: `best.yaml` alone has to be
-enough to train it. In Python, `kmixer.tuning.MixerHyperModel(settings)` is an ordinary `keras_tuner.HyperModel`.
+enough to train it. An Optuna study can be watched in Optuna's dashboard (`pip install optuna-dashboard`): `--show`
+prints the command, without the user and password of a database. In Python, `kmixer.tuning.MixerHyperModel(settings)` is an ordinary `keras_tuner.HyperModel`.
 
 ## Many workers
 

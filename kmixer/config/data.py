@@ -1,8 +1,8 @@
 """The settings of the images: which data set, in which size, split how."""
 
-from typing import Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, FiniteFloat, StrictBool
+from pydantic import Field, FiniteFloat, StrictBool, model_validator
 
 from .fields import Count, OpenShare, Positive, Section, Seed
 from .image_size import ImageSizeField, Side
@@ -62,6 +62,13 @@ class DataSettings(Section):
         description="images or share cut from the training set; null: a twelfth. A validation"
         " folder of the data set is used as it is",
     )
+    folds: Annotated[Count, Field(ge=2)] | None = Field(
+        None,
+        description="cross-validation: cut all images that are not test images into so many parts"
+        " of about the same size and classes, one of which is the validation split, whatever"
+        " validation_size says; null: not done",
+    )
+    fold: Seed = Field(0, description="which of the `folds` is the validation split, from 0")
     train_on_validation: StrictBool = Field(
         False, description="also train on the validation images; its metrics are then optimistic"
     )
@@ -88,3 +95,10 @@ class DataSettings(Section):
     std: list[Positive] | None = Field(
         None, description="per channel, of pixels/255; null: of the training images"
     )
+
+    @model_validator(mode="after")
+    def _check_fold(self) -> Self:
+        if self.fold and self.fold >= (self.folds or 1):
+            count = "no folds" if self.folds is None else f"{self.folds} folds"
+            raise ValueError(f"fold: received {self.fold} of {count}, counted from 0")
+        return self

@@ -99,7 +99,10 @@ def cut_splits(dataset: Dataset, data: DataSettings) -> Dataset:
         dataset = dataset.with_channels(data.channels)
     if data.classes:
         dataset = dataset.with_classes(data.classes)
-    dataset = dataset.with_validation(data.validation_size, data.split_seed)
+    if data.folds:
+        dataset = dataset.with_fold(data.fold, data.folds, data.split_seed)
+    else:
+        dataset = dataset.with_validation(data.validation_size, data.split_seed)
     if data.train_per_class:
         dataset = dataset.with_train_per_class(data.train_per_class, data.split_seed)
     if data.train_on_validation:

@@ -262,6 +262,48 @@ class Dataset:
         )
         return replace(self, notes=(*self.notes, note))
 
+    def with_fold(self, fold: int, folds: int, seed: int = 0) -> Dataset:
+        """Cut the images that are not test images into parts, one of which is for validation.
+
+        The parts have about the same size and classes, and no image in common (k-fold
+        cross-validation). Validation images that the data set came with are cut up with the rest.
+
+        Args:
+            fold: which part is the validation split, from 0.
+            folds: how many there are.
+            seed: of the random choice of images.
+
+        Raises:
+            SettingsError: a class has fewer images than there are parts.
+        """
+        from sklearn.model_selection import StratifiedKFold
+
+        self.check_folds(folds)
+        images = self.with_validation_in_train().train
+        parts = StratifiedKFold(folds, shuffle=True, random_state=seed)
+        rest, held_out = list(parts.split(images.labels, images.labels))[fold]
+        note = f"fold {fold + 1} of {folds} is the validation split"
+        return replace(
+            self,
+            train=images.take(rest),
+            validation=images.take(held_out),
+            notes=(*self.notes, note),
+        )
+
+    def check_folds(self, folds: int) -> None:
+        """Refuse more parts than a class has images that are not test images.
+
+        Raises:
+            SettingsError: there are more.
+        """
+        splits = [split for split in (self.train, self.validation) if split is not None]
+        counts = np.sum([self._class_counts(split) for split in splits], axis=0)
+        fewest, name = min(zip(counts.tolist(), self.class_names, strict=True))
+        if fewest < folds:
+            raise SettingsError(
+                f"data.folds: received {folds}, expected at most the {fewest} images of {name!r}"
+            )
+
     def with_validation_in_train(self) -> Dataset:
         """Add the validation images to the training images, too; the validation split stays."""
         splits = [split for split in (self.train, self.validation) if split is not None]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from ..config import Settings, loading
 from ..errors import SettingsError, nearest
 from ..runs.resumable import changed_keys, changed_message
+from .scoring import Scoring
 from .space.space import Space
 from .trials import check_objective
 
@@ -20,7 +21,14 @@ ENGINES = {
 }
 ENDS_BY_ITSELF = ("hyperband", "grid")  # of KerasTuner's tuners
 DEFAULT_TRIALS = 20
-FIXED = ("engine", "objective", "training.backend")  # what even `--extend` cannot change
+STUDY_FILE = "optuna.jsonl"  # in the search's folder
+FIXED = (
+    "engine",
+    "objective",
+    "folds",
+    "repeats",
+    "training.backend",
+)  # What even `--extend` cannot change
 
 
 @dataclass(frozen=True)
@@ -34,6 +42,7 @@ class Plan:
         engine: one of `ENGINES`.
         tuner: one of the engine's; None: its first.
         objective: one of `trials.OBJECTIVES`.
+        scoring: the trainings that a trial's objective is the mean of.
         trials: how many to train; None: 20, or until the tuner ends by itself.
         seed: of the draws.
         workers: trials at once.
@@ -52,6 +61,7 @@ class Plan:
     engine: str = "keras-tuner"
     tuner: str | None = None
     objective: str = "val_accuracy"
+    scoring: Scoring = field(default_factory=Scoring)
     trials: int | None = None
     seed: int = 0
     workers: int = 1
@@ -75,6 +85,7 @@ class Plan:
                 f" {', '.join(tuners)}"
             )
         check_objective(self.objective)
+        self.scoring.check(self.settings)
         if self.storage and self.engine != "optuna":
             raise SettingsError("--storage: received one, expected --engine optuna with it")
         if self.role and self.engine != "keras-tuner":
@@ -95,6 +106,11 @@ class Plan:
         if self.trials is None and self.engine == "keras-tuner" and self.tuner in ENDS_BY_ITSELF:
             return None
         return self.trials or DEFAULT_TRIALS
+
+    @property
+    def study(self) -> str | Path:
+        """The storage of an Optuna study: a file, or the URL of a database."""
+        return self.storage or self.folder / STUDY_FILE
 
     @property
     def exclusive(self) -> bool:
@@ -118,6 +134,8 @@ class Plan:
         limits = {"max_params": self.max_params, "seed": self.seed, "engine": self.engine,
                   "max_seconds_per_epoch": self.max_seconds_per_epoch,
                   "tuner": self.chosen_tuner, "objective": self.objective}  # fmt: skip
+        if self.scoring != Scoring():  # searches of before there was a choice have no such key
+            limits |= asdict(self.scoring)
         return limits | search | loading.flatten(self.settings)
 
 

@@ -17,13 +17,13 @@ from ..files.text import csv_text
 from ..runs.run import MODEL_FILE, load_run, run_state
 from . import plots
 from .trial_run import check_drawn
-from .trials import Trial, ranked
+from .trials import SPREAD, Trial, ranked
 
 if TYPE_CHECKING:
     from .search import Search
 
 COSTS = ("trainable_parameters", "flops", "examples_per_second")
-METRICS = ("val_accuracy", "epochs", *COSTS, "seconds", "peak_memory_bytes")
+METRICS = ("val_accuracy", *SPREAD, "epochs", *COSTS, "seconds", "peak_memory_bytes")
 COLUMNS = ("trial", "state", "reason", "objective", "best_epoch", *METRICS, "host", "folder")
 TEST = "test"  # the key under which an engine keeps the test metrics
 
@@ -104,7 +104,7 @@ def settings_of(search: Search, trial: Trial) -> Settings:
         return drawn
     settings = load_run(folder).settings
     check_drawn(folder, trial, drawn, settings)
-    return settings
+    return search.plan.scoring.without_folds(settings, search.plan.settings)
 
 
 def read_test(search: Search, trial: Trial) -> dict[str, Any] | None:

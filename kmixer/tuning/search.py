@@ -75,6 +75,8 @@ class Search:
         distribution.check_backend(plan.settings)
         remember_asked(plan.settings)
         self.datasets = datasets or SearchDatasets(plan.settings.data)
+        if plan.scoring.folds:
+            self.datasets.base.check_folds(plan.scoring.folds)
         self.settings = self._with_statistics(plan.settings)
         self._parameter_counts: dict[str, int | str] = {}  # or the error, by the model's shape
         atomic.make_folder(plan.folder)
@@ -105,6 +107,10 @@ class Search:
             part = trial.epochs / chosen(settings.training.epochs)
             layer["schedule"] = {"warmup_epochs": settings.schedule.warmup_epochs * part}
         return loading.build_settings(settings.model_dump(mode="json"), layer)
+
+    def trainings(self, trial: Trial, settings: Settings) -> list[tuple[Path, Settings]]:
+        """Return the folder and the settings of each training of a trial."""
+        return self.plan.scoring.trainings(trial.folder(self.plan.folder), settings)
 
     def problem(self, trial: Trial) -> str | None:
         """Return why a trial cannot be trained, or None."""
@@ -157,7 +163,11 @@ class Search:
         trials = self.engine.all_trials()
         best = ranked(trials, self.plan.objective)[: self.plan.keep]
         unfinished = [trial for trial in trials if trial.outcome is None]
-        kept = {trial.folder(self.plan.folder) for trial in [*best, *unfinished]}
+        kept = {
+            folder
+            for trial in [*best, *unfinished]
+            for folder, _ in self.trainings(trial, self.plan.settings)
+        }
         for folder in (self.plan.folder / "trials").glob("trial-*"):
             if folder not in kept:
                 _remove_files(folder, [MODEL_FILE, *CHECKPOINT_FILES])

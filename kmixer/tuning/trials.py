@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterable
+import statistics
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -23,8 +24,9 @@ RUN_METRICS = (
     "epochs", "seconds", "examples_per_second", "parameters", "trainable_parameters", "flops",
     "peak_memory_bytes",
 )  # fmt: skip
-METRICS = ("val_accuracy", *RUN_METRICS)  # of a finished trial
-MAY_BE_UNKNOWN = {"peak_memory_bytes"}
+SPREAD = ("trainings", "objective_std")  # of a trial that is the mean of several trainings
+METRICS = ("val_accuracy", *RUN_METRICS, *SPREAD)  # of a finished trial
+MAY_BE_UNKNOWN = {"peak_memory_bytes", *SPREAD}
 MOST = 2**63  # that a metric may be
 
 
@@ -177,15 +179,44 @@ def pruned(epoch: int, value: float, folder: Path) -> Outcome:
     return Outcome(PRUNED, f"pruned after epoch {epoch}", value, epoch, {}, str(folder))
 
 
-def measure(run: Run, objective: str, folder: Path) -> Outcome:
-    """Return the `Outcome` of a finished run."""
+def measure(runs: Sequence[Run], objective: str) -> Outcome:
+    """Return the `Outcome` of finished runs: one, or the seeds and folds of one trial.
+
+    The objective, accuracy and rate are means, the seconds a sum, the memory the largest; the
+    epoch is the middle one.
+
+    Args:
+        runs: of a trial, the first one first.
+        objective: a name of `OBJECTIVES`.
+    """
     best_of = max if OBJECTIVES[objective] else min
-    best = best_of(run.history, key=lambda row: row[objective])
-    accuracy = run.metrics["best"]["validation"]["accuracy"]
+    best = [best_of(run.history, key=lambda row: row[objective]) for run in runs]
+    values = [row[objective] for row in best]
     return Outcome(
         FINISHED,
-        value=best[objective],
-        best_epoch=int(best["epoch"]),
-        metrics={"val_accuracy": accuracy} | {key: run.metrics[key] for key in RUN_METRICS},
-        folder=str(folder),
+        value=statistics.fmean(values),
+        best_epoch=int(statistics.median_low(row["epoch"] for row in best)),
+        metrics=_metrics(runs) | _spread(values),
+        folder=str(runs[0].folder),
     )
+
+
+def _metrics(runs: Sequence[Run]) -> dict[str, Any]:
+    first, metrics = runs[0].metrics, [run.metrics for run in runs]
+    accuracies = [each["best"]["validation"]["accuracy"] for each in metrics]
+    rates = [each["examples_per_second"] for each in metrics]
+    peaks = [each["peak_memory_bytes"] or 0 for each in metrics]
+    return {
+        "val_accuracy": statistics.fmean(accuracies),
+        **{key: first[key] for key in RUN_METRICS},
+        "seconds": round(sum(each["seconds"] for each in metrics), 2),
+        "examples_per_second": round(statistics.fmean(rates), 1),
+        "peak_memory_bytes": max(peaks) or None,
+    }
+
+
+def _spread(values: Sequence[float]) -> dict[str, Any]:
+    """Return how far the trainings of a trial lie apart; nothing of a single one."""
+    if len(values) == 1:
+        return {}
+    return {"trainings": len(values), "objective_std": statistics.stdev(values)}

@@ -59,6 +59,47 @@ def test_a_validation_split_that_cannot_hold_every_class_is_refused(image_folder
         load(str(image_folder)).with_validation(size)
 
 
+def test_each_image_is_in_one_fold(image_folder):
+    whole = load(str(image_folder))
+    folds = [whole.with_fold(fold, 4) for fold in range(4)]
+    held_out = np.concatenate([each.validation.images for each in folds])
+    assert len(held_out) == len(whole.train) and all(len(f.train) == 90 for f in folds)
+    together = sorted(image.tobytes() for image in held_out)
+    assert together == sorted(image.tobytes() for image in whole.train.images)
+    for each in folds:
+        assert np.bincount(each.validation.labels).tolist() == [15, 15]
+    other = whole.with_fold(0, 4, seed=1)
+    assert not np.array_equal(other.validation.images, folds[0].validation.images)
+
+
+def test_the_folds_hold_the_images_of_a_validation_folder(image_folder):
+    cut = load(str(image_folder)).with_validation(20)
+    fold = cut.with_fold(1, 2)
+    assert len(fold.train) == len(fold.validation) == 60 and len(fold.test) == len(cut.test)
+    assert fold.notes[-1] == "fold 2 of 2 is the validation split"
+
+
+@pytest.mark.parametrize(
+    ("values", "problem"),
+    [
+        ({"folds": 1}, "greater than or equal to 2"),
+        ({"folds": 3, "fold": 3}, "received 3 of 3 folds, counted from 0"),
+        ({"fold": 1}, "received 1 of no folds"),
+        ({"folds": 2.5}, "valid integer"),
+        ({"folds": 3, "fold": -1}, "greater than or equal to 0"),
+    ],
+)
+def test_folds_that_cannot_be(values, problem):
+    with pytest.raises(ValueError, match=problem):
+        DataSettings(**values)
+
+
+def test_more_folds_than_images_of_a_class_are_refused(image_folder):
+    settings = DataSettings(name=str(image_folder), folds=61)
+    with pytest.raises(SettingsError, match=r"data\.folds: received 61, .* the 60 images of"):
+        load_splits(settings)
+
+
 def _idx(path, content):
     path.write_bytes(gzip.compress(content))
     return path

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import statistics
 import subprocess
 import sys
 import time
@@ -304,3 +305,74 @@ def test_show_space_prints_a_space_that_can_be_edited(run_command):
 
     done = run_command("tune", "--show-space")
     assert Space(yaml_files.parse_yaml(done.stdout, "space")["search"]).searched
+
+
+def test_a_trial_is_scored_by_its_folds_and_seeds(run_command, image_folder, tmp_path):
+    words = tiny_search(image_folder, "--trials", 1, "--folds", 2, "--repeats", 2, name="scored")
+    done = run_command(*words, cwd=tmp_path, env=CPU)
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "saved_models" / "scored"
+    names = ["trial-000", "trial-000-fold1", "trial-000-seed1", "trial-000-seed1-fold1"]
+    runs = [load_run(folder / "trials" / name) for name in names]
+    data = [run.settings.data for run in runs]
+    assert [(each.folds, each.fold, each.split_seed) for each in data] == [
+        (2, 0, 0), (2, 1, 0), (2, 0, 1), (2, 1, 1)
+    ]  # fmt: skip
+    assert len({run.settings.training.seed for run in runs}) == 2
+    values = [max(row["val_accuracy"] for row in run.history) for run in runs]
+    (row,) = finished_rows(folder)
+    assert float(row["objective"]) == pytest.approx(statistics.mean(values))
+    assert float(row["objective_std"]) == pytest.approx(statistics.stdev(values))
+    assert row["trainings"] == "4" and "±" in done.stdout
+    best = yaml_files.read_file(folder / "best.yaml")["data"]
+    assert best["folds"] is None  # the split of the search, to train it again
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (["--folds", 1], "Invalid value for '--folds': Input should be greater than or equal to 2"),
+        (["--repeats", 0], "Invalid value for '--repeats': Input should be greater"),
+        (["--folds", 1000], "data.folds: received 1000, expected at most the "),
+        (["--folds", 2, "--set", "data.folds=3"], "expected no data.folds with it, which is 3"),
+        (["--folds", 2, "--set", "data.train_on_validation=true"], "which is true"),
+        (["--folds", "many"], "Invalid value for '--folds': Input should be a valid integer"),
+    ],
+)
+def test_folds_that_cannot_be(run_command, image_folder, tmp_path, options, problem):
+    words = tiny_search(image_folder, "--trials", 1)
+    words = [word for word in words if "train_on_validation" not in word]
+    done = run_command(*words, *map(str, options), cwd=tmp_path, env=CPU)
+    assert done.returncode == 2 and problem in " ".join(done.stderr.split()), done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_search_with_other_folds_is_another_one(run_command, copied_search):
+    root, _, words = copied_search
+    done = run_command(*words, "--repeats", 3, "--extend", cwd=root, env=CPU)
+    assert done.returncode == 2 and "repeats" in done.stderr and "another --name" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "shown"),
+    [
+        ([], "optuna-dashboard saved_models/seen/optuna.jsonl"),
+        (
+            ["--storage", "postgresql://user:secret@host/studies"],
+            "optuna-dashboard postgresql+psycopg://host/studies",
+        ),
+    ],
+)
+def test_the_dashboards_command_is_shown_without_secrets(run_command, tmp_path, options, shown):
+    pytest.importorskip("optuna")
+    words = ["tune", "fmnist", "--name", "seen", "--engine", "optuna", "--show", *options]
+    done = run_command(*words, cwd=tmp_path, env=CPU)
+    assert done.returncode == 0 and shown in done.stdout + done.stderr
+    assert "secret" not in done.stdout + done.stderr and not (tmp_path / "saved_models").exists()
+    as_json = run_command(*words, "--json", cwd=tmp_path, env=CPU)
+    assert json.loads(as_json.stdout) == {"command": shown}
+
+
+def test_keras_tuner_has_no_dashboard(run_command, tmp_path):
+    done = run_command("tune", "fmnist", "--show", cwd=tmp_path, env=CPU)
+    assert done.returncode == 2 and "expected --engine optuna" in done.stderr

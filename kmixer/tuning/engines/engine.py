@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from ...config.fields import chosen
 from ...errors import SettingsError
 from ...files.opened import check_own_file
+from ..plan import STUDY_FILE
 from ..trials import Outcome, Trial
 from .journal import FILE, Journal
 
 if TYPE_CHECKING:
     from ..plan import Plan
+
+MISSING_OPTUNA = "--engine optuna: not installed; pip install 'kmixer[tune]'"
 
 
 class Engine(Protocol):
@@ -51,17 +55,36 @@ def open_engine(plan: Plan) -> Engine:
     return _open_optuna(plan) if plan.engine == "optuna" else _open_keras_tuner(plan)
 
 
+def dashboard_command(plan: Plan) -> str:
+    """Return the command that shows a search in Optuna's dashboard.
+
+    Of a database's URL, what may be secret is left out.
+
+    Raises:
+        SettingsError: the engine is another one, or not installed.
+    """
+    if plan.engine != "optuna":
+        raise SettingsError(
+            f"--show: received --engine {plan.engine}, expected --engine optuna: the dashboard is"
+            " Optuna's"
+        )
+    try:
+        from .optuna_storage import public_address
+    except ImportError:
+        raise SettingsError(MISSING_OPTUNA) from None
+    return shlex.join(["optuna-dashboard", public_address(plan.study)])
+
+
 def _open_optuna(plan: Plan) -> Engine:
     try:
         from .optuna_engine import OptunaEngine
     except ImportError:
-        raise SettingsError("--engine optuna: not installed; pip install 'kmixer[tune]'") from None
-    file = plan.folder / "optuna.jsonl"
-    check_own_file(file)
+        raise SettingsError(MISSING_OPTUNA) from None
+    check_own_file(plan.folder / STUDY_FILE)
     return OptunaEngine(
         plan.space, plan.chosen_tuner, plan.objective, plan.seed,
         chosen(plan.settings.training.epochs),
-        plan.storage or file, plan.folder.name,
+        plan.study, plan.folder.name,
         max_trials=plan.trial_limit or 0, exclusive=plan.exclusive,
     )  # fmt: skip
 

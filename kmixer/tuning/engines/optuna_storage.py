@@ -42,6 +42,11 @@ def open_storage(storage: str | Path) -> BaseStorage:
         raise SettingsError(f"--storage {shown}: cannot be opened: {reason}") from None
 
 
+def public_address(storage: str | Path) -> str:
+    """Return a storage's file or URL as another program takes it, without user and password."""
+    return _public(_with_driver(str(storage)))[0] if "://" in str(storage) else str(storage)
+
+
 def _public(url: str) -> tuple[str, list[str]]:
     """Return what may be shown of a URL, and the parts of it that may not."""
     scheme, _, rest = url.partition("://")
@@ -68,6 +73,11 @@ def _open_file(path: Path) -> JournalStorage:
         finally:
             lock.release()
     return JournalStorage(JournalFileBackend(str(path), lock))
+
+
+def _with_driver(url: str) -> str:
+    scheme, _, rest = url.partition("://")
+    return f"{DRIVERS.get(scheme, scheme)}://{rest}"
 
 
 def _remove_stale_lock(path: Path) -> None:
@@ -104,9 +114,7 @@ def _open_database(url: str) -> RDBStorage:
     """Open a database; workers that start at once may all try to make its tables."""
     from sqlalchemy.exc import IntegrityError, ProgrammingError
 
-    scheme, _, rest = url.partition("://")
-    url = f"{DRIVERS.get(scheme, scheme)}://{rest}"
-
+    url = _with_driver(url)
     for _ in range(TRIES):
         try:
             return RDBStorage(url, engine_kwargs={"pool_pre_ping": True})

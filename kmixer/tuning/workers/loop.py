@@ -94,18 +94,21 @@ class Loop:
     def _start_process(self, trial: Trial) -> None:
         plan, settings = self.search.plan, self.search.trial_settings(trial)
         remember_asked(settings)
-        remove_other_run(trial.folder(plan.folder), settings, plan.folder)
+        trainings = self.search.trainings(trial, settings)
+        for folder, own in trainings:
+            remove_other_run(folder, own, plan.folder)
         outcome = self._verdict_before(trial, chosen(settings.training.epochs))
         if outcome is not None:
             self.progress.trial_started(trial)
             self._record(trial, outcome)
             return
         job = {
-            "settings": settings.model_dump(mode="json"),
             "max_seconds_per_epoch": plan.max_seconds_per_epoch,
             "command": f"kmixer tune (trial {trial.number} of {plan.folder.name})",
         }
-        process = TrialProcess(trial, job, plan.folder, self.free.pop(0), self.messages, self.lock)
+        process = TrialProcess(
+            trial, trainings, job, plan.folder, self.free.pop(0), self.messages, self.lock
+        )
         self.running.append(process)
         self.progress.trial_started(trial)
 
@@ -142,7 +145,8 @@ class Loop:
 
     def _report(self, process: TrialProcess, message: Message) -> None:
         epoch, value = message["epoch"], message["row"][self.search.plan.objective]
-        poor = self.search.engine.report(process.trial, epoch, value)
+        first = message["training"] == 1  # of several, it alone is compared with other trials'
+        poor = first and self.search.engine.report(process.trial, epoch, value)
         if poor and epoch < message["of"]:
             process.stop(PRUNED, message)
         self.progress.epoch_ended(process.trial, message)

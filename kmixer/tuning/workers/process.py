@@ -9,8 +9,9 @@ import signal
 import subprocess
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ... import errors
 from ...errors import KmixerError
@@ -22,6 +23,9 @@ from ...training import checkpoint
 from ..trials import FAILED, INFEASIBLE, PRUNED, Outcome, Trial, measure, pruned
 from . import trial as trial_module
 from .resources import Resources
+
+if TYPE_CHECKING:
+    from ...config import Settings
 
 GRACE_SECONDS = 120  # a step of a large model takes a while
 STOPPED = "stopped"  # by a signal or because time is up; its training can continue
@@ -37,7 +41,8 @@ class TrialProcess:
 
     Args:
         trial: the `Trial`.
-        job: the input of `trial.py`, without the folder.
+        trainings: the folder and the settings of each of its trainings.
+        job: the input of `trial.py`, without these.
         root: the search's folder.
         resources: the `Resources` that it gets.
         messages: a `queue.Queue`.
@@ -47,23 +52,33 @@ class TrialProcess:
     def __init__(
         self,
         trial: Trial,
+        trainings: Sequence[tuple[Path, Settings]],
         job: dict[str, Any],
         root: Path,
         resources: Resources,
         messages: Messages,
         lock: int | None = None,
     ) -> None:
-        self.trial, self.resources, self.folder = trial, resources, trial.folder(root)
+        self.trial, self.resources = trial, resources
+        self.folders = [folder for folder, _ in trainings]
+        self.folder = self.folders[0]
         self.last_values: Message = {}  # the newest value of each key of its messages
         self.stop_reason: str | None = None
         self.stop_message: Message | None = None
         self.stopped_at = 0.0
         logs = root / "logs"
         atomic.make_folder(logs, within=root)
-        refuse_links(self.folder, within=root)
+        for folder in self.folders:
+            refuse_links(folder, within=root)
         self.log = logs / f"{self.folder.name}.log"
         path = logs / f"{self.folder.name}.json"
-        job = job | {"folder": str(self.folder), "cores": resources.cores}
+        job = job | {
+            "trainings": [
+                {"folder": str(folder), "settings": settings.model_dump(mode="json")}
+                for folder, settings in trainings
+            ],
+            "cores": resources.cores,
+        }
         atomic.write_text(path, json.dumps(job), within=root)
         with appending(self.log, within=root) as log:
             self.process = start_python(
@@ -121,11 +136,13 @@ class TrialProcess:
         if self.stop_reason == PRUNED and self.stop_message:
             epoch, row = self.stop_message["epoch"], self.stop_message["row"]
             return pruned(epoch, row[objective], self.folder)
-        if run_state(self.folder) == "finished":
-            return measure(load_run(self.folder), objective, self.folder)
+        states = [run_state(folder) for folder in self.folders]
+        if set(states) == {"finished"}:
+            return measure([load_run(folder) for folder in self.folders], objective)
         if self.stop_reason:
             return None
-        if self.last_values.get("infeasible") and not checkpoint.exists(self.folder):
+        begun = states[0] == "finished" or checkpoint.exists(self.folder)
+        if self.last_values.get("infeasible") and not begun:
             shutil.rmtree(self.folder, ignore_errors=True)
             return Outcome(INFEASIBLE, self.last_values["error"])
         return Outcome(FAILED, self._failure(), folder=str(self.folder))
