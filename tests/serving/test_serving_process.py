@@ -11,7 +11,6 @@ import sys
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
 
 import keras
 import numpy as np
@@ -87,7 +86,7 @@ def colour_server(image_folder, tmp_path_factory):
         image_folder, data={"channels": 3}, optimizer={"learning_rate": 0.02}, training={"epochs": 6}
     )  # fmt: skip
     run = kmixer.train(kmixer.build_settings(settings), root=tmp_path_factory.mktemp("colour"))
-    running = Server(export_to_tflite(run.folder, tmp_path_factory.mktemp("export")))
+    running = Server(run.folder)  # which exports it first
     yield running
     running.stop(signal.SIGKILL)
 
@@ -281,20 +280,6 @@ def test_one_pastes_or_drops_an_image(browser, server, image_file, event):
     assert first_class(browser, "below")
 
 
-@contextmanager
-def screen(browser, width, height):
-    """Open a window of a laptop, whose mouse is its pointer, instead of a phone's."""
-    browser.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": False})
-    size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-    try:
-        yield
-    finally:
-        size = {"width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": True}
-        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-        browser.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": True})
-
-
 def box(browser, name):
     """Return where an element stands in the window: left, top, right, bottom."""
     return browser.execute_script(
@@ -338,13 +323,15 @@ def test_a_phone_shows_the_answer_without_scrolling(browser, either_server, imag
 
 
 @pytest.mark.skipif(os.name != "posix", reason="paths as Chromium on Linux takes them")
-def test_an_answer_that_stands_out_of_sight_is_brought_into_it(browser, server, image_file):
-    browser.get(server.address + "/")
-    with screen(browser, 390, 300):
-        browser.find_element("id", "file").send_keys(str(image_file))
-        assert first_class(browser, "below")
-        _, top, _, bottom = box(browser, "answer")
-        assert top >= 0 and bottom <= 300
+def test_an_answer_out_of_sight_is_brought_into_it(laptop_browser, server, image_file):
+    laptop_browser.get(server.address + "/")
+    laptop_browser.set_window_size(500, 450)  # one column, and not high enough for the buttons too
+    laptop_browser.find_element("id", "file").send_keys(str(image_file))
+    assert first_class(laptop_browser, "below")
+    _, top, _, bottom = box(laptop_browser, "answer")
+    scrolled, height = laptop_browser.execute_script("return [scrollY, innerHeight]")
+    laptop_browser.set_window_size(1280, 900)
+    assert top >= 0 and bottom <= height < scrolled + bottom
 
 
 @pytest.mark.skipif(os.name != "posix", reason="paths as Chromium on Linux takes them")
@@ -361,30 +348,30 @@ def test_the_first_answer_leaves_the_pad_under_the_finger(browser, server):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="paths as Chromium on Linux takes them")
-@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize(
+    ("device", "buttons"),
+    [("browser", ["photo", "file"]), ("laptop_browser", ["file"])],  # which has no camera to open
+)
 @pytest.mark.parametrize(
     ("kind", "grey"),
     [("server", ["invert", "pad", "ask", "clear"]), ("colour_server", [])],
-    ids=["grey", "colour"],
 )
-def test_one_draws_for_models_of_grey_images_alone(browser, request, width, kind, grey):
-    browser.get_log("browser")  # those of other tests
-    with screen(browser, width, 800) if width == 1280 else nullcontext():
-        browser.get(request.getfixturevalue(kind).address + "/")
-        buttons = ["photo", "file"] if width == 390 else ["file"]  # a laptop has no camera to open
-        assert by_tab(browser) == buttons + grey
-        for name in ("invert", "pad", "ask", "clear"):
-            assert browser.find_element("id", name).is_displayed() == bool(grey)
-    assert browser.get_log("browser") == []
+def test_one_draws_for_models_of_grey_images_alone(request, device, buttons, kind, grey):
+    chrome, serving = request.getfixturevalue(device), request.getfixturevalue(kind)
+    chrome.get_log("browser")  # those of other tests
+    chrome.get(serving.address + "/")
+    assert by_tab(chrome) == buttons + grey
+    for name in ("invert", "pad", "ask", "clear"):
+        assert chrome.find_element("id", name).is_displayed() == bool(grey)
+    assert chrome.get_log("browser") == []
 
 
 @pytest.mark.skipif(os.name != "posix", reason="paths as Chromium on Linux takes them")
-def test_a_wide_window_has_the_answer_beside_the_input(browser, either_server, image_file):
-    with screen(browser, 1280, 800):
-        browser.get(either_server.address + "/")
-        browser.find_element("id", "file").send_keys(str(image_file))
-        assert first_class(browser, "below")
-        give, answer, draw = (box(browser, name) for name in ("give", "answer", "draw"))
+def test_a_wide_window_has_the_answer_beside_the_input(laptop_browser, either_server, image_file):
+    laptop_browser.get(either_server.address + "/")
+    laptop_browser.find_element("id", "file").send_keys(str(image_file))
+    assert first_class(laptop_browser, "below")
+    give, answer, draw = (box(laptop_browser, name) for name in ("give", "answer", "draw"))
     assert give[2] < answer[0] and give[1] == answer[1] and answer[3] < 800
     if any(draw):  # a model of grey images: the pad below the buttons
         assert draw[0] == give[0] and draw[1] > give[3] and draw[3] == answer[3]
