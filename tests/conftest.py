@@ -108,7 +108,24 @@ def tflite_export(trained_run, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def browser():
-    """Headless Chromium with the screen of a phone."""
+    """Headless Chromium with the screen of a phone, which is touched."""
+    screen = {"width": 390, "height": 844, "pixelRatio": 2.0}
+    chrome = _open_chromium(mobileEmulation={"deviceMetrics": screen})
+    yield chrome
+    chrome.quit()
+
+
+@pytest.fixture(scope="session")
+def laptop_browser():
+    """Headless Chromium with the screen of a laptop, which has a mouse."""
+    chrome = _open_chromium()
+    chrome.set_window_size(1280, 900)
+    yield chrome
+    chrome.quit()
+
+
+def _open_chromium(**options):
+    """Open a browser with these of Chromium's options; skip the test where there is none."""
     program = shutil.which("chromium") or shutil.which("chromium-browser")
     driver = shutil.which("chromedriver")
     if not program or not driver:
@@ -116,15 +133,13 @@ def browser():
         pytest.skip("no chromium and chromedriver on this machine")
     from selenium import webdriver
 
-    options = webdriver.ChromeOptions()
-    options.binary_location = program
+    chosen = webdriver.ChromeOptions()
+    chosen.binary_location = program
     for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
-        options.add_argument(argument)
-    screen = {"width": 390, "height": 844, "pixelRatio": 2.0}
-    options.add_experimental_option("mobileEmulation", {"deviceMetrics": screen})
-    chrome = webdriver.Chrome(options, webdriver.ChromeService(driver))
-    yield chrome
-    chrome.quit()
+        chosen.add_argument(argument)
+    for name, value in options.items():
+        chosen.add_experimental_option(name, value)
+    return webdriver.Chrome(chosen, webdriver.ChromeService(driver))
 
 
 @pytest.fixture

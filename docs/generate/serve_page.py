@@ -16,12 +16,18 @@ says otherwise.
 | `GET /v1/models/NAME` | status; `/metadata` the signature, class names, and the file's proof |
 | `POST /classify` | an image file as the body, or a form with one file in a field of any name → classes, the best first, and what the model saw; `?invert=true` |
 | `GET /health`, `GET /metrics` | for supervisors and Prometheus; HEAD is answered wherever GET is |
-| `GET /` | a page: drop, paste or draw an image; offline, on a phone, by keyboard |
+| `GET /` | a page: drop, paste, photograph or draw an image; offline, on a phone, by keyboard |
 
 ```sh
 curl -F file=@photo.jpg http://127.0.0.1:8501/classify
 curl --data-binary @photo.jpg http://127.0.0.1:8501/classify
 ```
+
+Both ways are held to the same limits and get the same answer. A form without a file (curl needs the `@`), with more than one, or
+cut off before its last boundary is answered 400; fields beside the file, up to 16, are passed over.
+
+On a phone or a tablet the page has *Take a photo*, which opens the camera's own app and so needs neither TLS nor a permission; the answer
+stands between the buttons and the drawing pad. The pad and *swap black and white* are there for models of grey images alone.
 
 The first two are TensorFlow Serving's REST calls, errors too: `{"error": "…"}` with 400 (what is wrong with which
 instance), 404, 413 (longer than `--max-body`, refused before it is read), 415 (a compressed body), 503 with Retry-After (more than `--queue` images

@@ -41,12 +41,30 @@ async def uploaded_file(headers: Headers, body: bytes) -> bytes:
     return files[0]
 
 
-async def _files_of_form(headers: Headers, body: bytes) -> list[bytes]:
-    async def pieces() -> AsyncGenerator[bytes, None]:
-        yield body
+class _FormParser(MultiPartParser):
+    """Starlette's parser, which also refuses a form that was cut off.
 
-    parser = MultiPartParser(headers, pieces(), max_files=MAX_FIELDS, max_fields=MAX_FIELDS)
-    parser.spool_max_size = len(body) + 1  # all in memory, where the body is already
+    Args:
+        headers: of the request.
+        body: of the request.
+    """
+
+    def __init__(self, headers: Headers, body: bytes) -> None:
+        super().__init__(headers, self._pieces(body), max_files=MAX_FIELDS, max_fields=MAX_FIELDS)
+        self.spool_max_size = len(body) + 1  # all in memory, where the body is already
+        self._ended = False
+
+    def on_end(self) -> None:
+        self._ended = True
+
+    async def _pieces(self, body: bytes) -> AsyncGenerator[bytes, None]:
+        yield body
+        if not self._ended:  # raised here, the parser closes the files that it has begun
+            raise MultiPartException("it ends before its last boundary")
+
+
+async def _files_of_form(headers: Headers, body: bytes) -> list[bytes]:
+    parser = _FormParser(headers, body)
     try:
         form = await parser.parse()
     except MultiPartException as error:

@@ -23,9 +23,11 @@ pytest.importorskip("fastapi")
 
 from kmixer_cli.subprocesses import export_to_tflite
 
+import kmixer
 from kmixer.errors import RunError, SettingsError
 from kmixer.exporting.artifact import load_artifact
 from kmixer.serving import selection
+from tiny_settings import tiny_settings
 
 WAITING = "\nkmixer_waiting_images 1.0\n"
 
@@ -77,6 +79,18 @@ def server(tflite_export):
     running.stop(signal.SIGKILL)
 
 
+@pytest.fixture(scope="module")
+def colour_server(image_folder, tmp_path_factory):
+    """A server of `halves` as a model of colours, which sees the grey images in three channels."""
+    settings = tiny_settings(
+        image_folder, data={"channels": 3}, optimizer={"learning_rate": 0.02}, training={"epochs": 6}
+    )  # fmt: skip
+    run = kmixer.train(kmixer.build_settings(settings), root=tmp_path_factory.mktemp("colour"))
+    running = Server(run.folder)  # which exports it first
+    yield running
+    running.stop(signal.SIGKILL)
+
+
 def test_the_server_needs_no_keras_and_answers_requests_in_flight_when_it_stops(
     tflite_export, image_file
 ):
@@ -96,6 +110,17 @@ def test_the_server_needs_no_keras_and_answers_requests_in_flight_when_it_stops(
     assert code in (0, -signal.SIGTERM, 143) and "Traceback" not in stderr
     with pytest.raises(urllib.error.URLError):
         server.post("/classify", image_file.read_bytes())
+
+
+@pytest.mark.skipif(not shutil.which("curl"), reason="no curl on this machine")
+@pytest.mark.parametrize("how", [["-F", "file=@{}"], ["--data-binary", "@{}"]], ids=["form", "raw"])
+def test_curl_sends_an_image_as_a_form_or_as_it_is(server, image_file, how):
+    words = [word.format(image_file) for word in how]
+    done = subprocess.run(
+        ["curl", "-sS", "--noproxy", "*", *words, f"{server.address}/classify"],
+        capture_output=True, check=True, timeout=60,
+    )  # fmt: skip
+    assert json.loads(done.stdout) == server.post("/classify", image_file.read_bytes())
 
 
 def test_a_port_that_is_taken_is_reported_in_one_line(run_command, server, tflite_export):
@@ -253,6 +278,131 @@ def test_one_pastes_or_drops_an_image(browser, server, image_file, event):
         base64.b64encode(image_file.read_bytes()).decode(),
     )
     assert first_class(browser, "below")
+
+
+def box(browser, name):
+    """Return where an element stands in the window: left, top, right, bottom."""
+    return browser.execute_script(
+        "const b = document.getElementById(arguments[0]).getBoundingClientRect();"
+        "return [b.left, b.top, b.right, b.bottom];",
+        name,
+    )
+
+
+def by_tab(browser):
+    """Return what the Tab key reaches, in its order."""
+    from selenium.webdriver.common.action_chains import ActionChains
+    from selenium.webdriver.common.keys import Keys
+
+    reached = []
+    while True:
+        ActionChains(browser).send_keys(Keys.TAB).perform()
+        name = browser.execute_script("return document.activeElement.id")
+        if not name or name in reached:
+            return reached
+        reached.append(name)
+
+
+@pytest.fixture(params=["server", "colour_server"])
+def either_server(request):
+    return request.getfixturevalue(request.param)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="paths as Chromium on Linux takes them")
+@pytest.mark.parametrize("button", ["photo", "file"])
+def test_a_phone_shows_the_answer_without_scrolling(browser, either_server, image_file, button):
+    browser.get(either_server.address + "/")
+    browser.find_element("id", button).send_keys(str(image_file))
+    assert first_class(browser, "below")
+    left, top, right, bottom = box(browser, "answer")
+    assert browser.execute_script("return [scrollX, scrollY, innerWidth, innerHeight]") == [
+        0, 0, 390, 844,
+    ]  # fmt: skip
+    assert left >= 0 and right <= 390 and box(browser, "give")[3] < top
+    assert bottom < 660  # what a browser's own bars leave of 844
+
+
+@pytest.mark.skipif(os.name != "posix", reason="paths as Chromium on Linux takes them")
+def test_an_answer_out_of_sight_is_brought_into_it(laptop_browser, server, image_file):
+    laptop_browser.get(server.address + "/")
+    laptop_browser.set_window_size(500, 450)  # one column, and not high enough for the buttons too
+    laptop_browser.find_element("id", "file").send_keys(str(image_file))
+    assert first_class(laptop_browser, "below")
+    _, top, _, bottom = box(laptop_browser, "answer")
+    scrolled, height = laptop_browser.execute_script("return [scrollY, innerHeight]")
+    laptop_browser.set_window_size(1280, 900)
+    assert top >= 0 and bottom <= height < scrolled + bottom
+
+
+@pytest.mark.skipif(os.name != "posix", reason="paths as Chromium on Linux takes them")
+def test_the_first_answer_leaves_the_pad_under_the_finger(browser, server):
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    browser.get(server.address + "/")
+    pad, find = box(browser, "pad"), browser.find_element
+    assert box(browser, "answer")[3] < pad[1]  # above the hand that draws
+    find("id", "ask").click()
+    WebDriverWait(browser, 20).until(lambda _: find("id", "seen").is_displayed())
+    scrolled = browser.execute_script("return scrollY")
+    assert [pad[0], pad[1] - scrolled] == box(browser, "pad")[:2]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="paths as Chromium on Linux takes them")
+@pytest.mark.parametrize(
+    ("device", "buttons"),
+    [("browser", ["photo", "file"]), ("laptop_browser", ["file"])],  # which has no camera to open
+)
+@pytest.mark.parametrize(
+    ("kind", "grey"),
+    [("server", ["invert", "pad", "ask", "clear"]), ("colour_server", [])],
+)
+def test_one_draws_for_models_of_grey_images_alone(request, device, buttons, kind, grey):
+    chrome, serving = request.getfixturevalue(device), request.getfixturevalue(kind)
+    chrome.get_log("browser")  # those of other tests
+    chrome.get(serving.address + "/")
+    assert by_tab(chrome) == buttons + grey
+    for name in ("invert", "pad", "ask", "clear"):
+        assert chrome.find_element("id", name).is_displayed() == bool(grey)
+    assert chrome.get_log("browser") == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="paths as Chromium on Linux takes them")
+def test_a_wide_window_has_the_answer_beside_the_input(laptop_browser, either_server, image_file):
+    laptop_browser.get(either_server.address + "/")
+    laptop_browser.find_element("id", "file").send_keys(str(image_file))
+    assert first_class(laptop_browser, "below")
+    give, answer, draw = (box(laptop_browser, name) for name in ("give", "answer", "draw"))
+    assert give[2] < answer[0] and give[1] == answer[1] and answer[3] < 800
+    if any(draw):  # a model of grey images: the pad below the buttons
+        assert draw[0] == give[0] and draw[1] > give[3] and draw[3] == answer[3]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="paths as Chromium on Linux takes them")
+def test_a_phone_is_asked_for_its_camera(browser, server):
+    browser.get(server.address + "/")
+    photo = browser.find_element("id", "photo")
+    assert photo.get_attribute("capture") == "environment"
+    assert photo.get_attribute("accept") == "image/*"
+    label = browser.find_element("css selector", "label[for=photo]")
+    assert label.is_displayed() and label.text == "Take a photo"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="paths as Chromium on Linux takes them")
+def test_an_error_takes_the_place_of_another_images_answer(browser, server, image_file, tmp_path):
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    bad = tmp_path / "bad.png"
+    bad.write_bytes(b"no image")
+    browser.get(server.address + "/")
+    find = browser.find_element
+    find("id", "file").send_keys(str(image_file))
+    assert first_class(browser, "below")
+    find("id", "file").send_keys(str(bad))
+    WebDriverWait(browser, 20).until(lambda _: "not an image" in find("id", "error").text)
+    assert not find("id", "classes").is_displayed() and not find("id", "saw").is_displayed()
+    find("id", "file").send_keys(str(image_file))
+    WebDriverWait(browser, 20).until(lambda _: find("id", "classes").is_displayed())
+    assert find("id", "error").text == ""
 
 
 @pytest.mark.slow

@@ -18,10 +18,12 @@ pytest.importorskip("httpx2")
 from starlette.testclient import TestClient
 
 from kmixer.data.decode import decode
+from kmixer.serving.access import Access
 from kmixer.serving.app import build_app
 from raw_images import encoded
 
 FORM = "multipart/form-data; boundary=x"
+PART = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.png"\r\n\r\n'
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +60,10 @@ def test_a_form_with_one_file_is_answered_like_its_bytes(client, image_file, fie
         ([("a", ("a.png", b"1")), ("b", ("b.png", b"2"))], None, "form: received 2 files, expected one"),
         (None, b"--x--\r\n", "form: received 0 files, expected one, such as: curl -F"),
         (None, b'--x\r\nContent-Disposition: form-data; name="file"\r\n\r\ntext\r\n--x--', "received 0 files"),
+        (None, PART + b"cut off", "form: it ends before its last boundary"),
+        ([("a", ("a.png", b""))], None, "image: empty file"),
+        ([("a", ("a.png", b"text"))], None, "image: not an image: text"),
+        ([(f"f{i}", ("a.png", b"1")) for i in range(17)], None, "form: Too many files"),
         (None, b"--y\r\n", "form: "),
         (None, b"", "form: "),
     ],
@@ -76,6 +82,42 @@ def test_a_form_without_a_boundary_is_refused(client):
 def test_a_form_that_is_too_long_is_refused(client):
     answer = client.post("/classify", files={"file": ("a.png", bytes(3_000_001))})
     assert answer.status_code == 413 and "--max-body" in answer.json()["error"]
+
+
+def in_chunks(content):
+    """Return a form with `content` as its file, in pieces that tell no length."""
+    return (piece for piece in (PART, content, b"\r\n--x--\r\n"))
+
+
+def test_a_form_of_unknown_length_is_held_to_the_limit_too(client):
+    photo = encoded(
+        Image.fromarray(np.random.default_rng(0).integers(0, 255, (700, 700, 3), np.uint8)), "PNG"
+    )
+    assert 1_400_000 < len(photo) < 3_000_000  # beyond what a form keeps in memory by itself
+    headers = {"content-type": FORM}
+    form = client.post("/classify", content=in_chunks(photo), headers=headers)
+    np.testing.assert_array_equal(seen(form), seen(client.post("/classify", content=photo)))
+    answer = client.post("/classify", content=in_chunks(bytes(3_000_000)), headers=headers)
+    assert answer.status_code == 413 and "--max-body" in answer.json()["error"]
+
+
+def test_forms_are_held_to_the_token_and_to_the_requests_in_hand_and_are_counted(
+    tflite_export, image_file
+):
+    app = build_app(tflite_export, "halves", max_waiting=1, access=Access(token="secret"))
+    limits, form = app.state.served.limits, {"file": ("a.png", image_file.read_bytes())}
+    with TestClient(app) as opened:
+        assert opened.post("/classify", files=form).status_code == 401
+        opened.headers["authorization"] = "Bearer secret"
+        limits.requests = 1
+        assert opened.post("/classify", files=form).status_code == 503
+        limits.requests = 0
+        assert opened.post("/classify", files=form).status_code == 200
+        assert opened.post("/classify", files=form | {"b": ("b.png", b"1")}).status_code == 400
+        assert limits.requests == limits.body_bytes == 0
+        counted = opened.get("/metrics").text
+    for status in (503, 200, 400):
+        assert f'kmixer_requests_total{{route="/classify",status="{status}"}} 1.0' in counted
 
 
 @pytest.mark.parametrize(
