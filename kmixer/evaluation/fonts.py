@@ -37,14 +37,18 @@ def drawable(
     if lacking:
         first = [f"{number} = {name}" for number, name in lacking.items()][:MOST_NAMED]
         more = ", …" if len(lacking) > MOST_NAMED else ""
-        warnings.warn(
+        _warn(
             f"no installed font has the characters of {len(lacking)} names; figures show their"
-            f" numbers, {counted}: {', '.join(first)}{more} (a font such as Noto Sans has them)",
-            KmixerWarning,
-            stacklevel=1,  # the same for every figure, so that it is shown once
+            f" numbers, {counted}: {', '.join(first)}{more} (a font such as Noto Sans has them)"
         )
     shown = [_short(name, longest) for name in names]
     return [f"#{i}" if f"#{i}" in lacking else name for i, name in enumerate(shown, 1)]
+
+
+@cache
+def _warn(text: str) -> None:
+    """Warn once, of all figures: what Python has shown it forgets when any filter changes."""
+    warnings.warn(text, KmixerWarning, stacklevel=1)
 
 
 def numbered(names: Sequence[str], longest: int = LONGEST_CLASS) -> dict[str, str]:

@@ -21,6 +21,7 @@ def installed(monkeypatch):
 
     def have(characters):
         fonts._fonts_for.cache_clear()
+        fonts._warn.cache_clear()
         family = {"STIXGeneral": frozenset(map(ord, characters))}
         monkeypatch.setattr(fonts, "_installed", lambda: family)
 
