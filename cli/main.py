@@ -1,6 +1,7 @@
 """The `kmixer` command; heavy imports stay inside the commands, so that `--help` comes at once."""
 
 import os
+import shutil
 import sys
 import traceback
 from collections.abc import Sequence
@@ -33,6 +34,7 @@ from . import (
 )
 
 CTRL_C = 130
+BOXED = 80  # columns from which the boxes of --help cut no word, such as an option's name
 
 app = typer.Typer(
     name="kmixer",
@@ -100,7 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
     try:
         with terminations_as_errors():
-            code = app(args=arguments, prog_name="kmixer", standalone_mode=False)
+            code = _run(arguments)
         if code == CTRL_C:  # Typer catches KeyboardInterrupt and prints nothing
             _fail("interrupted", CTRL_C)
         _end(code)
@@ -113,6 +115,16 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         if debug:
             _print_traceback()
         _fail(_describe(error), getattr(error, "exit_code", 1))
+
+
+def _run(arguments: list[str]) -> int | None:
+    """Run the command; where --help's boxes do not fit it is plain text."""
+    columns = shutil.get_terminal_size().columns
+    app.rich_markup_mode = "rich" if columns >= BOXED else None
+    code: int | None = app(
+        args=arguments, prog_name="kmixer", standalone_mode=False, terminal_width=columns
+    )
+    return code
 
 
 def _end(code: int | None) -> NoReturn:

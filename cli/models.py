@@ -10,6 +10,8 @@ from .image_options import Size, read_size
 from .terminal import Json, Quiet, Terminal
 
 if TYPE_CHECKING:
+    import keras
+
     from kmixer.config.image_size import ImageSize
 
 COLUMNS = ("architecture", "input", "patch grid", "classes", "parameters", "MFLOPs")
@@ -94,6 +96,19 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def _layers(model: "keras.Model") -> list[list[str]]:
+    """Return a row for each layer, and one for all of them."""
+    rows = [
+        [
+            f"{layer.name} ({type(layer).__name__})",
+            _times(layer.output.shape[1:]),
+            f"{layer.count_params():,}",
+        ]
+        for layer in model.layers
+    ]
+    return [*rows, ["all", "–", f"{model.count_params():,}"]]
+
+
 def _times(sides: Sequence[int]) -> str:
     return "×".join(map(str, sides))
 
@@ -115,7 +130,7 @@ def _show(
     out = out or Path(f"{architecture.name}.png")
     title = f"{architecture.name}: {parameters} parameters, {flops} MFLOPs"
     figures.save(diagram(architecture.model, title), out)
-    architecture.model.summary(print_fn=terminal.say)
+    terminal.table(None, ("layer", "output", "parameters"), _layers(architecture.model))
     terminal.say(f"{title}, patch grid {grid}")
     terminal.say(f"diagram: {out}")
     terminal.result(row | {"diagram": str(out)})

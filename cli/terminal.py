@@ -86,7 +86,7 @@ def say_error(message: object) -> None:
 DELETE = "\x7f"  # the one control character that JSON leaves as it is
 WIDE = 120  # columns
 PIPED_WIDTH = 1000  # a file or a pipe has no right edge
-LEAST_FIRST = 16  # columns of a table's first column, whose texts are folded
+LEAST_FIRST = 16  # columns of a table's first column, whose texts are folded between words
 
 
 class Terminal:
@@ -179,10 +179,11 @@ class Terminal:
         from rich.cells import cell_len
 
         first, *others = (max(map(cell_len, cells)) for cells in zip(*rows, strict=True))
+        if fold:
+            words = (word for cells in rows for word in cells[0].split())
+            first = max(min(first, LEAST_FIRST), *map(cell_len, words))
         borders = 3 * len(others) + 4
-        return (min(first, LEAST_FIRST) if fold else first) + sum(others) + borders <= (
-            self.console.width
-        )
+        return first + sum(others) + borders <= self.console.width
 
     def _records(
         self, title: str | None, columns: Sequence[str], rows: Sequence[Sequence[str]]

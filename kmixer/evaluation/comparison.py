@@ -11,7 +11,6 @@ from ..config import loading
 from ..errors import KmixerError, RunError
 from ..files import atomic
 from ..files.markdown import markdown_table
-from ..files.printable import printable, shorten
 from ..files.text import csv_text
 from ..runs.consistency import check_consistent
 from ..runs.naming import run_path
@@ -25,7 +24,7 @@ from ..runs.run import (
     run_state,
 )
 from . import figures
-from .fonts import LONGEST_NAME
+from .fonts import LONGEST_NAME, drawable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -223,10 +222,11 @@ def common_folder(runs: Sequence[Run]) -> Path:
 
 def curves(runs: Sequence[Run]) -> dict[str, Figure]:
     """Return a figure with the curves of all runs for each name in `CURVES`."""
+    rows = table(runs)
+    names = drawable([row["run"] for row in rows], LONGEST_NAME, "in the order of the runs")
     labels = [
-        shorten(printable(row["run"]), LONGEST_NAME)
-        + ("" if row["test_accuracy"] is None else f"  {100 * row['test_accuracy']:.2f} %")
-        for row in table(runs)
+        name + ("" if row["test_accuracy"] is None else f"  {100 * row['test_accuracy']:.2f} %")
+        for name, row in zip(names, rows, strict=True)
     ]
     train_labels = [
         f"{label}  ({run.settings.soft_labels})" if run.settings.soft_labels else label

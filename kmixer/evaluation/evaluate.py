@@ -145,7 +145,8 @@ def _save_figures(
     reliability = figures.reliability(predictions.calibration)
     figures.save(reliability, folder / "reliability.png", within)
     mistakes = worst_mistakes(predictions, fonts.drawable(class_names))
-    titles = [f"{m.truth}\nsaid {m.predicted} {percent(m.probability, 0)}" for m in mistakes]
+    # The number before the name: after an Arabic or Hebrew one it would stand on its other side.
+    titles = [f"{m.truth}\nsaid {percent(m.probability, 0)}: {m.predicted}" for m in mistakes]
     images = split.images[[m.index for m in mistakes]]
     grid = figures.images(images, titles, columns=8)
     figures.save(grid, folder / "mistakes.png", within)

@@ -316,7 +316,7 @@ def images(
         row_labels: one before each row, or empty.
     """
     rows = max(-(-len(pictures) // columns), 1)
-    height = 1.75 if titles else 1.15
+    height = 1.9 if titles else 1.15
     figure = Figure(figsize=(1.5 * columns, height * rows), layout="constrained")
     cells = figure.subplots(rows, columns, squeeze=False)
     for axes in cells.flat:

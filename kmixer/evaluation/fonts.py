@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from functools import cache
 
 from matplotlib import font_manager
@@ -17,56 +18,93 @@ LONGEST_CLASS = 40  # characters of a class name; longer ones leave a figure no 
 MOST_NAMED = 20  # numbered names in the warning
 
 
-def drawable(names: Sequence[str]) -> list[str]:
+def drawable(
+    names: Sequence[str], longest: int = LONGEST_CLASS, counted: str = "as labels.txt counts them"
+) -> list[str]:
     """Return names as a figure can show them: one that no font has the characters of by its number.
 
-    Long names are shortened in the middle.
+    A warning says which name has which number; long names are shortened in the middle.
 
-    A warning says which name has which number, counted from 1.
+    Args:
+        names: of classes, or of what else a figure names.
+        longest: characters that a name may have.
+        counted: what the warning says of the numbers.
+
+    Returns:
+        The names; `#3` for the third where it cannot be written.
     """
-    names = [shorten(printable(name), LONGEST_CLASS) for name in names]
-    found = [_without_fonts(name) for name in names]
-    numbered = [f"{i}: {name}" for i, name in enumerate(names, 1) if found[i - 1]]
-    if numbered:
-        more = ", …" if len(numbered) > MOST_NAMED else ""
-        warnings.warn(
-            "no installed font has the characters of these classes, which are numbered on figures"
-            f" ({', '.join(numbered[:MOST_NAMED])}{more}); a font such as Noto Sans CJK has them",
-            KmixerWarning,
-            stacklevel=1,  # the same for every figure, so that it is shown once
+    lacking = numbered(names, longest)
+    if lacking:
+        first = [f"{number} = {name}" for number, name in lacking.items()][:MOST_NAMED]
+        more = ", …" if len(lacking) > MOST_NAMED else ""
+        _warn(
+            f"no installed font has the characters of {len(lacking)} names; figures show their"
+            f" numbers, {counted}: {', '.join(first)}{more} (a font such as Noto Sans has them)"
         )
-    return [str(i) if found[i - 1] else name for i, name in enumerate(names, 1)]
+    shown = [_short(name, longest) for name in names]
+    return [f"#{i}" if f"#{i}" in lacking else name for i, name in enumerate(shown, 1)]
+
+
+@cache
+def _warn(text: str) -> None:
+    """Warn once, of all figures: what Python has shown it forgets when any filter changes."""
+    warnings.warn(text, KmixerWarning, stacklevel=1)
+
+
+def numbered(names: Sequence[str], longest: int = LONGEST_CLASS) -> dict[str, str]:
+    """Return the legend of `drawable`'s numbers, which count from 1.
+
+    Args:
+        names: see `drawable`.
+        longest: see `drawable`.
+
+    Returns:
+        The names that no installed font has the characters of, by `#1`, `#2`, …: a plain number
+        may be the name of another class.
+    """
+    shown = [_short(name, longest) for name in names]
+    return {f"#{i}": name for i, name in enumerate(shown, 1) if _without_fonts(name)}
+
+
+def _short(name: str, longest: int) -> str:
+    return shorten(printable(name), longest)
 
 
 def choose_fonts(figure: Figure) -> None:
     """Give each text of a figure the fonts that have its characters; "?" stands for others.
 
     What cannot be seen is escaped: a control character would make an SVG picture unreadable.
+
+    Args:
+        figure: whose texts are changed.
     """
     for text in figure.findobj(Text):
         assert isinstance(text, Text)
         content = printable_lines(text.get_text())
         if content != text.get_text():
             text.set_text(content)
-        if lacking := _lacking(content):
+        if lacking := _lacking(content, text.get_fontproperties()):
             text.set_fontfamily([*text.get_fontfamily(), *_fonts_for(lacking)])
-            for character in _without_fonts(content):
+            for character in _in_no_font(lacking):
                 content = content.replace(character, "?")
             text.set_text(content)
 
 
 def _without_fonts(text: str) -> frozenset[str]:
     """Return the characters of a text that no installed font has."""
-    lacking = _lacking(text)
-    fonts = [_installed()[family] for family in _fonts_for(lacking)]
-    return frozenset(c for c in lacking if not any(ord(c) in font for font in fonts))
+    return _in_no_font(_lacking(text, font_manager.FontProperties()))
 
 
-def _lacking(text: str) -> frozenset[str]:
-    """Return the characters of a text that Matplotlib's own font lacks."""
+def _in_no_font(characters: frozenset[str]) -> frozenset[str]:
+    fonts = [_installed()[family] for family in _fonts_for(characters)]
+    return frozenset(c for c in characters if not any(ord(c) in font for font in fonts))
+
+
+def _lacking(text: str, properties: font_manager.FontProperties) -> frozenset[str]:
+    """Return the characters of a text that its own font lacks: DejaVu Sans, or that of code."""
     if text.isascii():
         return frozenset()
-    own = _characters(font_manager.findfont("DejaVu Sans"))
+    own = _characters(font_manager.findfont(properties))
     return frozenset(c for c in text if c.isprintable() and ord(c) not in own)
 
 
@@ -87,6 +125,7 @@ def _fonts_for(characters: frozenset[str]) -> tuple[str, ...]:
 @cache
 def _installed() -> dict[str, frozenset[int]]:
     """Return the characters of each installed family whose letters are outlines."""
+    _add_new_fonts()
     families: dict[str, frozenset[int]] = {}
     for entry in sorted(font_manager.fontManager.ttflist, key=lambda entry: entry.name):
         if entry.name not in families and not entry.name.startswith(NOT_A_SCRIPT):
@@ -94,6 +133,15 @@ def _installed() -> dict[str, frozenset[int]]:
     return families
 
 
+def _add_new_fonts() -> None:
+    """Find fonts that were installed after Matplotlib listed them, which it does once for good."""
+    known = {str(entry.fname) for entry in font_manager.fontManager.ttflist}
+    for path in sorted(set(font_manager.findSystemFonts()) - known):
+        with suppress(Exception):  # as Matplotlib, which passes over whatever it cannot read
+            font_manager.fontManager.addfont(path)
+
+
+@cache
 def _characters(path: str) -> frozenset[int]:
     """Return the characters of a font; none of one that cannot be read or holds pictures."""
     try:

@@ -23,6 +23,7 @@ from ..runs.consistency import check_consistent
 from ..runs.run import MODEL_FILE, PROBLEMS_FILE
 from . import comparison, figures
 from .evaluate import predict_split
+from .fonts import LONGEST_NAME, numbered
 from .mistakes import image_name
 from .own_data import load_own
 from .predictions import worst_mistakes
@@ -84,6 +85,7 @@ def _comparison(runs: Sequence[Run]) -> dict[str, Any]:
     best = comparison.best_rows(rows).values()
     return {
         "rows": [row | {"best": any(row is best_row for best_row in best)} for row in rows],
+        "numbered": numbered([row["run"] for row in rows], LONGEST_NAME),
         "differences": comparison.differences(runs),
         "pictures": {
             title: figures.as_svg(figure) for title, figure in comparison.curves(runs).items()
@@ -152,6 +154,7 @@ def _measure(model: keras.Model, dataset: Dataset) -> dict[str, Any]:
         "macro_average": predictions.macro_average(),
         "per_class": predictions.per_class(class_names),
         "confusion_matrix": figures.as_svg(figures.confusion_matrix(matrix, class_names)),
+        "numbered": numbered(class_names),
         "confused": _most_confused(matrix, class_names),
         "mistakes": [
             {

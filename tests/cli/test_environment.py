@@ -9,6 +9,7 @@ import warnings
 import pytest
 from kmixer_cli.streams import prepare_streams
 from kmixer_cli.terminal import Terminal
+from rich.cells import cell_len
 
 from kmixer import backend
 from kmixer.data.dataset import data_folder
@@ -90,6 +91,37 @@ def test_a_table_that_is_too_wide_becomes_lines_that_lose_nothing(monkeypatch, c
     text = out.getvalue()
     assert all(cell in text for cell in ROWS[0])
     assert len([line for line in text.splitlines() if "png" in line or "%" in line]) == lines
+
+
+WIDE_ROWS = [
+    ["a sweep's run of three words", "fashion_mnist", "98.58 %", "92.10 %", "81,006", "24"],
+    ["optimizer.learning_rate=0.003", "語語語", "8.58 %", "–", "59,880,472", "1,824"],
+]
+WIDE_COLUMNS = ["run", "data", "validation", "test", "parameters", "seconds"]
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_a_table_keeps_every_word_and_fits_the_terminal(monkeypatch, width):
+    monkeypatch.setenv("COLUMNS", str(width))
+    out = io.StringIO()
+    monkeypatch.setattr("sys.stdout", out)
+    Terminal().table("a title of several words", WIDE_COLUMNS, WIDE_ROWS)
+    lines = out.getvalue().splitlines()
+    words = set(" ".join(lines).split())
+    for cell in [*WIDE_COLUMNS[1:], *WIDE_ROWS[0], *WIDE_ROWS[1]]:
+        assert words.issuperset(cell.split()), cell  # whole, nowhere cut or folded
+    assert max(map(cell_len, lines)) <= width
+    assert ("┏" in out.getvalue()) == (width == 200)
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 200])
+def test_help_cuts_no_option_and_fits_the_terminal(run_command, width):
+    done = run_command("train", "--help", env={"COLUMNS": str(width)})
+    words = set(done.stdout.split())
+    assert words >= {"--backend", "--steps-per-execution", "--learning-rate", "--weight-decay"}
+    least = 46  # columns: of an option's names and ten of what they mean
+    assert max(map(cell_len, done.stdout.splitlines())) <= max(width, least)
+    assert ("╭" in done.stdout) == (width >= 80)
 
 
 def test_a_dumb_terminal_gets_no_display_that_moves(monkeypatch):

@@ -52,6 +52,15 @@ def test_figures_in_the_page_are_the_runs_own(pages, runs):
     assert f"<b>{metrics['parameters']:,}</b>" in page
 
 
+def test_numbers_that_stand_for_names_on_pictures_have_a_legend(runs, tmp_path, monkeypatch, pages):
+    monkeypatch.setattr(report, "numbered", lambda names, *_: {"#2": f"<{names[1]}>"})
+    report.write_report(runs, tmp_path / "two.html")
+    page = (tmp_path / "two.html").read_text()
+    assert page.count("#2 = <bdi>&lt;below&gt;</bdi>") == 2  # of both runs' classes
+    assert "#2 = <bdi>&lt;&lt;b&gt;&gt;</bdi>" in page  # of the runs
+    assert 'class="mute legend"' not in (pages / "two.html").read_text()
+
+
 def test_names_are_escaped_and_a_model_without_token_mixing_has_no_such_part(pages):
     page = (pages / "two.html").read_text()
     assert "&lt;b&gt;" in page and "<b></a>" not in page
