@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .config.loading import build_settings
     from .runs.import_weights import import_weights
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = [
     "Run",
     "Settings",

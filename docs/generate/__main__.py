@@ -10,6 +10,7 @@ from pathlib import Path
 from adr_index import adr_index
 from architectures import architectures
 from cli_page import cli_page
+from core_project import core_project
 from export_page import export_page
 from folders_page import folders_page
 from python_page import python_page
@@ -27,6 +28,7 @@ DOCS = Path(__file__).parent.parent
 RUNS = DOCS / "runs"
 PAGES = {
     "../kmixer/config/architectures.json": architectures,
+    "../core/pyproject.toml": core_project,
     "cli.md": cli_page,
     "python.md": python_page,
     "settings.md": settings_page,
