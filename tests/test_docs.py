@@ -118,9 +118,9 @@ def _photos(folder, images):
 
 
 def _published(folder, images):
-    """Lay out photos, and weights of twelve blocks, as the paper's B/16 has, but narrow ones."""
+    """Lay out photos, and weights with the blocks that the guide freezes, but narrow ones."""
     _photos(folder, images)
-    narrow = {"patch_size": 4, "blocks": 12, "hidden_dim": 16, "tokens_mlp_dim": 8,
+    narrow = {"patch_size": 4, "blocks": 6, "hidden_dim": 16, "tokens_mlp_dim": 8,
               "channels_mlp_dim": 64}  # fmt: skip
     with patch.dict(SIZES, narrow=narrow):
         np.savez(folder / "Mixer-B_16.npz", **official("narrow"))
@@ -135,6 +135,7 @@ class Walk:
         more: words after a command, by its name; they make it small.
         leaves: a file that they leave.
         prepare: lays out what the page takes for granted, given a folder and that of the images.
+        says: what the last one prints among other things.
         not_run: names of the commands that are left out.
         python_in: the folder in which the page's Python lines run; None: they are not run.
     """
@@ -143,13 +144,14 @@ class Walk:
     more: dict[str, str]
     leaves: str
     prepare: Callable[[Path, Path], None] | None = None
+    says: str = ""
     not_run: tuple[str, ...] = ()
     python_in: str | None = None
 
 
 FEW = "--epochs 1 --hidden-dim 4 --no-jit --set data.train_per_class=50"
 FEW_SET = (
-    "--set training.epochs=1 --set training.jit=false --set data.train_per_class=10"
+    "--set training.epochs=2 --set training.jit=false --set data.train_per_class=10"
     " --set data.validation_size=50"
 )
 INT8 = "export/tflite-int8"
@@ -163,6 +165,7 @@ WALKS = {
         },
         f"saved_models/photos/{INT8}/model.tflite",
         _photos,
+        says="new/1.png",
         not_run=("tune", "serve"),
     ),
     "fine-tuning": Walk(
@@ -175,24 +178,30 @@ WALKS = {
         3,
         {"train": FEW, "export": "--max-drop 100"},
         f"saved_models/chip/{INT8}/manifest.json",
+        says="saved_models/chip/example.png",
         python_in=f"saved_models/chip/{INT8}",
     ),
     "reproduce": Walk(
         6,
         {"reproduce": FEW_SET},
         "saved_models/pyramid-drop/fmnist-pyramid-strict-seed0/metrics.json",
+        says="│ fmnist-pyramid │",
     ),
 }
 
 
+LONG = ("fine-tuning", "reproduce")
+
+
 def _blocks(page, language):
-    text = (ROOT / "docs" / f"{page}.md").read_text()
+    """Return the blocks of a page in a language, lines that go on joined."""
+    text = (ROOT / "docs" / f"{page}.md").read_text().replace("\\\n", " ")
     return re.findall(rf"^```{language}\n(.*?)^```", text, re.S | re.M)
 
 
 @pytest.mark.parametrize(
     "page",
-    [pytest.param(page, marks=pytest.mark.slow) if page == "reproduce" else page for page in WALKS],
+    [pytest.param(page, marks=pytest.mark.slow if page in LONG else ()) for page in WALKS],
 )
 def test_the_commands_of_a_guide_run(page, run_command, image_folder, tmp_path, monkeypatch):
     """As they stand but for what a `Walk` says, one after the other."""
@@ -206,7 +215,7 @@ def test_the_commands_of_a_guide_run(page, run_command, image_folder, tmp_path, 
     for words in lines:
         done = run_command(*words, *walk.more.get(words[0], "").split(), cwd=tmp_path)
         assert done.returncode == 0, f"{words}: {done.stderr}"
-    assert (tmp_path / walk.leaves).is_file()
+    assert (tmp_path / walk.leaves).is_file() and walk.says in done.stdout
     if walk.python_in:
         monkeypatch.chdir(tmp_path / walk.python_in)
         for code in _blocks(page, "python"):
