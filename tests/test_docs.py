@@ -9,8 +9,11 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -21,6 +24,7 @@ import tiny_dataset
 from kmixer import __version__
 from kmixer.config import DataSettings
 from kmixer.data.asked import remember_data
+from kmixer.models import SIZES
 from mixer_reference import official
 
 ROOT = Path(__file__).parent.parent
@@ -84,7 +88,10 @@ def test_a_name_stands_in_its_own_files_only(name):
             assert not re.search(rf"['\"]{name}['\"]", path.read_text()), relative
 
 
-GUIDES = ["README.md", "docs/index.md", "docs/guide.md", "docs/photos.md"]
+GUIDES = [
+    "README.md", "docs/index.md", "docs/guide.md", "docs/photos.md", "docs/reproduce.md",
+    "docs/fine-tuning.md", "docs/chip.md",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("page", GUIDES)
@@ -103,35 +110,129 @@ def test_the_commands_of_a_guide_parse(page, run_command):
             assert flag in helps[command], f"{line}: {flag}"
 
 
-def test_the_start_pages_commands_run(run_command, tmp_path):
-    """As they stand, after a training of fewer images."""
-    blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "docs" / "index.md").read_text(), re.S)
-    lines = [line for block in blocks[1:] for line in block.splitlines()]
-    assert lines[0] == "kmixer train fmnist --blocks 2" and len(lines) == 5
-    small = "--epochs 1 --hidden-dim 4 --no-jit --set data.train_per_class=50"
-    for line in [f"{lines[0]} {small}", *lines[1:]]:
-        done = run_command(*line.split()[1:], cwd=tmp_path)
-        assert done.returncode == 0, f"{line}: {done.stderr}"
-    assert (tmp_path / "saved_models" / "fmnist-1" / "export" / "tflite" / "model.tflite").is_file()
+def _photos(folder, images):
+    """Lay out the photos that the guides name, and a folder of others."""
+    shutil.copytree(images, folder / "photos")
+    (folder / "new").mkdir()
+    Image.new("L", (30, 20), 90).save(folder / "new" / "1.png")
 
 
-def test_the_commands_from_photos_to_a_phone_run(run_command, image_folder, tmp_path):
-    """As they stand but for the search and the server, and on a smaller model."""
-    shutil.copytree(image_folder, tmp_path / "photos")
-    (tmp_path / "new").mkdir()
-    Image.new("L", (30, 20), 90).save(tmp_path / "new" / "1.png")
-    blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "docs" / "photos.md").read_text(), re.S)
-    lines = [line for block in blocks for line in block.splitlines()]
-    more = {
-        "train": "--preset photos-mixer --epochs 1 --batch-size 8 --hidden-dim 4 --blocks 1 --no-jit",
-        "export": "--max-drop 100",
-    }
-    for line in lines:
-        command = line.split()[1]
-        if command not in ("tune", "serve"):
-            done = run_command(*f"{line} {more.get(command, '')}".split()[1:], cwd=tmp_path)
-            assert done.returncode == 0, f"{line}: {done.stderr}"
-    assert len(lines) == 8 and "new/1.png" in done.stdout
+def _published(folder, images):
+    """Lay out photos, and weights with the blocks that the guide freezes, but narrow ones."""
+    _photos(folder, images)
+    narrow = {"patch_size": 4, "blocks": 6, "hidden_dim": 16, "tokens_mlp_dim": 8,
+              "channels_mlp_dim": 64}  # fmt: skip
+    with patch.dict(SIZES, narrow=narrow):
+        np.savez(folder / "Mixer-B_16.npz", **official("narrow"))
+
+
+@dataclass(frozen=True)
+class Walk:
+    """What a test of a page's commands adds to them, and what they have to leave.
+
+    Attributes:
+        commands: how many it runs.
+        more: words after a command, by its name; they make it small.
+        leaves: a file that they leave.
+        prepare: lays out what the page takes for granted, given a folder and that of the images.
+        says: what the last one prints among other things.
+        not_run: names of the commands that are left out.
+        python_in: the folder in which the page's Python lines run; None: they are not run.
+    """
+
+    commands: int
+    more: dict[str, str]
+    leaves: str
+    prepare: Callable[[Path, Path], None] | None = None
+    says: str = ""
+    not_run: tuple[str, ...] = ()
+    python_in: str | None = None
+
+
+FEW = "--epochs 1 --hidden-dim 4 --no-jit --set data.train_per_class=50"
+FEW_SET = (
+    "--set training.epochs=2 --set training.jit=false --set data.train_per_class=10"
+    " --set data.validation_size=50"
+)
+INT8 = "export/tflite-int8"
+WALKS = {
+    "index": Walk(5, {"train": FEW}, "saved_models/fmnist-1/export/tflite/model.tflite"),
+    "photos": Walk(
+        6,
+        {
+            "train": "--preset photos-mixer --epochs 1 --batch-size 8 --hidden-dim 4 --blocks 1 --no-jit",
+            "export": "--max-drop 100",
+        },
+        f"saved_models/photos/{INT8}/model.tflite",
+        _photos,
+        says="new/1.png",
+        not_run=("tune", "serve"),
+    ),
+    "fine-tuning": Walk(
+        5,
+        {"finetune": "--epochs 1 --no-jit", "export": "--max-drop 100"},
+        "saved_models/photos-b16/export/tflite-dynamic/model.tflite",
+        _published,
+    ),
+    "chip": Walk(
+        3,
+        {"train": FEW, "export": "--max-drop 100"},
+        f"saved_models/chip/{INT8}/manifest.json",
+        says="saved_models/chip/example.png",
+        python_in=f"saved_models/chip/{INT8}",
+    ),
+    "reproduce": Walk(
+        6,
+        {"reproduce": FEW_SET},
+        "saved_models/pyramid-drop/fmnist-pyramid-strict-seed0/metrics.json",
+        says="│ fmnist-pyramid │",
+    ),
+}
+
+
+LONG = ("fine-tuning", "reproduce")
+
+
+def _blocks(page, language):
+    """Return the blocks of a page in a language, lines that go on joined."""
+    text = (ROOT / "docs" / f"{page}.md").read_text().replace("\\\n", " ")
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.S | re.M)
+
+
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(page, marks=pytest.mark.slow if page in LONG else ()) for page in WALKS],
+)
+def test_the_commands_of_a_guide_run(page, run_command, image_folder, tmp_path, monkeypatch):
+    """As they stand but for what a `Walk` says, one after the other."""
+    walk = WALKS[page]
+    if walk.prepare:
+        walk.prepare(tmp_path, image_folder)
+    lines = [line for block in _blocks(page, "sh") for line in block.splitlines()]
+    lines = [line.split()[1:] for line in lines if line.startswith("kmixer ")]
+    lines = [words for words in lines if words[0] not in walk.not_run]
+    assert len(lines) == walk.commands
+    for words in lines:
+        done = run_command(*words, *walk.more.get(words[0], "").split(), cwd=tmp_path)
+        assert done.returncode == 0, f"{words}: {done.stderr}"
+    assert (tmp_path / walk.leaves).is_file() and walk.says in done.stdout
+    if walk.python_in:
+        monkeypatch.chdir(tmp_path / walk.python_in)
+        for code in _blocks(page, "python"):
+            exec(code, {})
+
+
+@pytest.mark.parametrize("page", ["reproduce", "fine-tuning", "chip"])
+def test_the_figures_of_a_guide_stand_where_they_were_measured(page):
+    """Every figure with a decimal or a thousand is one of the generated pages."""
+    measured = "".join((ROOT / "docs" / f"{name}.md").read_text() for name in ("results", "export"))
+    text = re.sub(
+        r"^```.*?^```|`[^`\n]*`", "", (ROOT / "docs" / f"{page}.md").read_text(), flags=re.S | re.M
+    )
+    number = r"(?<![\w.,])\d{1,3}(?:,\d{3})*(?:\.\d+)?(?![\w,.]*\d)"
+    known = set(re.findall(number, measured))
+    figures = {figure for figure in re.findall(number, text) if re.search("[.,]", figure)}
+    assert figures and figures <= known, figures - known
 
 
 def test_the_site_builds_without_a_warning_and_asks_for_nothing_elsewhere(tmp_path):
@@ -141,7 +242,7 @@ def test_the_site_builds_without_a_warning_and_asks_for_nothing_elsewhere(tmp_pa
         env=os.environ | {"NO_MKDOCS_2_WARNING": "1"},
     )  # fmt: skip
     assert done.returncode == 0 and "WARNING" not in done.stderr, done.stderr
-    for page in ("index.html", "photos.html", "cli.html", "adr/index.html"):
+    for page in ("index.html", "photos.html", "chip.html", "cli.html", "adr/index.html"):
         html = (tmp_path / page).read_text()
         assert not re.findall(r"<(?:script|img|link)[^>]*(?:src|href)=\"https?:", html), page
 
