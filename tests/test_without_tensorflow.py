@@ -51,12 +51,20 @@ def test_what_needs_it_says_so_in_one_line(hidden, tmp_path):
     skip_without("jax")
     messages = {
         ("train", "tfds:mnist", "--backend", "jax"): "tensorflow is not installed; install it",
-        ("train", "fmnist", "--set", "training.tensorboard=true", "--backend", "jax"): "tensor",
+        (
+            "train",
+            "fmnist",
+            "--set",
+            "training.tensorboard=true",
+            "--backend",
+            "jax",
+        ): "training.tensorboard: received true, expected TensorFlow to be installed",
     }
     ended = run_commands(messages, cwd=tmp_path, env=hidden)
     for done, message in zip(ended, messages.values(), strict=True):
         assert done.returncode in (1, 2)
         assert message in done.stderr and len(done.stderr.strip().splitlines()) == 1
+    assert not (tmp_path / "saved_models").exists()
 
 
 @pytest.mark.parametrize(

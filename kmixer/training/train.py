@@ -33,6 +33,7 @@ from ..runs.run import PROBLEMS_FILE, create_run
 from ..runs.seen_images import seen_by_start, write_seen_images
 from ..runs.signals import stop_requests
 from . import checkpoint, distribution, finetuning
+from .callbacks import check_tensorboard
 from .callbacks.printing import PrintTraining
 from .choices import choose_open, patches_line
 from .distribution import Devices
@@ -115,6 +116,7 @@ def train(
         )
     remember_asked(settings)
     backend.select(settings.training.backend)
+    check_tensorboard(settings.training)
     devices = distribution.find_devices(settings)
     dataset = dataset or load_splits(settings.data)
     digests = split_digests(dataset)

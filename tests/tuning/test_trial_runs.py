@@ -13,7 +13,7 @@ from kmixer.errors import DataError, KmixerWarning, RunError
 from kmixer.runs.run import load_run
 from kmixer.training.resolve import resolve
 from kmixer.tuning import results
-from kmixer.tuning.scoring import Scoring
+from kmixer.tuning.plan import Plan
 from kmixer.tuning.trial_run import check_drawn, differing, remove_other_run
 from kmixer.tuning.trials import Trial
 from tiny_settings import tiny_settings
@@ -83,7 +83,7 @@ def test_images_that_only_the_run_of_a_trial_names_are_not_opened(trained_run, t
             return None
 
     class Search:
-        engine, plan = Engine(), type("Plan", (), {"folder": tmp_path, "scoring": Scoring()})()
+        engine, plan = Engine(), Plan(trained_run.settings, {}, tmp_path)
         trial_settings = staticmethod(lambda trial: trained_run.settings)
 
     changed_run(trained_run, tmp_path / "trials" / "trial-000")

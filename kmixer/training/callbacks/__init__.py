@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import keras
 
+from ...backend import import_tensorflow
+from ...errors import SettingsError
 from ...files import atomic
 from .resuming import RestorePosition
 from .saving import WriteRun
@@ -96,6 +98,22 @@ def _early_stopping(stopping: EarlyStoppingSettings | None) -> Callbacks:
 
 def _mode(monitor: str) -> str:
     return "max" if monitor == "val_accuracy" else "min"
+
+
+def check_tensorboard(training: TrainingSettings) -> None:
+    """Refuse TensorBoard's event files without TensorFlow, with which Keras writes them.
+
+    Raises:
+        SettingsError: it is not installed.
+    """
+    try:
+        if training.tensorboard:
+            import_tensorflow()
+    except ImportError:
+        raise SettingsError(
+            "training.tensorboard: received true, expected TensorFlow to be installed with it;"
+            " install with: pip install tensorflow"
+        ) from None
 
 
 def _tensorboard(training: TrainingSettings, run: Run) -> Callbacks:
