@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import keras
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from kmixer.config.fields import chosen
 from kmixer.data.stratified import absent_classes
 from kmixer.errors import few
 from kmixer.training.callbacks import printing
@@ -80,7 +79,7 @@ class TrainingProgress(MeasuringProgress):
 
     def on_train_begin(self, logs: Logs = None) -> None:
         self.steps, self.epochs = self.params["steps"], self.params["epochs"]
-        self.batch = chosen(self.run.settings.data.batch_size)
+        self.batch = self.run.settings.data.images_per_step
         self.steps_done = self.untimed = 0
         if self.live_wanted:
             self.live = Progress(

@@ -54,10 +54,14 @@ def describe(error: BaseException) -> str:
     if isinstance(error, KmixerError | InterruptedRunError):
         return " ".join(line.strip() for line in str(error).splitlines() if line.strip())
     message = _first_line(str(error)) or "no reason given"
-    # Each backend has its own type for it, and torch has none.
-    if isinstance(error, MemoryError) or any(words in str(error) for words in _OUT_OF_MEMORY):
+    if is_out_of_memory(error):
         return f"out of memory; a smaller model or data.batch_size needs less: {message}"
     return f"{type(error).__name__}: {message}"
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Say whether memory was not enough: each backend has its own type for it, and torch none."""
+    return isinstance(error, MemoryError) or any(words in str(error) for words in _OUT_OF_MEMORY)
 
 
 def one_line(error: object, longest: int = 200) -> str:

@@ -40,7 +40,9 @@ OPTIONS: dict[str, Option] = {
     ),
     "dropout": Option("model.dropout", "Inside the MLPs.", MODEL, "SHARE"),
     "epochs": Option("training.epochs", "Passes over the training images.", TRAINING, "INT"),
-    "batch_size": Option("data.batch_size", "Images per step.", TRAINING, "INT"),
+    "batch_size": Option(
+        "data.batch_size", "Images per step; auto: measured.", TRAINING, "INT|auto"
+    ),
     "optimizer": Option(
         "optimizer.name", "adam, adamw, sgd, rmsprop, lion or muon.", TRAINING, "NAME"
     ),

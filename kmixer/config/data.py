@@ -86,8 +86,10 @@ class DataSettings(Section):
     train_per_class: Count | None = Field(
         None, description="training images of each class that are used; null: all"
     )
-    batch_size: Count | None = Field(
-        None, description="images per step; null: by the number of images, at most 256"
+    batch_size: Count | Literal["auto"] | None = Field(
+        None,
+        description="images per step; null: by the number of images, at most 256; auto: measured"
+        " when a training begins, the smallest whose double trains hardly more images a second",
     )
     mean: list[FiniteFloat] | None = Field(
         None, description="per channel, of pixels/255; null: of the training images"
@@ -95,6 +97,12 @@ class DataSettings(Section):
     std: list[Positive] | None = Field(
         None, description="per channel, of pixels/255; null: of the training images"
     )
+
+    @property
+    def images_per_step(self) -> int:
+        """The batch size, once it is chosen (`kmixer/training/choices.py`)."""
+        assert isinstance(self.batch_size, int)
+        return self.batch_size
 
     @model_validator(mode="after")
     def _check_fold(self) -> Self:

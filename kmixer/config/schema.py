@@ -36,12 +36,15 @@ def validation_message(
     problems = error.errors(include_url=False)
     problems.sort(key=lambda problem: problem["type"] == "missing")  # perhaps only misspelt
     keys, section = _locate(problems[0]["loc"], model)
+    same = [problem for problem in problems if _locate(problem["loc"], model)[0] == keys]
     path = ".".join([above, *keys] if above else keys)
-    message = _describe(problems[0], path, section)
-    return message if len(problems) == 1 else f"{message} (and {len(problems) - 1} more)"
+    message, others = _describe(same, path, section), len(problems) - len(same)
+    return f"{message} (and {others} more)" if others else message
 
 
-def _describe(problem: Any, path: str, section: type[BaseModel]) -> str:
+def _describe(problems: Sequence[Any], path: str, section: type[BaseModel]) -> str:
+    """Return what is wrong with one key; with several problems it is none of several kinds."""
+    problem = problems[0]
     match problem["type"]:
         case "extra_forbidden":
             if meant := path_of(path):
@@ -56,9 +59,13 @@ def _describe(problem: Any, path: str, section: type[BaseModel]) -> str:
             choices = problem["ctx"]["expected_tags"].replace("'", "").split(", ")
             received = problem["ctx"]["tag"]
             return f"{path}.name: received {received!r}, no such choice{nearest(received, choices)}"
-    expected = problem["msg"].removeprefix("Input should be ").removeprefix("a valid ")
-    expected = "true or false" if expected == "boolean" else expected
+    expected = ", or ".join(dict.fromkeys(map(_expected, problems)))
     return f"{path}: received {shorten(problem['input'])}, expected {expected}"
+
+
+def _expected(problem: Any) -> str:
+    expected = problem["msg"].removeprefix("Input should be ").removeprefix("a valid ")
+    return "true or false" if expected == "boolean" else expected
 
 
 def _join(path: str, message: str) -> str:

@@ -23,6 +23,7 @@ from ..runs import provenance
 from ..runs.conditions import bfloat16_units
 from .benchmark_rates import RAND_AUGMENT_MAGNITUDE, fit_rate, run_seconds, stream_rate
 from .callbacks.timing import EpochClock
+from .fastest_batch_size import choose_batch_size
 from .fastest_precision import choose_precision
 from .initial_model import check_model, initial_model, steps_per_epoch
 from .inputs import Inputs
@@ -69,7 +70,7 @@ class Bench:
     @property
     def batch_size(self) -> int:
         """Images in a batch."""
-        return chosen(self.settings.data.batch_size)
+        return self.settings.data.images_per_step
 
     @property
     def classes(self) -> int:
@@ -115,6 +116,7 @@ def benchmark(
     """
     measures = _measures(only, settings)
     dataset = load_splits(settings.data)
+    settings, _ = choose_batch_size(settings, dataset)
     settings, _ = choose_precision(resolve(settings, dataset), dataset)
     bench = Bench(settings, dataset, steps)
     model, _ = check_model(bench.settings, dataset)

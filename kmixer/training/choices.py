@@ -74,7 +74,7 @@ def _choose_batch_size(settings: Settings, dataset: Dataset) -> Choice | None:
     size = fitting_batch_size(settings, images)
     if size == received:
         return None
-    if received is not None:
+    if isinstance(received, int):
         reason: str | None = f"received {received}, there are {images:,} images"
     else:
         steps = images // size
@@ -139,8 +139,9 @@ def fitting_batch_size(settings: Settings, images: int) -> int:
         images: in the training split.
     """
     most = max(images // settings.training.steps_per_execution, 1)
-    if settings.data.batch_size and settings.data.batch_size <= most:
-        return settings.data.batch_size
+    received = settings.data.batch_size  # "auto" is open, too: who trains has measured before
+    if isinstance(received, int) and received <= most:
+        return received
     size = min(max(images // STEPS_AT_LEAST, SMALLEST_BATCH), LARGEST_BATCH, most)
     return size if size == LARGEST_BATCH else most // (most // size)
 

@@ -8,7 +8,6 @@ import keras
 import numpy as np
 
 from ..config import Settings
-from ..config.fields import chosen
 from ..errors import SettingsError
 from ..models.factory import build_model, without_values
 from ..runs.model_size import too_large
@@ -63,7 +62,7 @@ def check_size(settings: Settings, dataset: Dataset) -> keras.Model:
     """
     classes = len(dataset.class_names)
     model = without_values(lambda: build_model(settings, dataset.image_shape, classes))
-    if problem := too_large(model, WITH_GRADIENT, chosen(settings.data.batch_size)):
+    if problem := too_large(model, WITH_GRADIENT, settings.data.images_per_step):
         raise SettingsError(f"model: {problem}; choose smaller widths, images or data.batch_size")
     return model
 
@@ -94,7 +93,7 @@ def initial_model(
 
 def steps_per_epoch(settings: Settings, dataset: Dataset) -> int:
     """Return the batches in an epoch: whole ones, a multiple of `steps_per_execution`."""
-    batch, at_once = chosen(settings.data.batch_size), settings.training.steps_per_execution
+    batch, at_once = settings.data.images_per_step, settings.training.steps_per_execution
     steps = len(dataset.train) // batch // at_once * at_once
     if not steps:
         raise SettingsError(

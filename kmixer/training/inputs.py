@@ -14,7 +14,6 @@ import keras
 import numpy as np
 
 from ..augment import augmentation
-from ..config.fields import chosen
 from ..data.batches import EvaluationPlan, TrainingPlan, evaluation_batches, training_batches
 from ..data.stored_images import join
 from ..models.factory import with_resident_images
@@ -63,7 +62,7 @@ class Inputs:
         plan = TrainingPlan(
             self.dataset.train,
             len(self.dataset.class_names),
-            chosen(self.settings.data.batch_size),
+            self.settings.data.images_per_step,
             self.settings.training.seed,
             self.steps,
             augment=self.augmentation,

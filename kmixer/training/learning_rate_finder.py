@@ -15,6 +15,7 @@ import numpy as np
 from ..data.batches import close
 from ..errors import DivergedError
 from .choices import choose_open
+from .fastest_batch_size import choose_batch_size
 from .fastest_precision import choose_precision
 from .initial_model import check_model, initial_model, steps_per_epoch
 from .inputs import Inputs
@@ -85,6 +86,7 @@ def find_learning_rate(
     Raises:
         DivergedError: the loss fell at no rate.
     """
+    settings, _ = choose_batch_size(settings, dataset)
     settings, _ = choose_open(settings, dataset)
     settings, _ = choose_precision(resolve(settings, dataset), dataset)
     settings = settings.changed(training={"steps_per_execution": 1})

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import keras
 import numpy as np
 
-from ..config.fields import chosen
 from ..data import absolute_name
 from ..data.dataset import data_folder
 from ..data.stored_images import Images, blocks
@@ -138,7 +137,7 @@ def _for_devices(settings: Settings, devices: Devices) -> Settings:
     if devices.count == 1:
         return settings
     data = settings.data
-    size = devices.round_down(chosen(data.batch_size))
+    size = devices.round_down(data.images_per_step)
     for name, images in (("batch_size", size), ("validation_size", data.validation_size or 0)):
         if images < devices.count:
             raise SettingsError(
@@ -174,7 +173,7 @@ def check_devices(settings: Settings, devices: Devices) -> None:
             "augment.on: received 'accelerator' with mixup or cutmix, expected 'host' on several"
             " of TensorFlow's devices; go on with one of them visible"
         )
-    size = chosen(settings.data.batch_size)
+    size = settings.data.images_per_step
     if size != devices.round_down(size):
         raise SettingsError(
             f"data.batch_size: received {size}, expected a multiple of the {devices.count} devices"

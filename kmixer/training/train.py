@@ -37,6 +37,7 @@ from .callbacks import check_tensorboard
 from .callbacks.printing import PrintTraining
 from .choices import choose_open, patches_line
 from .distribution import Devices
+from .fastest_batch_size import choose_batch_size
 from .fastest_precision import choose_precision
 from .initial_model import check_model, check_size, initial_model, steps_per_epoch
 from .loop import TrainingLoop
@@ -124,7 +125,9 @@ def train(
     findings = find_problems(dataset, digests, settings.data) if read_test else Findings()
     seen = seen_by_start(settings.finetune.run, digests) if settings.finetune else []
     dataset = replace(dataset, notes=(*dataset.notes, *findings.notes, *seen))
+    settings, measured = choose_batch_size(settings, dataset)
     settings, choices = choose_open(settings, dataset)
+    choices = [*measured, *choices]
     patch_size_is_open = settings.model.patch_size_is_open
     settings = resolve(settings, dataset, devices)
     if patch_size_is_open:

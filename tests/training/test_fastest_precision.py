@@ -8,7 +8,8 @@ import kmixer
 from interrupted_training import Signal, cut
 from kill_and_resume import different
 from kmixer.training import fastest_precision
-from kmixer.training.fastest_precision import FILE, candidates, measure
+from kmixer.training.fastest_precision import candidates, measure
+from kmixer.training.measured_rates import FILE
 from tiny_settings import tiny_settings
 
 pytestmark = pytest.mark.backends

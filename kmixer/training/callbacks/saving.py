@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
-from ...config.fields import chosen
 from ...errors import DivergedError
 from ...runs.consistency import weights_checksum
 from ...runs.run import MODEL_FILE, TEST_COLUMNS
@@ -57,7 +56,7 @@ class WriteRun(keras.callbacks.Callback):
         self.run, self.classifier, self.position = run, model, position
         self.steps, self.request = steps, request
         self.counting, self.averaging = counting, averaging
-        self.examples = steps * chosen(run.settings.data.batch_size)
+        self.examples = steps * run.settings.data.images_per_step
         self.interval = run.settings.training.checkpoint_interval
         self.rows = list(position.rows)
         self.best, self.model_sha256 = position.best, position.model_sha256
