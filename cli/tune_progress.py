@@ -60,10 +60,12 @@ class TuneProgress:
 
     def epoch_ended(self, trial: "Trial", message: dict[str, Any]) -> None:
         """Show an epoch of a trial."""
-        value = message["row"][self.plan.objective]
+        from kmixer.tuning.trials import shown
+
+        value = shown(self.plan.objective, message["row"][self.plan.objective])
         several = f"{message['training']}/{message['trainings']}: "
         self.running[trial.number] = (
-            several * (message["trainings"] > 1) + f"{message['epoch']}/{message['of']} {value:.4f}"
+            several * (message["trainings"] > 1) + f"{message['epoch']}/{message['of']} {value}"
         )
         self._show()
 
@@ -84,20 +86,21 @@ class TuneProgress:
         if trial.state != "finished":
             reason = trial.outcome.reason if trial.outcome else None
             return f"{trial.state}: {reason}  {values}"
-        seconds = trial.metrics["seconds"]
-        return f"{self.plan.objective} {shown_score(trial)}  {seconds:.0f} s  {values}"
+        objective, seconds = self.plan.objective, trial.metrics["seconds"]
+        return f"{objective} {shown_score(trial, objective)}  {seconds:.0f} s  {values}"
 
     def _show(self) -> None:
         if self.bar:
             epochs = "  ".join(f"#{number} {epoch}" for number, epoch in self.running.items())
-            best = f"best {self.best.score:.4f}  " if self.best else ""
+            best = f"best {shown_score(self.best, self.plan.objective)}  " if self.best else ""
             self.bar.update(self.task, now=best + epochs)
 
 
-def shown_score(trial: "Trial") -> str:
+def shown_score(trial: "Trial", objective: str) -> str:
     """Return the objective of a finished trial, ± the standard deviation of its trainings."""
-    spread = trial.metrics.get("objective_std")
-    return f"{trial.score:.4f}" + ("" if spread is None else f" ± {spread:.4f}")
+    from kmixer.tuning.trials import shown
+
+    return shown(objective, trial.score, trial.metrics.get("objective_std"))
 
 
 def describe(values: Mapping[str, Any]) -> str:

@@ -65,7 +65,7 @@ def _describe_best(best: "Trial", objective: str, test: dict[str, Any] | None) -
         host = best.outcome.host if best.outcome else None
         return f"best: trial {best.number}, whose weights lie on {host}"
     return (
-        f"best: trial {best.number}, {objective} {shown_score(best)};"
+        f"best: trial {best.number}, {objective} {shown_score(best, objective)};"
         f" test accuracy {percent(test['accuracy'])}"
     )
 
@@ -77,16 +77,16 @@ def _summary(trial: "Trial") -> dict[str, Any]:
 
 def _show_table(terminal: Terminal, finished: list["Trial"], objective: str) -> None:
     columns = [column.format(objective=objective) for column in COLUMNS]
-    terminal.table(None, columns, [_row(trial) for trial in finished[:MOST_ROWS]])
+    terminal.table(None, columns, [_row(trial, objective) for trial in finished[:MOST_ROWS]])
 
 
-def _row(trial: "Trial") -> list[Any]:
+def _row(trial: "Trial", objective: str) -> list[Any]:
     from .tune_progress import describe, shown_score
 
     metrics = trial.metrics
     best_epoch = trial.outcome.best_epoch if trial.outcome else None
     return [
-        describe(trial.values), trial.number, shown_score(trial),
+        describe(trial.values), trial.number, shown_score(trial, objective),
         f"{best_epoch}/{metrics['epochs']}", f"{metrics['trainable_parameters']:,}",
         f"{metrics['flops'] / 1e6:.2f}", f"{metrics['examples_per_second']:,.0f}",
         f"{metrics['seconds']:,.0f}",

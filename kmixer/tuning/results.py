@@ -17,7 +17,7 @@ from ..files.text import csv_text
 from ..runs.run import MODEL_FILE, load_run, run_state
 from . import plots
 from .trial_run import check_drawn
-from .trials import SPREAD, Trial, ranked
+from .trials import SPREAD, Trial, ranked, shown
 
 if TYPE_CHECKING:
     from .search import Search
@@ -85,10 +85,8 @@ def best_yaml(search: Search, trial: Trial) -> str:
     plan = search.plan
     epoch = trial.outcome.best_epoch if trial.outcome else None
     command = f"kmixer train {plan.settings.data.name} --config {plan.folder / 'best.yaml'}"
-    about = (
-        f"Trial {trial.number} of {plan.folder.name}: {plan.objective} {trial.score:.6g} in epoch"
-        f" {epoch}"
-    )
+    score = f"{plan.objective} {shown(plan.objective, trial.score)}"
+    about = f"Trial {trial.number} of {plan.folder.name}: {score} in epoch {epoch}"
     heading = f"# {printable(about)}\n#\n#   {printable(command)}\n"
     return heading + loading.dump(settings_of(search, trial))
 

@@ -156,6 +156,20 @@ def check_objective(name: str) -> None:
         )
 
 
+def shown(objective: str, value: float, spread: float | None = None) -> str:
+    """Return a value of the objective as it is written for people: `91.20 %`, `0.2514`.
+
+    Args:
+        objective: a name of `OBJECTIVES`.
+        value: of it; accuracies from 0 to 1.
+        spread: the standard deviation of the trainings that it is the mean of: `91.20 ± 0.11 %`.
+    """
+    is_share = "accuracy" in objective
+    number = (lambda part: f"{100 * part:.2f}") if is_share else (lambda part: f"{part:.4f}")
+    both = number(value) + ("" if spread is None else f" ± {number(spread)}")
+    return both + " %" * is_share
+
+
 def counted(trials: Iterable[Trial]) -> list[Trial]:
     """Return the trials that count towards the number asked for."""
     return [trial for trial in trials if trial.state in COUNTED]

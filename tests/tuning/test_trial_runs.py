@@ -15,7 +15,7 @@ from kmixer.training.resolve import resolve
 from kmixer.tuning import results
 from kmixer.tuning.plan import Plan
 from kmixer.tuning.trial_run import check_drawn, differing, remove_other_run
-from kmixer.tuning.trials import Trial
+from kmixer.tuning.trials import Trial, shown
 from tiny_settings import tiny_settings
 
 if keras.backend.backend() != "tensorflow":
@@ -93,3 +93,16 @@ def test_images_that_only_the_run_of_a_trial_names_are_not_opened(trained_run, t
     config.write_text(config.read_text().replace(str(trained_run.settings.data.name), str(other)))
     with pytest.raises(DataError, match="never named on this machine"):
         results.read_test(Search(), Trial(0, {}))
+
+
+@pytest.mark.parametrize(
+    ("objective", "value", "spread", "text"),
+    [
+        ("val_accuracy", 0.91236, None, "91.24 %"),
+        ("accuracy", 0.5, 0.0123, "50.00 ± 1.23 %"),
+        ("val_loss", 0.25, None, "0.2500"),
+        ("loss", 1.5, 0.25, "1.5000 ± 0.2500"),
+    ],
+)
+def test_an_accuracy_is_written_in_per_cent(objective, value, spread, text):
+    assert shown(objective, value, spread) == text
