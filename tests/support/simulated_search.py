@@ -63,11 +63,12 @@ def _tear_history(process):
 class SimulatedProcess:
     """Stands for a `TrialProcess`; its epochs are messages, and lines of a file in its folder."""
 
-    def __init__(self, trial, job, root, resources, messages, lock=None):
+    def __init__(self, trial, trainings, job, root, resources, messages, lock=None):
         self.trial, self.resources, self.folder = trial, resources, trial.folder(root)
         self.stop_reason = self.stop_message = None
         self.folder.mkdir(parents=True, exist_ok=True)
-        epochs = job["settings"]["training"]["epochs"]
+        ((_, settings),) = trainings
+        epochs = settings.training.epochs
         done = read_history(self.folder)
         for epoch in range(len(done) + 1, epochs + 1):
             done.append({"epoch": epoch, "val_accuracy": value_of(trial.values, epoch)})
@@ -77,7 +78,8 @@ class SimulatedProcess:
     def _train(self, messages):
         self.record(self)  # before the search hears of it
         for row in self.rows:
-            messages.put((self, {"epoch": row["epoch"], "of": self.epochs, "row": row}))
+            message = {"epoch": row["epoch"], "of": self.epochs, "row": row, "training": 1}
+            messages.put((self, message))
         messages.put((self, None))
 
     def stop(self, reason, message=None):
