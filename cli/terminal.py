@@ -181,7 +181,7 @@ class Terminal:
         first, *others = (max(map(cell_len, cells)) for cells in zip(*rows, strict=True))
         if fold:
             words = (word for cells in rows for word in cells[0].split())
-            first = max(min(first, LEAST_FIRST), *map(cell_len, words))
+            first = max([min(first, LEAST_FIRST), *map(cell_len, words)])
         borders = 3 * len(others) + 4
         return first + sum(others) + borders <= self.console.width
 
