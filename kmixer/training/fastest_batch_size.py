@@ -51,9 +51,11 @@ def choose_batch_size(settings: Settings, dataset: Dataset) -> tuple[Settings, l
     usual = resolve(settings.changed(data={"batch_size": None}), dataset)
     if usual.training.precision == "auto":
         usual = usual.changed(training={"precision": "float32"})
-    key = measurement_key(usual, dataset, ASKED)
-    origin, rates = "as measured before on this machine", stored_rates().get(key)
-    if not rates:
+    training = usual.training
+    asked = (ASKED, training.precision, training.jit, _most(usual, dataset))
+    key = measurement_key(usual, dataset, *asked)
+    origin, rates = "as measured before on this machine", stored_rates().get(key, {})
+    if not rates or not all(name.isdecimal() for name in rates):  # a file may hold anything
         origin, rates = "measured now", _measure(usual, dataset)
         remember(key, rates)
     size = _smallest_fast(rates)
@@ -90,10 +92,10 @@ def _measure(settings: Settings, dataset: Dataset) -> Rates:
 
 def _sizes(settings: Settings, dataset: Dataset) -> Iterator[int]:
     """Yield the sizes in turn, while twice the memory that the last one took is there."""
-    images = len(dataset.train)
-    most = images // STEPS_AT_LEAST // settings.training.steps_per_execution
+    most = _most(settings, dataset)
     if most <= SIZES[0]:
-        yield fitting_batch_size(settings.changed(data={"batch_size": None}), images)
+        opened = settings.changed(data={"batch_size": None})
+        yield fitting_batch_size(opened, len(dataset.train))
         return
     limit = memory_limit()
     for size in (size for size in SIZES if size <= most):
@@ -102,6 +104,11 @@ def _sizes(settings: Settings, dataset: Dataset) -> Iterator[int]:
         after = peak_memory() or 0
         if limit and after + 2 * (after - before) > MEMORY_SHARE * limit:
             return
+
+
+def _most(settings: Settings, dataset: Dataset) -> int:
+    """Return the largest size with which an epoch has enough steps."""
+    return len(dataset.train) // STEPS_AT_LEAST // settings.training.steps_per_execution
 
 
 def _rate(settings: Settings, dataset: Dataset, size: int) -> float:
