@@ -242,7 +242,7 @@ def test_benchmark_keeps_the_fastest_precision(run_command, image_folder, tmp_pa
     shown = json.loads(done.stdout)
     assert set(shown["rates"]) == {"float32", "mixed_bfloat16"} and shown["jit"] is False
     assert min(shown["rates"].values()) > 0 and shown["precision"] in shown["rates"]
-    (kept,) = json.loads((tmp_path / "fastest-precision.json").read_text()).values()
+    (kept,) = json.loads((tmp_path / "measured-rates.json").read_text()).values()
     assert kept == shown["rates"]
 
 
