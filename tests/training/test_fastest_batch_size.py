@@ -8,6 +8,7 @@ import kmixer
 from kill_and_resume import different
 from kmixer.errors import SettingsError
 from kmixer.training import fastest_batch_size
+from kmixer.training.fastest_batch_size import choose_batch_size
 from tiny_settings import tiny_settings
 
 pytestmark = pytest.mark.backends
@@ -22,6 +23,14 @@ def settings(image_folder, **training):
     values = {"data": {"batch_size": "auto", "validation_size": 20}, "training": training}
     base = tiny_settings(image_folder)
     return kmixer.build_settings(base, values)
+
+
+def choose(image_folder, **training):
+    """Return the chosen size, and the line that tells of it."""
+    asked = settings(image_folder, **training)
+    asked = asked.changed(training={"backend": keras.backend.backend()})
+    found, (line,) = choose_batch_size(asked, kmixer.datasets.load_splits(asked.data))
+    return found.data.batch_size, line
 
 
 def rates_are(monkeypatch, rates, sizes=(2, 4, 8)):
@@ -49,44 +58,39 @@ def rates_are(monkeypatch, rates, sizes=(2, 4, 8)):
         ({2: 100}, 2, [2, 4]),
     ],
 )
-def test_the_smallest_fast_one_is_chosen_told_and_written(
-    image_folder, tmp_path, monkeypatch, rates, chosen, asked
-):
+def test_the_smallest_fast_one_is_chosen_and_told(image_folder, monkeypatch, rates, chosen, asked):
     measured = rates_are(monkeypatch, rates)
-    run = kmixer.train(settings(image_folder), out=tmp_path / "run", verbose=0)
-    assert measured == asked
-    assert yaml.safe_load((run.folder / "config.yaml").read_text())["data"]["batch_size"] == chosen
-    (line,) = (c for c in run.info["choices"] if c.startswith("data.batch_size"))
+    size, line = choose(image_folder)
+    assert measured == asked and size == chosen
     assert line.startswith(f"data.batch_size {chosen}: 2 100") and "measured now" in line
 
 
-def test_an_epoch_keeps_eight_steps(image_folder, tmp_path, monkeypatch):
+def test_an_epoch_keeps_eight_steps(image_folder, monkeypatch):
     sizes = (2, 4, 8, 16)  # of 100 training images
     measured = rates_are(monkeypatch, {size: 100 * size for size in sizes}, sizes)
-    run = kmixer.train(settings(image_folder), out=tmp_path / "run", verbose=0)
-    assert measured == [2, 4, 8] and run.settings.data.batch_size == 8
+    assert choose(image_folder)[0] == 8 and measured == [2, 4, 8]
 
 
-def test_memory_ends_the_doubling(image_folder, tmp_path, monkeypatch):
+def test_memory_ends_the_doubling(image_folder, monkeypatch):
     peaks = iter([100, 110, 110, 400, 400, 4000])  # before and after each size
     monkeypatch.setattr(fastest_batch_size, "peak_memory", lambda: next(peaks))
     monkeypatch.setattr(fastest_batch_size, "memory_limit", lambda: 1000)
     measured = rates_are(monkeypatch, {2: 100, 4: 200, 8: 400})
-    run = kmixer.train(settings(image_folder), out=tmp_path / "run", verbose=0)
     # 2 images took 10 more, so 4 are expected to take 130 of 800; 4 took 290, so 8 would take 980
-    assert measured == [2, 4] and run.settings.data.batch_size == 4
+    assert choose(image_folder)[0] == 4 and measured == [2, 4]
 
 
 def test_what_is_measured_leaves_no_trace_in_the_training(image_folder, tmp_path, monkeypatch):
     monkeypatch.setattr(fastest_batch_size, "SIZES", (2, 4))
     options = {"verbose": 0, "command": "kmixer"}
-    first = kmixer.train(settings(image_folder), out=tmp_path / "first", **options)
+    first = kmixer.train(settings(image_folder, epochs=1), out=tmp_path / "first", **options)
     again = kmixer.train(first.settings, out=tmp_path / "again", **options)
     assert different(first.folder, again.folder) == []
+    written = yaml.safe_load((first.folder / "config.yaml").read_text())["data"]["batch_size"]
+    assert written in (2, 4) and "data.batch_size" in str(first.info["choices"])
     monkeypatch.setattr(fastest_batch_size, "_measure", None)  # it is remembered
-    third = kmixer.train(settings(image_folder), out=tmp_path / "third", **options)
-    assert "as measured before" in str(third.info["choices"])
-    assert third.settings.data.batch_size == first.settings.data.batch_size
+    size, line = choose(image_folder, epochs=1)
+    assert size == written and "as measured before" in line
 
 
 def test_another_failure_is_not_taken_for_memory(image_folder, tmp_path, monkeypatch):
@@ -96,7 +100,7 @@ def test_another_failure_is_not_taken_for_memory(image_folder, tmp_path, monkeyp
     monkeypatch.setattr(fastest_batch_size, "SIZES", (2,))
     monkeypatch.setattr(fastest_batch_size, "_rate", rate)
     with pytest.raises(RuntimeError, match="something else"):
-        kmixer.train(settings(image_folder), out=tmp_path / "run", verbose=0)
+        kmixer.train(settings(image_folder, epochs=1), out=tmp_path / "run", verbose=0)
     assert not (tmp_path / "run").exists()
 
 
