@@ -128,8 +128,9 @@ def tune(
     if show:
         from kmixer.tuning.engines.engine import dashboard_command
 
-        terminal.say(dashboard_command(plan))
-        terminal.result({"command": dashboard_command(plan)})
+        command = dashboard_command(plan)
+        terminal.say(command)
+        terminal.result({"command": command})
         return
     search_done = _run(plan, terminal)
     if role != "worker":

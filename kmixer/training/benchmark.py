@@ -23,12 +23,10 @@ from ..runs import provenance
 from ..runs.conditions import bfloat16_units
 from .benchmark_rates import RAND_AUGMENT_MAGNITUDE, fit_rate, run_seconds, stream_rate
 from .callbacks.timing import EpochClock
-from .fastest_batch_size import choose_batch_size
-from .fastest_precision import choose_precision
+from .complete import complete
 from .initial_model import check_model, initial_model, steps_per_epoch
 from .inputs import Inputs
 from .optimizer import compile_model
-from .resolve import resolve
 from .train import train
 
 if TYPE_CHECKING:
@@ -116,8 +114,7 @@ def benchmark(
     """
     measures = _measures(only, settings)
     dataset = load_splits(settings.data)
-    settings, _ = choose_batch_size(settings, dataset)
-    settings, _ = choose_precision(resolve(settings, dataset), dataset)
+    settings, _ = complete(settings, dataset)
     bench = Bench(settings, dataset, steps)
     model, _ = check_model(bench.settings, dataset)
     samples: dict[str, list[float]] = {name: [] for name in measures}

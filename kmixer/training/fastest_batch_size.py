@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ..data.memory import memory_limit
 from ..errors import SettingsError, is_out_of_memory
 from ..runs.provenance import peak_memory
-from .choices import STEPS_AT_LEAST, fitting_batch_size
+from .choices import STEPS_AT_LEAST
 from .measured_rates import Rates, measurement_key, remember, stored_rates
 from .resolve import resolve
 from .timed_steps import TimedSteps
@@ -51,17 +51,24 @@ def choose_batch_size(settings: Settings, dataset: Dataset) -> tuple[Settings, l
     usual = resolve(settings.changed(data={"batch_size": None}), dataset)
     if usual.training.precision == "auto":
         usual = usual.changed(training={"precision": "float32"})
-    training = usual.training
-    asked = (ASKED, training.precision, training.jit, _most(usual, dataset))
-    key = measurement_key(usual, dataset, *asked)
-    origin, rates = "as measured before on this machine", stored_rates().get(key, {})
-    if not rates or not all(name.isdecimal() for name in rates):  # a file may hold anything
-        origin, rates = "measured now", _measure(usual, dataset)
-        remember(key, rates)
+    rates, origin = _known_rates(usual, dataset)
     size = _smallest_fast(rates)
     told = ", ".join(f"{number} {rate:,.0f}" for number, rate in rates.items())
     line = f"data.batch_size {size}: {told} examples/s, {origin}; the learning rate stays"
     return settings.changed(data={"batch_size": size}), [line]
+
+
+def _known_rates(settings: Settings, dataset: Dataset) -> tuple[Rates, str]:
+    """Return the rates, remembered or measured, and which of the two they are."""
+    training = settings.training
+    asked = (ASKED, training.precision, training.jit, _most(settings, dataset))
+    key = measurement_key(settings, dataset, *asked)
+    rates = stored_rates().get(key, {})
+    if rates and all(name.isdecimal() for name in rates):  # a file may hold anything
+        return rates, "as measured before on this machine"
+    rates = _measure(settings, dataset)
+    remember(key, rates)
+    return rates, "measured now"
 
 
 def _smallest_fast(rates: Rates) -> int:
@@ -94,8 +101,7 @@ def _sizes(settings: Settings, dataset: Dataset) -> Iterator[int]:
     """Yield the sizes in turn, while twice the memory that the last one took is there."""
     most = _most(settings, dataset)
     if most <= SIZES[0]:
-        opened = settings.changed(data={"batch_size": None})
-        yield fitting_batch_size(opened, len(dataset.train))
+        yield settings.data.images_per_step  # what `resolve` chose by the number of images
         return
     limit = memory_limit()
     for size in (size for size in SIZES if size <= most):

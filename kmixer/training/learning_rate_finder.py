@@ -14,13 +14,10 @@ import numpy as np
 
 from ..data.batches import close
 from ..errors import DivergedError
-from .choices import choose_open
-from .fastest_batch_size import choose_batch_size
-from .fastest_precision import choose_precision
+from .complete import complete
 from .initial_model import check_model, initial_model, steps_per_epoch
 from .inputs import Inputs
 from .optimizer import compile_model
-from .resolve import resolve
 
 if TYPE_CHECKING:
     from ..config import Settings
@@ -86,9 +83,7 @@ def find_learning_rate(
     Raises:
         DivergedError: the loss fell at no rate.
     """
-    settings, _ = choose_batch_size(settings, dataset)
-    settings, _ = choose_open(settings, dataset)
-    settings, _ = choose_precision(resolve(settings, dataset), dataset)
+    settings, _ = complete(settings, dataset)
     settings = settings.changed(training={"steps_per_execution": 1})
     check_model(settings, dataset)
     keras.utils.set_random_seed(settings.training.seed)

@@ -35,14 +35,12 @@ from ..runs.signals import stop_requests
 from . import checkpoint, distribution, finetuning
 from .callbacks import check_tensorboard
 from .callbacks.printing import PrintTraining
-from .choices import choose_open, patches_line
+from .complete import complete
 from .distribution import Devices
-from .fastest_batch_size import choose_batch_size
-from .fastest_precision import choose_precision
 from .initial_model import check_model, check_size, initial_model, steps_per_epoch
 from .loop import TrainingLoop
 from .repair import repair
-from .resolve import check_devices, resolve
+from .resolve import check_devices
 from .results import write_results
 
 if TYPE_CHECKING:
@@ -125,15 +123,7 @@ def train(
     findings = find_problems(dataset, digests, settings.data) if read_test else Findings()
     seen = seen_by_start(settings.finetune.run, digests) if settings.finetune else []
     dataset = replace(dataset, notes=(*dataset.notes, *findings.notes, *seen))
-    settings, measured = choose_batch_size(settings, dataset)
-    settings, choices = choose_open(settings, dataset)
-    choices = [*measured, *choices]
-    patch_size_is_open = settings.model.patch_size_is_open
-    settings = resolve(settings, dataset, devices)
-    if patch_size_is_open:
-        choices.append(patches_line(settings, dataset))
-    settings, lines = choose_precision(settings, dataset)
-    choices += lines
+    settings, choices = complete(settings, dataset, devices)
     _, weights = check_model(settings, dataset)
     stretch = present_stretch(settings)
     options = _Options(

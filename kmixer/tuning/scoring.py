@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,13 +48,21 @@ class Scoring:
                 `trials/trial-003-seed1-fold2`.
             settings: of the trial.
         """
-        found = []
-        for repeat in range(self.repeats):
-            for fold in range(self.folds or 1):
-                suffix = f"-seed{repeat}" * bool(repeat) + f"-fold{fold}" * bool(fold)
-                path = folder.with_name(folder.name + suffix)
-                found.append((path, self._training(settings, repeat, fold)))
-        return found
+        own = [self._training(settings, repeat, fold) for repeat, fold in self._parts()]
+        return list(zip(self.folders(folder), own, strict=True))
+
+    def folders(self, folder: Path) -> list[Path]:
+        """Return the folder of each training; see `trainings`."""
+        return [
+            folder.with_name(
+                folder.name + f"-seed{repeat}" * bool(repeat) + f"-fold{fold}" * bool(fold)
+            )
+            for repeat, fold in self._parts()
+        ]
+
+    def _parts(self) -> Iterable[tuple[int, int]]:
+        """Return (repeat, fold) of each training, both from 0."""
+        return product(range(self.repeats), range(self.folds or 1))
 
     def _training(self, settings: Settings, repeat: int, fold: int) -> Settings:
         changed = settings.changed(training={"seed": settings.training.seed + repeat})

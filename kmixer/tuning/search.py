@@ -166,7 +166,7 @@ class Search:
         kept = {
             folder
             for trial in [*best, *unfinished]
-            for folder, _ in self.trainings(trial, self.plan.settings)
+            for folder in self.plan.scoring.folders(trial.folder(self.plan.folder))
         }
         for folder in (self.plan.folder / "trials").glob("trial-*"):
             if folder not in kept:

@@ -64,6 +64,7 @@ def test_no_script_is_shown_as_boxes(installed, monkeypatch, tmp_path, some):
         figure = Figure()
         figure.suptitle(f"train {' '.join(SCRIPTS)}", family="monospace")
         figures.save(figure, tmp_path / "title.png")
+    assert all((tmp_path / name).stat().st_size > 3000 for name in ("matrix.png", "title.png"))
 
 
 def test_a_word_that_its_own_font_has_is_written_in_joined_letters():
