@@ -10,6 +10,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from . import (
+    answers,
     benchmark,
     compare,
     data,
@@ -55,6 +56,7 @@ app.command("sweep")(sweep.sweep)
 app.command("reproduce")(reproduce.reproduce)
 app.command("tune")(tune.tune)
 app.command("evaluate")(evaluate.evaluate)
+app.command("answers")(answers.answers)
 app.command("export")(export.export)
 app.command("predict")(predict.predict)
 app.command("serve")(serve.serve)

@@ -70,11 +70,13 @@ def predict(
             progress(len(predictions), len(files))
     good = [prediction for prediction in predictions if not prediction.error]
     tops = [(prediction, prediction.top(opened.class_names, top)) for prediction in good]
+    answers = _answers(opened, good)
     columns = min(top, len(opened.class_names))
-    _print_table(terminal, tops, columns)
+    _print_table(terminal, tops, answers, columns)
     if csv:
-        atomic.write_text(csv, _as_csv(tops, columns))
-    _report(terminal, tops, [prediction for prediction in predictions if prediction.error])
+        atomic.write_text(csv, _as_csv(tops, answers, columns))
+    failed = [prediction for prediction in predictions if prediction.error]
+    _report(terminal, tops, answers, failed)
 
 
 def _open(path: Path) -> "Run | Artifact":
@@ -124,7 +126,17 @@ def _model(
     return lambda pixels: predict_probabilities(load(), pixels)
 
 
-def _print_table(terminal: Terminal, tops: "Tops", columns: int) -> None:
+def _answers(opened: "Run | Artifact", predictions: "list[Prediction]") -> "list[dict[str, Any]]":
+    """Return the answer about each image; empty ones where the model has no thresholds."""
+    answers = opened.answers
+    if answers is None:
+        return [{} for _ in predictions]
+    return [answers.of(one.probabilities, opened.class_names) for one in predictions]
+
+
+def _print_table(
+    terminal: Terminal, tops: "Tops", answers: "list[dict[str, Any]]", columns: int
+) -> None:
     if not tops:
         return
     header = ["file", *(f"{rank}." for rank in range(1, columns + 1))]
@@ -132,17 +144,26 @@ def _print_table(terminal: Terminal, tops: "Tops", columns: int) -> None:
         [str(prediction.path), *(f"{name} {percent(share)}" for name, share in classes)]
         for prediction, classes in tops
     ]
+    if answers[0]:
+        header.append(f"answer, {100 * answers[0]['coverage']:g} %")
+        rows = [[*row, answer["says"]] for row, answer in zip(rows, answers, strict=True)]
     terminal.table(None, header, rows, fold=False)
 
 
-def _report(terminal: Terminal, tops: "Tops", failed: "Sequence[Prediction]") -> None:
+def _report(
+    terminal: Terminal,
+    tops: "Tops",
+    answers: "list[dict[str, Any]]",
+    failed: "Sequence[Prediction]",
+) -> None:
     """Print the JSON object, then the files that could not be read; with some, exit with 1."""
     images = [
         {
             "file": _decoded(prediction.path),
             "classes": [{"class": name, "probability": share} for name, share in classes],
+            **({"answer": answer} if answer else {}),
         }
-        for prediction, classes in tops
+        for (prediction, classes), answer in zip(tops, answers, strict=True)
     ]
     errors = [{"file": _decoded(p.path), "error": p.error} for p in failed]
     terminal.result({"images": images, "failed": errors})
@@ -161,13 +182,18 @@ def _decoded(path: Path) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
-def _as_csv(tops: "Tops", columns: int) -> str:
+def _as_csv(tops: "Tops", answers: "list[dict[str, Any]]", columns: int) -> str:
     from kmixer.files.text import csv_text
 
     ranks = range(1, columns + 1)
     header = ["file", *(f"{kind}_{rank}" for rank in ranks for kind in ("class", "probability"))]
+    header += ["known", "set"] if any(answers) else []
     rows: Iterator[list[Any]] = (
-        [str(prediction.path), *(cell for pair in classes for cell in pair)]
-        for prediction, classes in tops
+        [
+            str(prediction.path),
+            *(cell for pair in classes for cell in pair),
+            *([answer["known"], " | ".join(answer["set"])] if answer else []),
+        ]
+        for (prediction, classes), answer in zip(tops, answers, strict=True)
     )
     return csv_text(header, (dict(zip(header, row, strict=True)) for row in rows))

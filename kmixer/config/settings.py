@@ -11,7 +11,7 @@ from pydantic import Field, FiniteFloat, StrictBool, field_validator, model_vali
 from .augment import AugmentSettings
 from .data import DataSettings
 from .durations import Interval, read_interval
-from .fields import Count, NonNegative, Section, Seed, Share
+from .fields import Count, NonNegative, OpenShare, Section, Seed, Share
 from .model import MixerSettings, ModelSettings
 from .optimizer import (
     AdamSettings,
@@ -108,6 +108,17 @@ class TrainingSettings(Section):
         return value
 
 
+class AnswersSettings(Section):
+    """What a model answers beside probabilities; chosen on 100 validation images or more."""
+
+    coverage: OpenShare = Field(
+        0.95, description="of each class the share of images whose set of classes is to hold it"
+    )
+    refusals: OpenShare = Field(
+        0.05, description="the share of images of known classes that may be called unknown"
+    )
+
+
 class Settings(Section):
     """Everything a run depends on; each section and key with its meaning: docs/settings.md.
 
@@ -128,6 +139,7 @@ class Settings(Section):
     plateau: PlateauSettings | None = None
     finetune: FinetuneSettings | None = None
     training: TrainingSettings = TrainingSettings()
+    answers: AnswersSettings = AnswersSettings()
     search: dict[str, Any] | None = Field(
         None, description="what `kmixer tune` draws, by the path of a setting; others ignore it"
     )

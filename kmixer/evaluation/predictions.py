@@ -103,7 +103,7 @@ class Predictions:
         Not scikit-learn's `log_loss`: it counts a true class with less than 2e-16 as 2e-16, so that
         a confident mistake costs at most 36 nats; here it costs what it costs, up to 690.
         """
-        return float(-np.log(np.maximum(self._true_probabilities, LEAST)).mean())
+        return float(-np.log(np.maximum(self.true_probabilities, LEAST)).mean())
 
     @property
     def confusion_matrix(self) -> np.ndarray:
@@ -131,7 +131,7 @@ class Predictions:
         return Calibration(images, *(part / np.maximum(images, 1) for part in sums))
 
     @property
-    def _true_probabilities(self) -> np.ndarray:
+    def true_probabilities(self) -> np.ndarray:
         """The probability of each image's true class, `(n,)`."""
         return self.probabilities[np.arange(len(self.labels)), self.labels]
 
@@ -158,7 +158,7 @@ class Predictions:
     def worst(self, count: int) -> np.ndarray:
         """Return the indices of the wrong predictions with the least probable true class."""
         wrong = np.flatnonzero(self.predicted != self.labels)
-        return wrong[np.argsort(self._true_probabilities[wrong], kind="stable")][:count]
+        return wrong[np.argsort(self.true_probabilities[wrong], kind="stable")][:count]
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..data.decode import Decoding
 from ..errors import RunError, one_line
+from ..runs.answers import Answers
 from ..runs.example_image import EXAMPLE_FILE
 from . import contents
 from .formats import FORMATS
@@ -46,6 +47,11 @@ class Artifact:
         """How image files become pixels, as in its training; older exports crop."""
         data = Manifest.model_validate(self.manifest).settings.data
         return Decoding(*self.image_shape, data.fit, data.white_level)
+
+    @property
+    def answers(self) -> Answers | None:
+        """The thresholds of its answers; None: older exports, and runs without, have none."""
+        return Manifest.model_validate(self.manifest).answers
 
     @property
     def size(self) -> int:

@@ -13,9 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import SettingsError
+from ..evaluation.answers import choose_answers
+from ..evaluation.predictions import Predictions
 from ..files import atomic, staging
 from ..files.checksums import checksum, checksums
 from ..runs import provenance
+from ..runs.answers import SMALLEST_OF_8_BITS, Answers
 from ..runs.card import export_card
 from ..runs.example_image import write_example
 from . import subprocesses, verification
@@ -75,8 +78,10 @@ def export_run(
             convert, job, backend=export_format.backend, task=f"{export_name}: converting"
         )
         on_step(f"{export_name}: verifying")
-        proof = _verify(job, reference, export_name, max_drop)
-        _describe(staged, export_format, quantize, reference, proof, converted["least_runtime"])
+        proof, answers = _verify(job, reference, export_name, max_drop)
+        _describe(
+            staged, export_format, quantize, reference, proof, answers, converted["least_runtime"]
+        )
     return load_artifact(folder)
 
 
@@ -89,10 +94,12 @@ def _check_calibration(reference: Reference, quantize: str) -> None:
 
 
 def _save_images(path: Path, reference: Reference, quantize: str) -> None:
-    """Write the images that the two processes need: `images`, `test`, `representative`."""
+    """Write what the two processes need: `images`, `validation`, `test`, `representative`."""
     arrays = {"images": reference.images}
     if quantize != "none" and reference.dataset:
         arrays["test"] = np.asarray(reference.dataset.test.images)
+        if reference.answers and (validation := reference.dataset.validation):
+            arrays["validation"] = np.asarray(validation.images)
     if quantize == "int8":
         arrays["representative"] = reference.calibration_images
     np.savez(path, allow_pickle=False, **arrays)
@@ -100,8 +107,12 @@ def _save_images(path: Path, reference: Reference, quantize: str) -> None:
 
 def _verify(
     job: subprocesses.Job, reference: Reference, export_name: str, max_drop: float
-) -> dict[str, Any]:
-    """Compare the written file with the Keras model, time it, and return the manifest's `proof`."""
+) -> tuple[dict[str, Any], Answers | None]:
+    """Compare the written file with the Keras model and time it.
+
+    Returns:
+        (the manifest's `proof`, the thresholds of the file's answers).
+    """
     task = f"{export_name}: opening the written file"
     path = Path(job["images"]).with_name("answers.npz")
     answered = subprocesses.call(verify, job | {"threads": 1, "answers": str(path)}, task=task)
@@ -109,6 +120,7 @@ def _verify(
         comparison = verification.compare(
             reference.probabilities, answers["images"], _accuracy(reference, answers)
         )
+        found = _answers(reference, answers, job["quantize"])
     note = verification.check(comparison, export_name, job["quantize"], max_drop)
     # Another process for two threads: TensorFlow takes their number only once, and the threads of a
     # file that is still open would disturb the timing.
@@ -117,7 +129,8 @@ def _verify(
         "1 thread": answered["seconds_per_image"],
         "2 threads": timed["seconds_per_image"],
     }
-    return _proof(comparison, answered["runtime"], seconds, reference) | {"note": note}
+    proof = _proof(comparison, answered["runtime"], seconds, reference) | {"note": note}
+    return proof, found
 
 
 def _accuracy(reference: Reference, answers: Mapping[str, np.ndarray]) -> Accuracy | None:
@@ -126,6 +139,26 @@ def _accuracy(reference: Reference, answers: Mapping[str, np.ndarray]) -> Accura
         return None
     right = answers["test"].argmax(axis=1) == reference.dataset.test.labels
     return Accuracy(reference.right, right)
+
+
+def _answers(
+    reference: Reference, answers: Mapping[str, np.ndarray], quantize: str
+) -> Answers | None:
+    """Return the thresholds of a file's answers: a quantized file's are chosen on its own."""
+    of_run, dataset = reference.answers, reference.dataset
+    if of_run is None or dataset is None or "validation" not in answers:
+        return of_run
+    validation, test = (
+        Predictions(answers[name].astype(np.float64), dataset.splits[name].labels)
+        for name in ("validation", "test")
+    )
+    return choose_answers(
+        validation,
+        coverage=of_run.coverage,
+        refusals=of_run.refusals,
+        smallest=SMALLEST_OF_8_BITS if quantize == "int8" else of_run.smallest,
+        test=test,
+    )
 
 
 def _proof(
@@ -160,6 +193,7 @@ def _describe(
     quantize: str,
     reference: Reference,
     proof: dict[str, Any],
+    answers: Answers | None,
     least_runtime: str | None,
 ) -> None:
     """Write labels.txt, the model card, and last the manifest with the checksums of them all."""
@@ -183,6 +217,7 @@ def _describe(
         "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "versions": provenance.versions(),
         "proof": proof,
+        "answers": answers and answers.model_dump(),
     }  # fmt: skip
     files = checksums(folder)
     manifest["files"] = files

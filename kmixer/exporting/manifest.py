@@ -16,6 +16,7 @@ from pydantic import (
 from ..config.schema import validation_message
 from ..data.decode import Fit
 from ..errors import RunError, file_problem, nearest, one_line
+from ..runs.answers import Answers
 from .formats import FORMATS, QUANTIZATIONS
 
 MANIFEST = "manifest.json"
@@ -75,6 +76,7 @@ class Manifest(BaseModel):
     run: _Run
     settings: _Settings = _Settings()
     proof: dict[str, Any]
+    answers: Answers | None = None
     files: dict[str, _File]
 
 
@@ -142,6 +144,10 @@ def _check_consistent(manifest: Manifest) -> None:
     names, shape = manifest.class_names, manifest.output.shape
     if len(names) != shape[1]:
         raise ValueError(f"{len(names)} class names for {shape[1]} probabilities")
+    if manifest.answers and len(manifest.answers.least) != len(names):
+        raise ValueError(
+            f"answers: {len(manifest.answers.least)} thresholds for {len(names)} classes"
+        )
     height, width, channels = manifest.input.trained_on
     if height * width * channels > MOST_PIXELS:
         raise ValueError(f"input.trained_on: an image has at most {MOST_PIXELS:,} numbers")

@@ -12,6 +12,7 @@ import numpy as np
 from ..data.sources.fashion_mnist import scaled_fashion_mnist
 from ..data.stored_images import Images
 from ..evaluation.evaluate import predict_split
+from ..runs.answers import Answers
 from ..runs.inference import predict_probabilities
 
 if TYPE_CHECKING:
@@ -48,6 +49,11 @@ class Reference:
         if self.dataset:
             return f"{self.dataset.name}, test"
         return f"Fashion-MNIST, scaled: {self.missing}" if self.missing else "Fashion-MNIST, scaled"
+
+    @property
+    def answers(self) -> Answers | None:
+        """The thresholds of the run's answers; None: it has none."""
+        return self.run.answers
 
     @cached_property
     def probabilities(self) -> np.ndarray:

@@ -17,6 +17,7 @@ from .runtimes import Predict
 from .subprocesses import Job
 
 BATCH = 64
+ASKED = ("images", "validation", "test")  # what the file answers about
 LATENCY_SECONDS, MIN_CALLS, MAX_CALLS = 0.5, 10, 500
 
 
@@ -25,8 +26,8 @@ def verify(job: Job) -> Job:
 
     Args:
         job: `format`, `folder` (that holds the file), `images` (an .npz file of `images` and
-            perhaps `test`), `threads` (how many the runtime may use) and `answers` (the .npz file
-            to write, or None).
+            perhaps `validation` and `test`), `threads` (how many the runtime may use) and `answers`
+            (the .npz file to write, or None).
 
     Returns:
         `runtime` (name and version) and `seconds_per_image`, the median for a single image.
@@ -35,7 +36,7 @@ def verify(job: Job) -> Job:
     predict, runtime = known.open(read_folder(Path(job["folder"])), job["threads"])
     with np.load(job["images"]) as arrays:
         if job["answers"]:
-            names = [name for name in ("images", "test") if name in arrays]
+            names = [name for name in ASKED if name in arrays]
             answers = {name: _probabilities(predict, arrays[name]) for name in names}
             np.savez(Path(job["answers"]), allow_pickle=False, **answers)
         return {"runtime": runtime, "seconds_per_image": _latency(predict, arrays["images"])}

@@ -83,6 +83,7 @@ def _render(
         size=f"{shape[0]}×{shape[1]}",
         color="grey" if shape[2] == 1 else "colour",
         manifest=manifest,
+        answers=((metrics if manifest is None else manifest) or {}).get("answers"),
         usage=usage,
         library=library,
         libraries=libraries(run.info, metrics["backend"]) if metrics else None,

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field, FiniteFloat, ValidationError
 from ..config.schema import validation_message
 from ..errors import RunError
 from ..files.text import read_text
+from .answers import Answers
 
 MOST_BYTES = 1_000_000
 Count = Annotated[int, Field(ge=0, lt=2**63)]  # larger ones do not fit into other numbers
@@ -55,6 +56,7 @@ class Metrics(BaseModel):
     best: EpochMetrics
     last: EpochMetrics
     temperature: FiniteFloat | None = None
+    answers: Answers | None = None
     best_on_test: BestOnTest | None = None
     seconds: FiniteFloat
     seconds_to_first_step: FiniteFloat | None

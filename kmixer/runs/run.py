@@ -37,6 +37,7 @@ from ..files import atomic
 from ..files.keras_archive import check_file, read_weights
 from ..files.printable import printable
 from ..files.text import csv_text, read_csv, read_text
+from .answers import Answers
 from .inference import predict_probabilities
 from .metrics import read_metrics
 from .naming import create_folder, run_path
@@ -109,6 +110,12 @@ class Run:
     def metrics(self) -> dict[str, Any]:
         """The content of metrics.json: a dict as `kmixer.runs.metrics.Metrics` describes it."""
         return read_metrics(self.folder / METRICS_FILE)
+
+    @property
+    def answers(self) -> Answers | None:
+        """The thresholds of its answers; None: it is not finished, or its images told none."""
+        found = self.metrics.get("answers") if self.finished else None
+        return Answers(**found) if found else None
 
     @property
     def decoding(self) -> Decoding:

@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from importlib.resources import files
 from typing import Any, TypeVar
 
@@ -20,6 +21,7 @@ from starlette.exceptions import HTTPException
 from ..data.decode import Decoding
 from ..errors import DataError
 from ..exporting.artifact import Artifact, check_probabilities
+from ..runs.answers import Answers
 from . import protocol, uploads
 from .access import Access, GuardRequests
 from .batcher import Batcher, QueueFullError
@@ -129,6 +131,11 @@ class ServedModel:
     started: float = field(default_factory=time.time)
     page: str = ""
 
+    @cached_property
+    def answers(self) -> Answers | None:
+        """The thresholds of its answers; None: it has none."""
+        return self.artifact.answers
+
     def check_model(self, model: str) -> None:
         """Refuse a request for another model."""
         if model != self.name:
@@ -186,10 +193,11 @@ async def _classify(request: Request, invert: bool = False) -> dict[str, Any]:
     pixels = await served.read_file(request, invert)
     probabilities = (await served.predict(pixels[None]))[0]
     order = (-probabilities).argsort(kind="stable")
-    names = served.artifact.class_names
+    names, answers = served.artifact.class_names, served.answers
     return {
         "classes": [{"class": names[i], "probability": float(probabilities[i])} for i in order],
         "seen": protocol.as_png(pixels),
+        **({"answer": answers.of(probabilities, names)} if answers else {}),
     }
 
 
@@ -217,6 +225,7 @@ async def _metadata(request: Request, model: str) -> dict[str, Any]:
             "quantize": manifest["quantize"],
             "runtime": served.runtime,
             "proof": manifest["proof"],
+            "answers": manifest.get("answers"),
         },
     }
 

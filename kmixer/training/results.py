@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
+from ..evaluation.answers import choose_answers, needed
 from ..evaluation.calibration import best_temperature, divide_logits
 from ..evaluation.evaluate import predict_splits, split_metrics
 from ..files import atomic
@@ -63,6 +64,7 @@ def write_results(
         "best": {"train": _train_metrics(row)} | split_metrics(trained),
         "last": {"train": _train_metrics(rows[-1])} | split_metrics(ended),
         "temperature": temperature,
+        **_answers(run, trained),
         **_best_on_test(rows),
         **_conditions(run),
         **_speed(rows, loop.first_step),
@@ -100,10 +102,30 @@ def _size(model: keras.Model) -> dict[str, Any]:
 
 def _temperature(run: Run, validation: Predictions) -> float | None:
     """Return the temperature that fits the validation images; None where they cannot tell it."""
-    settings = run.settings
-    if not settings.training.temperature_scaling or settings.data.train_on_validation:
+    if not run.settings.training.temperature_scaling or not _can_tell(run, validation):
         return None
-    return best_temperature(validation) if len(validation.labels) >= ENOUGH_FOR_LOSS else None
+    return best_temperature(validation)
+
+
+def _can_tell(run: Run, validation: Predictions) -> bool:
+    """Whether the validation images are many enough to choose by, and not trained on."""
+    trained_on = run.settings.data.train_on_validation
+    return not trained_on and len(validation.labels) >= ENOUGH_FOR_LOSS
+
+
+def _answers(run: Run, trained: Mapping[str, Predictions]) -> dict[str, Any]:
+    """Return the thresholds of the model's answers; nothing where no images can tell them."""
+    settings, validation = run.settings.answers, trained["validation"]
+    enough = len(validation.labels) >= needed(1 - settings.coverage)
+    if not _can_tell(run, validation) or not enough:
+        return {}
+    answers = choose_answers(
+        validation,
+        coverage=settings.coverage,
+        refusals=settings.refusals,
+        test=trained.get("test"),
+    )
+    return {"answers": answers.model_dump()}
 
 
 def _best_on_test(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
