@@ -8,6 +8,7 @@ The tests compare the pages with what this writes.
 from pathlib import Path
 
 from adr_index import adr_index
+from answers_page import answers_page
 from architectures import architectures
 from cli_page import cli_page
 from core_project import core_project
@@ -33,6 +34,7 @@ PAGES = {
     "python.md": python_page,
     "settings.md": settings_page,
     "adr/README.md": lambda: adr_index(DOCS / "adr"),
+    "answers.md": lambda: answers_page(RUNS / "answers.json"),
     "results.md": lambda: results_page(RUNS),
     "export.md": lambda: export_page(RUNS / "exports"),
     "reliability.md": lambda: reliability_page(RUNS / "reliability.json"),
