@@ -48,7 +48,7 @@ class Format:
         library: its `library_name` on the Hugging Face Hub.
         serving_rank: of a run's exports the one with the lowest rank is served; formats that are
             fast for single images come first.
-        backend: the Keras backend that can convert to it.
+        backend: the Keras backend that can convert to it; None: each can.
         modules: modules that have to be installed, beside the backend.
         extra: the extra of kmixer that installs them; None: the plain install does.
         any_size: whether it takes images of any size and resizes them inside.
@@ -63,7 +63,7 @@ class Format:
     usage: str
     library: str
     serving_rank: int
-    backend: str = "tensorflow"
+    backend: str | None = "tensorflow"
     modules: tuple[str, ...] = ()
     extra: str | None = None
     any_size: bool = False

@@ -40,7 +40,8 @@ def find_format(name: str, quantize: str = "none") -> Format:
 
 def missing_modules(known: Format) -> list[str]:
     """Return the modules that a format needs and this machine does not have."""
-    return [module for module in (known.backend, *known.modules) if find_spec(module) is None]
+    needed = (known.backend, *known.modules) if known.backend else known.modules
+    return [module for module in needed if find_spec(module) is None]
 
 
 def support() -> dict[str, str]:

@@ -59,7 +59,7 @@ def exported(reference, tflite_export, tmp_path_factory):
         if missing := support.missing_modules(formats.FORMATS[name]):
             pytest.skip(f"not installed: {', '.join(missing)}")
         if (name, quantize) not in done:
-            here = formats.FORMATS[name].backend == "tensorflow"
+            here = formats.FORMATS[name].backend in ("tensorflow", None)
             write = export if here else export_run
             done[name, quantize] = write(reference, name, quantize, out=out)
         return done[name, quantize]
