@@ -58,6 +58,14 @@ def local_page(about: Mapping[str, Any], weights: str) -> Page:
     return _assemble(about, "local.js", "img-src data: blob:; worker-src blob:", data, inside=True)
 
 
+def is_own(html: str) -> bool:
+    """Return whether a page is one of this kmixer's own, whatever the model that it holds."""
+    before, between, after = re.split(
+        r'(?<=id="model">)\{\}|(?<=id="weights">)', local_page({}, "").html, maxsplit=2
+    )
+    return re.fullmatch("[^<]*".join(map(re.escape, (before, between, after))), html) is not None
+
+
 def _assemble(
     about: Mapping[str, Any], engine: str, allowed: str, data: str = "", *, inside: bool = False
 ) -> Page:

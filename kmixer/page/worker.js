@@ -5,7 +5,7 @@ let model;  // a promise of {about, answer}
 
 const TASKS = {
   async open({about, weights}) {
-    model = unpack(weights).then(numbers => ({about, answer: network(about.network, numbers)}));
+    model = unpack(weights, about.bytes).then(numbers => ({about, answer: network(about.network, numbers)}));
     await model;
   },
   async classify({file, invert}) {
