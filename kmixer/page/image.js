@@ -11,8 +11,14 @@ async function decode(file, decoding) {
     const tiles = reader(bitmap), {channels} = decoding;
     const background = backgroundOf(tiles, bitmap);
     const read = (...tile) => levelsOf(tiles(...tile), background, channels);
-    return fitted(read, {width: bitmap.width, height: bitmap.height, channels}, decoding);
+    const source = {read, width: bitmap.width, height: bitmap.height, channels, tile: TILE};
+    return fitted(await isJpeg(file) ? shrunk(source, decoding) : source, decoding);
   } finally { bitmap.close(); }
+}
+
+async function isJpeg(file) {
+  const [first, second] = new Uint8Array(await file.slice(0, 2).arrayBuffer());
+  return first === 0xFF && second === 0xD8;
 }
 
 // Return a function that reads a tile's pixels: red, green, blue, and how opaque they are.

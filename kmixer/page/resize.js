@@ -1,7 +1,11 @@
 // Pixels of any size -> the size that the model takes, level by level as Pillow does it:
-// `ImageOps.fit` and `Image.resize` with BILINEAR. Columns first, then rows, each rounded.
+// `ImageOps.fit` and `Image.resize` with BILINEAR. Columns first, then rows, each rounded; newer
+// Pillows begin with the rows where that is less work, and may then differ by one level.
+// A `source` has width, height and channels, and `read(x, y, columns, rows)`, which returns the
+// levels of a part of at most `tile` pixels a side, so that no more is in memory.
 
 const PRECISION = 2 ** 22;  // the weights are whole numbers, as Pillow's are
+const SPARE = 2;  // a JPEG is decoded to at least this many times the size
 
 // The weights with which the pixels from `begin` to `end` of `length` become `size` pixels:
 // for each its first pixel, and the weights from there on.
@@ -22,19 +26,18 @@ function bilinear(length, begin, end, size) {
 function level(sum) { return Math.floor((sum + PRECISION / 2) / PRECISION); }
 
 // Scale a part of an image, `box` of left, top, right and bottom, to width × height.
-// `read(x, y, columns, rows)` returns the levels of a tile, so that no more is in memory.
-function scale(read, source, box, width, height) {
-  const {channels} = source;
+function scale(source, box, width, height) {
+  const {channels, tile} = source;
   const across = bilinear(source.width, box[0], box[2], width);
   const down = bilinear(source.height, box[1], box[3], height);
   const top = down[0].first, bottom = past(down[height - 1]);
   const left = across[0].first, right = past(across[width - 1]);
   const narrow = new Uint8Array((bottom - top) * width * channels);
-  for (let y = top; y < bottom; y += TILE) {
-    const rows = Math.min(TILE, bottom - y), sums = new Float64Array(rows * width * channels);
-    for (let x = left; x < right; x += TILE) {
-      const columns = Math.min(TILE, right - x);
-      addColumns(sums, read(x, y, columns, rows), {x, columns, rows, channels}, across);
+  for (let y = top; y < bottom; y += tile) {
+    const rows = Math.min(tile, bottom - y), sums = new Float64Array(rows * width * channels);
+    for (let x = left; x < right; x += tile) {
+      const columns = Math.min(tile, right - x);
+      addColumns(sums, source.read(x, y, columns, rows), {x, columns, rows, channels}, across);
     }
     sums.forEach((sum, index) => { narrow[(y - top) * width * channels + index] = level(sum); });
   }
@@ -69,14 +72,44 @@ function addRows(narrow, down, top, width) {
 }
 
 // Bring an image to the model's size; `fit` as in kmixer/data/decode.py.
-function fitted(read, source, {width, height, fit}) {
+function fitted(source, {width, height, fit}) {
   const whole = [0, 0, source.width, source.height];
-  if (fit === "crop") return scale(read, source, middle(source, width / height), width, height);
-  if (fit === "stretch") return scale(read, source, whole, width, height);
-  if (source.width === width && source.height === height) return scale(read, source, whole, width, height);
+  if (fit === "crop") return scale(source, middle(source, width / height), width, height);
+  if (fit === "stretch") return scale(source, whole, width, height);
+  if (source.width === width && source.height === height) return scale(source, whole, width, height);
   const factor = Math.min(width / source.width, height / source.height);
   const inner = [source.width, source.height].map(side => Math.max(halfToEven(side * factor), 1));
-  return framed(scale(read, source, whole, ...inner), inner, width, height, source.channels);
+  return framed(scale(source, whole, ...inner), inner, width, height, source.channels);
+}
+
+// Return a source of the means of squares, as Pillow decodes a JPEG that is much too large.
+function shrunk(source, {width, height}) {
+  const most = Math.min(Math.floor(source.width / (SPARE * width)), Math.floor(source.height / (SPARE * height)));
+  const side = [8, 4, 2].find(side => side <= most);
+  if (!side) return source;
+  const read = (x, y, columns, rows) => {
+    const [right, bottom] = [Math.min((x + columns) * side, source.width), Math.min((y + rows) * side, source.height)];
+    const levels = source.read(x * side, y * side, right - x * side, bottom - y * side);
+    return means(levels, right - x * side, source.channels, side, columns, rows);
+  };
+  const [w, h] = [Math.ceil(source.width / side), Math.ceil(source.height / side)];
+  return {...source, read, width: w, height: h, tile: source.tile / side};
+}
+
+function means(levels, width, channels, side, columns, rows) {
+  const result = new Uint8Array(columns * rows * channels), height = levels.length / width / channels;
+  for (let row = 0; row < rows; row++)
+    for (let column = 0; column < columns; column++) {
+      const bottom = Math.min((row + 1) * side, height), right = Math.min((column + 1) * side, width);
+      const count = (bottom - row * side) * (right - column * side);
+      for (let channel = 0; channel < channels; channel++) {
+        let sum = 0;
+        for (let y = row * side; y < bottom; y++)
+          for (let x = column * side; x < right; x++) sum += levels[(y * width + x) * channels + channel];
+        result[(row * columns + column) * channels + channel] = Math.round(sum / count);
+      }
+    }
+  return result;
 }
 
 // The largest part of an image in its middle that has the ratio of width to height.
