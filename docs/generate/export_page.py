@@ -28,6 +28,24 @@ error gives the figures. Weights imported without a data set are verified on Fas
 `--data` names better ones.
 """
 
+PAGE = """
+## A page
+
+`kmixer export RUN --format web` writes `model.html`: the page of `kmixer serve` with the model in it. A double click opens it; it needs no server, no network and no installation, and
+nothing of what it is shown leaves it (its Content-Security-Policy allows no connection). One drops, pastes, photographs or draws an image, and sees the classes and what the model saw.
+
+- **Where it runs**: Chromium and Chrome, where it is proved; other browsers of 2023 or newer have what it uses (workers, OffscreenCanvas, DecompressionStream).
+- **What the model sees** is what `kmixer predict` shows it: the run's fit, Pillow's resampling, gray and backgrounds, computed in the page to the level; by one level it may differ for
+  transparent images, photos and very tall ones (`tests/page/` holds it to that). Of files of 16 bits a color it sees the browser's 8. Images of more than 50 megapixels are refused.
+- **How large**: the weights in 1.1 times their bytes, exact, and 28 kB. `--quantize float16` halves them.
+- **The proof** needs Chromium or Chrome on the machine that exports, found in `PATH` or named by `CHROME=PATH`: the written file itself is opened there, without a network, and answers for
+  the test images; had it asked for anything from anywhere it would not be kept. The milliseconds include the way to the browser and back.
+- **Somebody else's page** is a program: open it in a browser, which keeps it in a sandbox. `kmixer predict EXPORT` does so, too; as root, whose Chromium has no sandbox, it opens only
+  pages with the scripts of the same kmixer. It is not served; `kmixer serve` takes the run's other exports.
+
+Why it is so: [ADR 40](adr/0040-a-page-with-its-model.md).
+"""
+
 INTEGERS = """
 ## Integers
 
@@ -49,7 +67,7 @@ def export_page(folder):
     lines = [HEAD, "## Which there are", "", *_support(), ""]
     for name, group in groupby(manifests, key=lambda manifest: manifest["run"]["name"]):
         lines += _table(name, sorted(group, key=_order))
-    return "\n".join(lines) + INTEGERS
+    return "\n".join(lines) + PAGE + INTEGERS
 
 
 def _order(manifest):
@@ -66,6 +84,8 @@ def _support():
     ]  # fmt: skip
     for known in FORMATS.values():
         needs = f"`{known.requirement}`" if known.extra else "the plain install"
+        if known.program:
+            needs += f", {known.program[0]}"
         for quantize in known.quantizations:
             tried = [cells[cell_name(backend, known, quantize)] for backend in BACKENDS]
             lines.append(f"| {known.name} | {quantize} | {' | '.join(tried)} | {needs} |")
@@ -104,5 +124,9 @@ def _row(manifest, float_bytes):
     return (
         f"| {manifest['format']} | {manifest['quantize']} | {size:,} | {size / float_bytes:.3f}"
         f" | {proof['largest_difference']:.1e} | {100 * proof['top1_agreement']:.2f} % | {change}"
-        f" | {times['1 thread']:.3f} | {times['2 threads']:.3f} | 1/{ratio:.0f} | {proof['runtime']} |"
+        f" | {times['1 thread']:.3f} | {_milliseconds(times.get('2 threads'))} | 1/{ratio:.0f} | {proof['runtime']} |"
     )
+
+
+def _milliseconds(value):
+    return "–" if value is None else f"{value:.3f}"

@@ -24,7 +24,7 @@ from ..runs.example_image import write_example
 from . import subprocesses, verification
 from .artifact import Artifact, check_replaceable, load_artifact, model_bytes
 from .convert_process import convert
-from .formats import Format
+from .formats import FORMATS, Format
 from .manifest import MANIFEST
 from .support import find_format
 from .verification import Accuracy, Comparison
@@ -122,13 +122,12 @@ def _verify(
         )
         found = _answers(reference, answers, job["quantize"])
     note = verification.check(comparison, export_name, job["quantize"], max_drop)
+    seconds = {"1 thread": answered["seconds_per_image"]}
     # Another process for two threads: TensorFlow takes their number only once, and the threads of a
     # file that is still open would disturb the timing.
-    timed = subprocesses.call(verify, job | {"threads": 2, "answers": None}, task=task)
-    seconds = {
-        "1 thread": answered["seconds_per_image"],
-        "2 threads": timed["seconds_per_image"],
-    }
+    for threads in FORMATS[job["format"]].threads[1:]:
+        timed = subprocesses.call(verify, job | {"threads": threads, "answers": None}, task=task)
+        seconds[f"{threads} threads"] = timed["seconds_per_image"]
     proof = _proof(comparison, answered["runtime"], seconds, reference) | {"note": note}
     return proof, found
 
@@ -226,6 +225,7 @@ def _describe(
         manifest,
         size=model_bytes(manifest),
         usage=export_format.usage,
+        language=export_format.language,
         library=export_format.library,
     )
     atomic.write_text(folder / "README.md", card)

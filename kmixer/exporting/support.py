@@ -35,12 +35,23 @@ def find_format(name: str, quantize: str = "none") -> Format:
             f"--format: {name} needs {', '.join(missing)}; install with:"
             f" pip install {known.requirement!r}"
         )
+    if program := missing_program(known):
+        raise SettingsError(f"--format: {name} needs {program}, to prove the file with")
     return known
 
 
 def missing_modules(known: Format) -> list[str]:
     """Return the modules that a format needs and this machine does not have."""
-    return [module for module in (known.backend, *known.modules) if find_spec(module) is None]
+    needed = (known.backend, *known.modules) if known.backend else known.modules
+    return [module for module in needed if find_spec(module) is None]
+
+
+def missing_program(known: Format) -> str:
+    """Return the program that a format needs and this machine does not have; empty: none."""
+    if known.program is None:
+        return ""
+    description, find = known.program
+    return "" if find() else description
 
 
 def support() -> dict[str, str]:

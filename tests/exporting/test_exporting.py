@@ -33,7 +33,8 @@ tensorflow_only = pytest.mark.skipif(
 pytestmark = tensorflow_only
 
 # Every cell is tried with every backend, in processes of its own, in test_export_support.py.
-QUICK = {("saved_model", "none"), ("tflite", "none"), ("tflite", "int8"), ("onnx", "none")}
+QUICK = {("saved_model", "none"), ("tflite", "none"), ("tflite", "int8"), ("onnx", "none"),
+         ("web", "none")}  # fmt: skip
 CELLS = [
     pytest.param(
         known.name, quantize, marks=[] if (known.name, quantize) in QUICK else pytest.mark.slow
@@ -42,7 +43,8 @@ CELLS = [
     for quantize in known.quantizations
     if quantize in ("none", "int8")
 ]
-FLOAT = [cell for cell in CELLS if cell.values[1] == "none"]
+PYTHON = [cell for cell in CELLS
+          if cell.values[1] == "none" and formats.FORMATS[cell.values[0]].language == "python"]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -58,8 +60,10 @@ def exported(reference, tflite_export, tmp_path_factory):
     def get(name, quantize="none"):
         if missing := support.missing_modules(formats.FORMATS[name]):
             pytest.skip(f"not installed: {', '.join(missing)}")
+        if program := support.missing_program(formats.FORMATS[name]):
+            pytest.skip(f"not installed: {program}")
         if (name, quantize) not in done:
-            here = formats.FORMATS[name].backend == "tensorflow"
+            here = formats.FORMATS[name].backend in ("tensorflow", None)
             write = export if here else export_run
             done[name, quantize] = write(reference, name, quantize, out=out)
         return done[name, quantize]
@@ -99,7 +103,7 @@ def test_the_manifest_describes_every_file(exported, trained_run, name, quantize
     assert manifest["settings"]["model"]["hidden_dim"] == 8
 
 
-@pytest.mark.parametrize(("name", "quantize"), FLOAT)
+@pytest.mark.parametrize(("name", "quantize"), PYTHON)
 def test_the_cards_lines_run_without_kmixer_and_keras(exported, reference, name, quantize):
     artifact = exported(name, quantize)
     card = (artifact.folder / "README.md").read_text()
