@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from .reference import Reference
 
 
+OF_8_BITS = ("dynamic", "int8")  # whose answers have thresholds of their own
+
+
 def export_run(
     reference: Reference,
     name: str,
@@ -98,7 +101,8 @@ def _save_images(path: Path, reference: Reference, quantize: str) -> None:
     arrays = {"images": reference.images}
     if quantize != "none" and reference.dataset:
         arrays["test"] = np.asarray(reference.dataset.test.images)
-        if reference.answers and (validation := reference.dataset.validation):
+        validation = reference.dataset.validation
+        if reference.answers and validation and quantize in OF_8_BITS:
             arrays["validation"] = np.asarray(validation.images)
     if quantize == "int8":
         arrays["representative"] = reference.calibration_images
@@ -143,7 +147,7 @@ def _accuracy(reference: Reference, answers: Mapping[str, np.ndarray]) -> Accura
 def _answers(
     reference: Reference, answers: Mapping[str, np.ndarray], quantize: str
 ) -> Answers | None:
-    """Return the thresholds of a file's answers: a quantized file's are chosen on its own."""
+    """Return the thresholds of a file's answers: those of 8 bits are chosen on its own answers."""
     of_run, dataset = reference.answers, reference.dataset
     if of_run is None or dataset is None or "validation" not in answers:
         return of_run

@@ -2,8 +2,9 @@
 
 The parts lie beside this module. `server.js` asks the server that the page came from, `local.js`
 starts the scripts of `WORKER` beside the page, with the model that the file holds. An engine is a
-function `classify(file, invert)` that returns `{classes: [{class, probability}], seen}`: the best
-class first, and the image that the model saw, as the address of a picture.
+function `classify(file, invert)` that returns `{classes, seen, answer}`: the classes with their
+probabilities, the best first, the image that the model saw, as the address of a picture, and what
+`kmixer.runs.answers.Answers.of` says of it, where the model has answers.
 """
 
 import json
@@ -15,6 +16,7 @@ from hashlib import sha256
 from importlib.resources import files
 from typing import Any
 
+SERVER, LOCAL = ("server.js",), ("answers.js", "local.js")
 WORKER = ("worker.js", "image.js", "resize.js", "weights.js", "network.js")
 POLICY = (
     "default-src 'none'; script-src {script}; style-src {style}; {engine}; form-action 'none';"
@@ -42,20 +44,20 @@ def server_page(about: Mapping[str, Any]) -> Page:
     Args:
         about: `name`, `classes` (how many), `width`, `height` and `channels` of the model's images.
     """
-    return _assemble(about, "server.js", "img-src data:; connect-src 'self'")
+    return _assemble(about, SERVER, "img-src data:; connect-src 'self'")
 
 
 def local_page(about: Mapping[str, Any], weights: str) -> Page:
     """Return the page that holds its model and asks nobody.
 
     Args:
-        about: as for `server_page`; besides `names` of the classes, `fit`, and the network's
-            description, which `network.js` carries out.
+        about: as for `server_page`; besides `names` of the classes, `fit`, the `answers`, and the
+            network's description, which `network.js` carries out.
         weights: the network's numbers, as `weights.js` unpacks them.
     """
     worker = "".join(map(_part, WORKER))
     data = _data("weights", "text/plain", weights) + _data("worker", "text/plain", worker)
-    return _assemble(about, "local.js", "img-src data: blob:; worker-src blob:", data, inside=True)
+    return _assemble(about, LOCAL, "img-src data: blob:; worker-src blob:", data, inside=True)
 
 
 def is_own(html: str) -> bool:
@@ -67,9 +69,15 @@ def is_own(html: str) -> bool:
 
 
 def _assemble(
-    about: Mapping[str, Any], engine: str, allowed: str, data: str = "", *, inside: bool = False
+    about: Mapping[str, Any],
+    engine: tuple[str, ...],
+    allowed: str,
+    data: str = "",
+    *,
+    inside: bool = False,
 ) -> Page:
-    script, style = _part("page.js") + _part(engine), _part("style.css")
+    script = "".join(map(_part, ("page.js", *engine)))
+    style = _part("style.css")
     policy = POLICY.format(script=_hash(script), style=_hash(style), engine=allowed)
     meta = f'<meta http-equiv="content-security-policy" content="{policy}">\n' if inside else ""
     model = json.dumps(about, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")

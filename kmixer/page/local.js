@@ -34,7 +34,8 @@ async function classify(file, invert) {
   const {pixels, probabilities} = await call("classify", {file, invert})
     .catch(error => { throw new Error(`${file.name || "The image"}: ${error.message}`); });
   const classes = about.names.map((name, i) => ({class: name, probability: probabilities[i]}));
-  return {classes: classes.sort((a, b) => b.probability - a.probability), seen: picture(pixels)};
+  const answer = about.answers && answerOf(probabilities, about.answers, about.names);
+  return {classes: classes.sort((a, b) => b.probability - a.probability), seen: picture(pixels), answer};
 }
 
 // Refuse what is no image, or a too large one, before its pixels are decoded.

@@ -29,6 +29,8 @@ async function ask(file, invert) {
 function show(result) {
   at("none").hidden = true;
   at("classes").hidden = at("saw").hidden = false;
+  at("says").hidden = !result.answer;
+  if (result.answer) at("says").textContent = sentence(result.answer);
   at("classes").replaceChildren(...result.classes.slice(0, MOST).map(classBar));
   at("seen").src = result.seen;
   if (given) at("answer").scrollIntoView({block: "nearest"});  // a drawing stays under the finger
@@ -36,7 +38,11 @@ function show(result) {
 
 function refuse(reason) {
   at("error").textContent = reason;
-  at("classes").hidden = at("saw").hidden = at("none").hidden = true;  // they were another image's
+  at("says").hidden = at("classes").hidden = at("saw").hidden = at("none").hidden = true;  // they were another image's
+}
+
+function sentence({known, coverage, says}) {
+  return known ? `${says} (${Math.round(1000 * coverage) / 10} %)` : `${says}.`;
 }
 
 function classBar(entry) {

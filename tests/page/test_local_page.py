@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 import os
 import struct
 import zlib
@@ -10,6 +11,7 @@ import keras
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.special import softmax
 
 from kmixer import build_settings
 from kmixer.data.decode import Decoding, decode
@@ -19,6 +21,7 @@ from kmixer.exporting.steps import describe
 from kmixer.exporting.writers.web import pack
 from kmixer.models.factory import build_model
 from kmixer.page.assemble import is_own, local_page, server_page
+from kmixer.runs.answers import SMALLEST_OF_8_BITS, Answers
 from model_forms import CNN_FORMS, FORMS
 from numpy_steps import ACTIVATIONS, STEPS, run_steps
 
@@ -62,6 +65,23 @@ def about(shape, fit="crop", **values):
 
 def page(shape, **values):
     return local_page(about(shape, **values), pack(np.zeros(1, "<f4"))).html
+
+
+@pytest.mark.parametrize("smallest", [1e-12, SMALLEST_OF_8_BITS])
+def test_the_page_answers_as_python_does(open_page, smallest):
+    rng = np.random.default_rng(0)
+    answers = Answers(
+        coverage=0.9, per_class=True, least=list(rng.uniform(0, 0.4, 6)), refusals=0.1,
+        least_spread=1.0, smallest=smallest,
+    )  # fmt: skip
+    logits = rng.normal(0, np.linspace(0.1, 4, 40)[:, None], (40, 6))
+    probabilities = softmax(logits, axis=1)
+    names = ["a", "b", "c", "d", "e", "f"]
+    values = (probabilities.tolist(), answers.model_dump(), names)
+    rows, thresholds, labels = map(json.dumps, values)
+    found = open_page(page((8, 8, 1)))(f"{rows}.map(row => answerOf(row, {thresholds}, {labels}))")
+    assert found == [answers.of(row, names) for row in probabilities]
+    assert {one["known"] for one in found} == {True, False}
 
 
 def as_file(content, name="image"):

@@ -35,6 +35,7 @@ def write(
         "name": run.name, "classes": len(run.class_names), "names": list(run.class_names),
         "width": width, "height": height, "channels": channels, "fit": run.settings.data.fit,
         "bytes": numbers.itemsize, "network": network,
+        "answers": run.answers and run.answers.model_dump(exclude={"measured"}),
     }  # fmt: skip
     page = local_page(about, pack(numbers))
     atomic.write_text(folder / FILE, page.html)
