@@ -94,25 +94,48 @@ def end(process: subprocess.Popen[Any]) -> None:
         process.stdin.close()
 
 
+def find_program(name: str) -> str | None:
+    """Return the absolute path of a program, or None if it is not installed.
+
+    Args:
+        name: such as `git`; it is looked for in the absolute folders of `PATH`.
+    """
+    path = shutil.which(name, path=isolated(os.environ).get("PATH", os.defpath))
+    # Windows looks into the working folder first
+    return path if path and os.path.isabs(path) else None
+
+
+def run_program(path: str, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run another program to its end, without stdin, and return its exit code and its output.
+
+    Args:
+        path: what `find_program` returned.
+        words: its arguments.
+
+    Raises:
+        OSError: it cannot be started.
+    """
+    return subprocess.run(
+        [path, *words], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+        errors="replace", check=False, env=isolated(os.environ),
+    )  # fmt: skip
+
+
 def program_output(name: str, *words: str) -> str | None:
     """Run another program and return its stdout; None if it is not installed, or fails.
 
     Args:
-        name: of the program, such as `git`; it is looked for in the absolute folders of `PATH`.
+        name: see `find_program`.
         words: its arguments.
     """
-    environment = isolated(os.environ)
-    path = shutil.which(name, path=environment.get("PATH", os.defpath))
-    if path is None or not os.path.isabs(path):  # Windows looks into the working folder first
+    path = find_program(name)
+    if path is None:
         return None
     try:
-        done = subprocess.run(
-            [path, *words], stdin=subprocess.DEVNULL, capture_output=True, text=True,
-            errors="replace", check=True, env=environment,
-        )  # fmt: skip
-    except (OSError, subprocess.CalledProcessError):
+        done = run_program(path, *words)
+    except OSError:
         return None
-    return done.stdout.strip()
+    return None if done.returncode else done.stdout.strip()
 
 
 def main(module: str, *words: str) -> None:

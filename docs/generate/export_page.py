@@ -104,5 +104,9 @@ def _row(manifest, float_bytes):
     return (
         f"| {manifest['format']} | {manifest['quantize']} | {size:,} | {size / float_bytes:.3f}"
         f" | {proof['largest_difference']:.1e} | {100 * proof['top1_agreement']:.2f} % | {change}"
-        f" | {times['1 thread']:.3f} | {times['2 threads']:.3f} | 1/{ratio:.0f} | {proof['runtime']} |"
+        f" | {times['1 thread']:.3f} | {_milliseconds(times.get('2 threads'))} | 1/{ratio:.0f} | {proof['runtime']} |"
     )
+
+
+def _milliseconds(value):
+    return "–" if value is None else f"{value:.3f}"

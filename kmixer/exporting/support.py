@@ -17,7 +17,7 @@ def find_format(name: str, quantize: str = "none") -> Format:
 
     Raises:
         SettingsError: the format or the quantization is unknown, they do not go together, or a
-            module is not installed.
+            module or a program is not installed.
     """
     if name not in FORMATS:
         raise SettingsError(f"--format: received {name!r}{nearest(name, FORMATS)}")
@@ -35,6 +35,8 @@ def find_format(name: str, quantize: str = "none") -> Format:
             f"--format: {name} needs {', '.join(missing)}; install with:"
             f" pip install {known.requirement!r}"
         )
+    if lacking := known.lacks():
+        raise SettingsError(f"--format: {name} needs {lacking}")
     return known
 
 
