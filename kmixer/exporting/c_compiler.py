@@ -4,6 +4,7 @@ import ctypes
 import os
 import re
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -72,8 +73,13 @@ def compiled(header: Path) -> tuple[Predict, str]:
     done = processes.run_program(compiler[0], *words)
     if done.returncode:
         raise RunError(f"{compiler[0]} refuses it: {_first_error(done.stderr)}")
-    optimized = " ".join(flag for flag in flags if flag.startswith(("-O", "-m", "-f")))
-    return _loaded(library), f"{_version(compiler[0])} {optimized}"
+    return _loaded(library), f"{_version(compiler[0])} {' '.join(_optimizing(flags))}"
+
+
+def _optimizing(flags: Sequence[str]) -> list[str]:
+    """Return the flags that tell how it is optimized: of several levels the last one counts."""
+    level = [flag for flag in flags if flag.startswith("-O")][-1]
+    return [level, *(flag for flag in flags if flag.startswith(("-m", "-f")))]
 
 
 def _first_error(said: str) -> str:

@@ -13,7 +13,7 @@
  * behind blanks or comments, and one blank. Returns 0 where it is another size or kind. */
 static int skip_header(FILE *file)
 {
-    const int expected[3] = { {{ NAME }}_IMAGE_COLUMNS, {{ NAME }}_IMAGE_ROWS, 255};
+    const int expected[3] = {{ '{' }}{{ NAME }}_IMAGE_COLUMNS, {{ NAME }}_IMAGE_ROWS, 255};
     int letter;
     if (fgetc(file) != 'P' || fgetc(file) != ({{ NAME }}_IMAGE_CHANNELS == 1 ? '5' : '6')) return 0;
     for (int i = 0; i < 3; i++) {
