@@ -129,11 +129,11 @@ def _row(artifact: "Artifact") -> list[str]:
 def _list(terminal: Terminal) -> None:
     from kmixer.backend import BACKENDS
     from kmixer.exporting.formats import FORMATS, QUANTIZATIONS
-    from kmixer.exporting.support import cell_name, missing_modules, missing_program, support
+    from kmixer.exporting.support import cell_name, missing_modules, support
 
     cells, rows = support(), []
     for known in FORMATS.values():
-        missing = [*missing_modules(known), *filter(None, [missing_program(known)])]
+        missing = [*missing_modules(known), *filter(None, [known.lacks()])]
         for quantize in known.quantizations:
             tried = [cells[cell_name(backend, known, quantize)] for backend in BACKENDS]
             rows.append([known.name, quantize, *tried, ", ".join(missing) or "ready"])

@@ -95,7 +95,7 @@ def end(process: subprocess.Popen[Any]) -> None:
 
 
 def find_program(*names: str) -> str | None:
-    """Return the path of the first of these programs that is installed; None: none is.
+    """Return the absolute path of the first of these programs that is installed; None: none is.
 
     Args:
         names: such as `git`, looked for in the absolute folders of `PATH`, or absolute paths.
@@ -107,7 +107,7 @@ def find_program(*names: str) -> str | None:
 
 
 def start_program(path: str, *words: str, **options: Any) -> subprocess.Popen[bytes]:
-    """Start another program.
+    """Start another program, which goes on beside this one.
 
     Args:
         path: what `find_program` returned.
@@ -117,24 +117,37 @@ def start_program(path: str, *words: str, **options: Any) -> subprocess.Popen[by
     return subprocess.Popen([path, *words], env=isolated(os.environ), **options)
 
 
+def run_program(path: str, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run another program to its end, without stdin, and return its exit code and its output.
+
+    Args:
+        path: what `find_program` returned.
+        words: its arguments.
+
+    Raises:
+        OSError: it cannot be started.
+    """
+    return subprocess.run(
+        [path, *words], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+        errors="replace", check=False, env=isolated(os.environ),
+    )  # fmt: skip
+
+
 def program_output(name: str, *words: str) -> str | None:
     """Run another program and return its stdout; None if it is not installed, or fails.
 
     Args:
-        name: of the program; see `find_program`.
+        name: see `find_program`.
         words: its arguments.
     """
     path = find_program(name)
     if path is None:
         return None
     try:
-        done = subprocess.run(
-            [path, *words], stdin=subprocess.DEVNULL, capture_output=True, text=True,
-            errors="replace", check=True, env=isolated(os.environ),
-        )  # fmt: skip
-    except (OSError, subprocess.CalledProcessError):
+        done = run_program(path, *words)
+    except OSError:
         return None
-    return done.stdout.strip()
+    return None if done.returncode else done.stdout.strip()
 
 
 def main(module: str, *words: str) -> None:

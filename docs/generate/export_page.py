@@ -39,9 +39,9 @@ nothing of what it is shown leaves it (its Content-Security-Policy allows no con
   transparent images, photos and very tall ones (`tests/page/` holds it to that). Of files of 16 bits a color it sees the browser's 8. Images of more than 50 megapixels are refused.
 - **How large**: the weights in 1.1 times their bytes, exact, and 28 kB. `--quantize float16` halves them.
 - **The proof** needs Chromium or Chrome on the machine that exports, found in `PATH` or named by `CHROME=PATH`: the written file itself is opened there, without a network, and answers for
-  the test images; had it asked for anything from anywhere it would not be kept. The milliseconds include the way to the browser and back.
-- **Somebody else's page** is a program: open it in a browser, which keeps it in a sandbox. `kmixer predict EXPORT` does so, too; as root, whose Chromium has no sandbox, it opens only
-  pages with the scripts of the same kmixer. It is not served; `kmixer serve` takes the run's other exports.
+  the test images; if it asks for anything from anywhere it is not kept. The milliseconds include the way to the browser and back.
+- **Somebody else's page** is a program: open it in a browser, which keeps it in a sandbox. kmixer opens no page but the one that it has just written, to prove it; `kmixer predict` and
+  `kmixer serve` take the run or its other exports.
 
 Why it is so: [ADR 40](adr/0040-a-page-with-its-model.md).
 """
@@ -84,8 +84,6 @@ def _support():
     ]  # fmt: skip
     for known in FORMATS.values():
         needs = f"`{known.requirement}`" if known.extra else "the plain install"
-        if known.program:
-            needs += f", {known.program[0]}"
         for quantize in known.quantizations:
             tried = [cells[cell_name(backend, known, quantize)] for backend in BACKENDS]
             lines.append(f"| {known.name} | {quantize} | {' | '.join(tried)} | {needs} |")

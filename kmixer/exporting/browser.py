@@ -35,6 +35,13 @@ def find_browser() -> str | None:
     return processes.find_program(*filter(None, [os.environ.get("CHROME")]), *NAMES)
 
 
+def lacking_browser() -> str | None:
+    """Return what is missing, in words, where there is no browser; None where there is one."""
+    if find_browser():
+        return None
+    return f"Chromium or Chrome: none of {', '.join(NAMES)} is found, and CHROME names no other"
+
+
 def has_sandbox() -> bool:
     """Return whether a browser that this user starts keeps its pages in a sandbox."""
     return os.geteuid() != 0  # root's refuses to start with one

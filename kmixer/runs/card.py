@@ -55,9 +55,9 @@ def export_card(
         run: the run that was exported.
         manifest: the content of the export's manifest.json.
         size: bytes of the model's files.
-        usage: lines that use the file.
+        usage: lines that use the file; those in Python begin with the imports and an empty line.
         library: its `library_name` on the Hugging Face Hub.
-        language: of `usage`; Python's are given the image that lies beside the file.
+        language: of `usage`.
     """
     metrics = run.metrics if run.finished else None
     if language == "python":

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..errors import SettingsError
 from ..exporting.artifact import Artifact, find_export, load_artifact
-from ..exporting.formats import FORMATS, QUANTIZATIONS, Format
+from ..exporting.formats import FORMATS, QUANTIZATIONS
 from ..exporting.manifest import MANIFEST
 from ..exporting.support import missing_modules
 from ..runs.naming import run_path
@@ -28,13 +28,13 @@ def find_artifact(folder: Path, export: Callable[[Path], Path]) -> Artifact:
             that holds the export's.
 
     Raises:
-        SettingsError: the server's modules are not installed, or the export is not one to serve.
+        SettingsError: the server's modules are not installed.
         RunError: the folder is neither, or cannot be exported.
     """
     check_modules()
     folder = run_path(folder)
     if export_folder := find_export(folder):
-        return _served(load_artifact(export_folder))
+        return load_artifact(export_folder)
     artifacts = _usable_exports(folder / EXPORTS)
     if not artifacts:
         _check_exportable(folder)
@@ -84,32 +84,22 @@ def _is_address_part(name: str) -> bool:
     return fits and len(name) <= LONGEST_NAME
 
 
-def _served(artifact: Artifact) -> Artifact:
-    """Return an export, unless it is of a format that is not served."""
-    known = FORMATS[artifact.manifest["format"]]
-    if known.serving_rank is None:
-        raise SettingsError(
-            f"{artifact.folder}: {known.name} is not served: {known.file} is used by itself; export"
-            " the run as tflite, or serve the run's folder"
-        )
-    return artifact
-
-
 def _usable_exports(folder: Path) -> list[Artifact]:
     """Return the exports in a folder that can be opened here, the preferred first."""
     artifacts = [load_artifact(path.parent) for path in sorted(folder.glob(f"*/{MANIFEST}"))]
-    usable = [a for a in artifacts if _is_usable(FORMATS[a.manifest["format"]])]
-    return sorted(usable, key=_preference)
+    return sorted(filter(_is_usable, artifacts), key=_preference)
 
 
-def _is_usable(known: Format) -> bool:
+def _is_usable(artifact: Artifact) -> bool:
+    known = FORMATS[artifact.manifest["format"]]
     return known.serving_rank is not None and not missing_modules(known)
 
 
 def _preference(artifact: Artifact) -> tuple[int, int]:
     """Return a sort key: by format, and within one the least quantized first."""
     manifest = artifact.manifest
-    rank = FORMATS[manifest["format"]].serving_rank or 0
+    rank = FORMATS[manifest["format"]].serving_rank
+    assert rank is not None  # of those that are usable
     return rank, QUANTIZATIONS.index(manifest["quantize"])
 
 

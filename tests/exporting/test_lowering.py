@@ -10,25 +10,14 @@ from kmixer.config.architectures import read_architectures
 from kmixer.errors import RunError
 from kmixer.exporting.lowering import lower
 from kmixer.exporting.steps import Dense, count_weights, describe
-from kmixer.models.factory import build_model, with_patch_size
-from model_forms import CNN_FORMS, FORMS, MIXER
+from kmixer.models.factory import with_patch_size
+from model_forms import CNN_FORMS, FORMS, MIXER, build_form
 from numpy_steps import STEPS, run_steps
 
 RESIZED = {"image_size": 11, "resize_size": 12, "crop_size": 8}
 MODELS = {name: {"model": {"name": "mixer"} | form} for name, form in (FORMS | CNN_FORMS).items()}
 MODELS["resized"] = {"model": {"name": "mixer"} | MIXER, "data": RESIZED}
 EACH_BACKEND = {"overlapping", "post-norm", "shift_mlp", "cnn", "cnn, padded", "resized"}
-
-
-def build(sections, shape, classes=10):
-    """Return a model of these settings with random weights, none of them 0 or 1."""
-    statistics = {"mean": [0.3] * shape[-1], "std": [0.6] * shape[-1], "channels": shape[-1]}
-    settings = build_settings(sections, {"data": statistics})
-    model, generator = build_model(settings, shape, classes), np.random.default_rng(0)
-    for weight in model.weights:
-        if "float" in str(weight.dtype):
-            weight.assign(weight + np.abs(generator.normal(0, 0.1, weight.shape)))
-    return model
 
 
 def assert_same_answers(model):
@@ -45,7 +34,7 @@ def assert_same_answers(model):
 )
 def test_each_form_of_each_family(name):
     side = 11 if name == "resized" else 8
-    assert_same_answers(build(MODELS[name], (side, side, 1)))
+    assert_same_answers(build_form(MODELS[name], (side, side, 1)))
 
 
 @pytest.mark.parametrize(
@@ -58,13 +47,13 @@ def test_each_small_preset(name):
     settings = with_patch_size(build_settings(presets.read_preset(name)), *shape[:2])
     sides = {"image_size": shape[0], "resize_size": None, "crop_size": None}
     assert_same_answers(
-        build({"model": settings.model.model_dump(mode="json"), "data": sides}, tuple(shape))
+        build_form({"model": settings.model.model_dump(mode="json"), "data": sides}, tuple(shape))
     )
 
 
 def test_the_tests_models_have_every_kind_of_step():
     kinds = {s.kind for form in MODELS.values() if "data" not in form
-             for s in lower(build(form, (8, 8, 1)))}  # fmt: skip
+             for s in lower(build_form(form, (8, 8, 1)))}  # fmt: skip
     assert kinds == set(STEPS)
 
 

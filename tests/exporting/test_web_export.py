@@ -1,19 +1,17 @@
 """`--format web`: the page works from a file, is proved in a browser, and is not served."""
 
 import os
-import shutil
 
 import keras
+import numpy as np
 import pytest
 
 from in_process_export import export
-from kmixer.errors import RunError, SettingsError
+from kmixer.errors import SettingsError
 from kmixer.evaluation.images import load_data
 from kmixer.exporting import formats, support
-from kmixer.exporting.artifact import load_artifact
 from kmixer.exporting.browser import find_browser
 from kmixer.exporting.reference import Reference
-from kmixer.files.checksums import checksum
 
 if keras.backend.backend() != "tensorflow":
     pytest.skip("a page has no Keras backend", allow_module_level=True)
@@ -55,48 +53,39 @@ def test_it_is_proved_and_hardly_larger_than_its_weights(web_export, trained_run
     assert proof["runtime"].startswith("Chromium ") and proof["test_accuracy"]["file"] == 1
     assert list(proof["milliseconds_per_image"]) == ["1 thread"]
     assert web_export.size <= 1.2 * 2 * trained_run.metrics["parameters"] + 100_000
-    assert "open model.html" in (web_export.folder / "README.md").read_text()
+    assert "Open `model.html` in a browser" in (web_export.folder / "README.md").read_text()
 
 
-@pytest.mark.parametrize("where", ["export", "folder"])
-def test_it_is_not_served(run_command, web_export, where):
-    path = web_export.folder / ("model.html" if where == "folder" else "")
-    done = run_command("serve", path)
-    assert done.returncode == 2 and "web is not served: model.html" in done.stderr
-    assert len(done.stderr.splitlines()) == 1
-
-
-def changed(artifact, folder, old, new):
-    """Return a copy of an export whose page is changed, its checksum right."""
-    shutil.copytree(artifact.folder, folder)
-    page = folder / "model.html"
-    text = page.read_text()
-    assert old in text
-    page.write_text(text.replace(old, new))
-    copy = load_artifact(folder)
-    copy.manifest["files"]["model.html"] = checksum(page)
-    return copy
+def test_it_is_neither_served_nor_predicted_with(run_command, web_export, image_folder):
+    image = image_folder / "test" / "below" / "003.png"
+    for words in (["serve", web_export.folder], ["predict", web_export.folder, image]):
+        done = run_command(*words)
+        assert done.returncode == 1 and "opens no exports of format web" in done.stderr
+        assert len(done.stderr.splitlines()) == 1
 
 
 SCRIPT = "<script>new Image().src = 'http://127.0.0.1:9/'</script></body>"
 
 
-def test_a_strangers_scripts_run_in_a_sandbox_or_not_at_all(web_export, tmp_path, monkeypatch):
-    copy = changed(web_export, tmp_path / "web", "</body>", SCRIPT)
+def with_script(artifact, policy=True):
+    """Return the contents of an export whose page runs one more script."""
+    page = (artifact.folder / "model.html").read_text().replace("</body>", SCRIPT)
+    if not policy:
+        page = page.replace("content-security-policy", "none")
+    return {"model.html": page.encode()}
+
+
+def test_scripts_that_are_not_ours_run_in_a_sandbox_or_not_at_all(web_export, monkeypatch):
     monkeypatch.setattr(formats, "has_sandbox", lambda: False)
-    with pytest.raises(RunError, match="its scripts are not those of this kmixer"):
-        copy.open()
+    with pytest.raises(ValueError, match="its scripts are not those of this kmixer"):
+        formats.WEB.open(with_script(web_export), 1)
 
 
-def test_a_page_that_asks_for_anything_is_refused(web_export, tmp_path, monkeypatch):
-    script = "\n</script>\n</body>", f"\n</script>\n{SCRIPT}"
-    copy = changed(web_export, tmp_path / "web", *script)
-    page = (copy.folder / "model.html").read_text()
-    (copy.folder / "model.html").write_text(page.replace("content-security-policy", "refresh-not"))
-    copy.manifest["files"]["model.html"] = checksum(copy.folder / "model.html")
+def test_a_page_that_asks_for_anything_is_not_proved(web_export, monkeypatch):
     monkeypatch.setattr(formats, "is_own", lambda html: True)
-    with pytest.raises(RunError, match="the page asks for http"):
-        copy.open()
+    predict, _ = formats.WEB.open(with_script(web_export, policy=False), 1)
+    with pytest.raises(ValueError, match="the page asks for http"):
+        predict(np.zeros((1, 8, 8, 1), np.uint8))
 
 
 def test_without_a_browser_it_is_refused_before_anything_is_written(monkeypatch):
@@ -104,4 +93,3 @@ def test_without_a_browser_it_is_refused_before_anything_is_written(monkeypatch)
     monkeypatch.delenv("CHROME", raising=False)
     with pytest.raises(SettingsError, match="--format: web needs Chromium or Chrome"):
         support.find_format("web")
-    assert find_browser() is None

@@ -1,5 +1,8 @@
 """Small models of each form of each family, as sections `model` of the settings."""
 
+import numpy as np
+
+from kmixer import build_settings
 from kmixer.config.model import Activation
 
 MIXER = {
@@ -42,3 +45,16 @@ CNN_FORMS = {
     ]},
     "cnn of patches": {"name": "cnn", "patch_size": 2, "stages": [{"filters": 5}]},
 }  # fmt: skip
+
+
+def build_form(sections, shape, classes=10):
+    """Return a model of these sections of settings with random weights, none of them 0 or 1."""
+    from kmixer.models.factory import build_model
+
+    statistics = {"mean": [0.3] * shape[-1], "std": [0.6] * shape[-1], "channels": shape[-1]}
+    settings = build_settings(sections, {"data": statistics})
+    model, generator = build_model(settings, shape, classes), np.random.default_rng(0)
+    for weight in model.weights:
+        if "float" in str(weight.dtype):
+            weight.assign(weight + np.abs(generator.normal(0, 0.1, weight.shape)))
+    return model
