@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 FOR, AGAINST = (20, 105, 255), (235, 65, 20)
 DENSEST = 0.85  # how much the largest part covers the image
 GRAY, CONTRAST = 0.3, 0.4  # the image below it: never so dark or light that a color is lost
+LEVELS = 16  # of a color, in a PNG: so few make it small
 LEAST = 1e-12  # of a map of nothing but zeros
 
 
@@ -53,9 +54,17 @@ def as_png(heat: np.ndarray, largest: float, most_pixels: int | None = None) -> 
         scale = most_pixels / max(picture.size)
         sides = [max(round(side * scale), 1) for side in picture.size]
         picture = picture.resize((sides[0], sides[1]), Image.Resampling.BOX)
+    levels = np.rint(np.clip(np.asarray(picture) / largest, -1, 1) * LEVELS) + LEVELS
+    indexed = Image.fromarray(levels.astype(np.uint8), "P")
+    indexed.putpalette(_ramp(2 * LEVELS + 1).tobytes(), "RGBA")
     buffer = io.BytesIO()
-    Image.fromarray(colored(np.asarray(picture), largest)).save(buffer, "PNG", optimize=True)
+    indexed.save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
+
+
+def _ramp(count: int) -> np.ndarray:
+    """Return colors from all against to all for, uint8 `(count, 4)`."""
+    return colored(np.linspace(-1, 1, count)[None], 1.0)[0]
 
 
 def draw_explanation(explanation: Explanation) -> Figure:
@@ -74,7 +83,8 @@ def draw_explanation(explanation: Explanation) -> Figure:
     }
     largest = largest_part(*maps.values())
     height, width = explanation.seen.shape[:2]
-    figure = Figure(figsize=(12, 1.4 + 2.6 * min(max(height / width, 0.3), 3)), layout="constrained")
+    shape = min(max(height / width, 0.3), 3)
+    figure = Figure(figsize=(12, 0.7 + 2.7 * shape), layout="constrained")
     cells = figure.subplots(1, 4)
     _show(cells[0], explanation.seen, "what the model saw")
     for axes, (title, heat) in zip(cells[1:], maps.items(), strict=True):
@@ -108,7 +118,7 @@ def _add_legend(figure: Figure, cells: list[Axes], largest: float) -> None:
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import ListedColormap, Normalize
 
-    ramp = colored(np.linspace(-1, 1, 255)[None], 1.0)[0] / 255
+    ramp = _ramp(255) / 255
     opacity, middle = ramp[:, 3:], GRAY + CONTRAST / 2
     colors = ListedColormap(ramp[:, :3] * opacity + middle * (1 - opacity))
     bar = figure.colorbar(ScalarMappable(Normalize(-1, 1), colors), ax=cells, fraction=0.02)
