@@ -129,9 +129,7 @@ class Run(run_folder.Run):
         reference = Reference(self, dataset, missing)
         return export_run(reference, name, quantize, out=out, max_drop=max_drop)
 
-    def explain(
-        self, image: np.ndarray | str | Path, class_name: str | None = None
-    ) -> Explanation:
+    def explain(self, image: np.ndarray | str | Path, class_name: str | None = None) -> Explanation:
         """Say which parts of an image speak for a class and against it.
 
         Of a Mixer or a spatial-shift MLP, each token's part of the class's logit, which is exact;

@@ -31,19 +31,27 @@ TOKENS = "tokens"
 
 
 class Evidence(Protocol):
-    """What a model makes of one image.
+    """What a model makes of one image."""
 
-    Attributes:
-        seen: uint8 `(height, width, channels)`, the image as the model saw it, resized and cropped.
-        logits: float64 `(classes,)`.
-        areas: which pixels of `seen` belong to each place.
-        method: how the logits are split, in words.
-    """
+    @property
+    def seen(self) -> np.ndarray:
+        """The image as the model saw it, resized and cropped: uint8 `(height, width, channels)`."""
+        ...
 
-    seen: np.ndarray
-    logits: np.ndarray
-    areas: TokenAreas
-    method: str
+    @property
+    def logits(self) -> np.ndarray:
+        """Float64 `(classes,)`."""
+        ...
+
+    @property
+    def areas(self) -> TokenAreas:
+        """Which pixels of `seen` belong to each place."""
+        ...
+
+    @property
+    def method(self) -> str:
+        """How the logits are split, in words."""
+        ...
 
     def split(self, label: int) -> tuple[np.ndarray, float]:
         """Return a class's parts `(rows, columns)`, and what of its logit has no place."""
@@ -203,7 +211,10 @@ def find_class(class_names: Sequence[str], name: str | None) -> int | None:
     """
     if name is None or name in class_names:
         return None if name is None else list(class_names).index(name)
-    raise SettingsError(f"class: received {name!r:.200}{nearest(name, class_names)}")
+    raise SettingsError(
+        f"class: received {name!r:.200}, expected one that the run knows"
+        f"{nearest(name, class_names)}"
+    )
 
 
 def look_without_keras(run: Run) -> Look | None:

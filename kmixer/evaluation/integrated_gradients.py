@@ -61,7 +61,8 @@ class GradientEvidence:
         """Return the parts by the midpoint rule, `(height, width)`, summed over the channels."""
         shares = (np.arange(steps, dtype=np.float32) + 0.5) / steps
         way, total = self.image - self.black, np.zeros(self.image.shape)
-        together = min(max(MOST_VALUES // self.image.size, 1), STEPS)  # JAX compiles for each number
+        # As many for any number of steps: JAX compiles for each.
+        together = min(max(MOST_VALUES // self.image.size, 1), STEPS)
         for first in range(0, steps, together):
             images = self.black + shares[first : first + together, None, None, None] * way
             total += self.gradients(images, label).sum(axis=0, dtype=np.float64)
@@ -86,10 +87,9 @@ def look_by_gradients(model: keras.Model) -> Look:
         pair = np.stack([image, np.zeros_like(image)])
         seen, (x, black) = map(numpy, before(pair))
         logits, black_logits = numpy(after(np.stack([x, black]))).astype(np.float64)
-        areas = token_areas(*x.shape[:2], [(1, 1)])
-        return GradientEvidence(
-            as_image(seen[0]), logits, black_logits, areas, x, black, gradients
-        )
+        height, width, _ = x.shape
+        areas = token_areas(height, width, [(1, 1)])
+        return GradientEvidence(as_image(seen[0]), logits, black_logits, areas, x, black, gradients)
 
     return look
 

@@ -23,12 +23,18 @@ def run_beside(artifact: Artifact) -> Run:
         run.check_finished()
         run.check_model()
     except RunError as error:
-        raise RunError(f"{artifact.folder}: it does not lie in its run's folder: {error}") from None
+        raise RunError(
+            f"{artifact.folder}: an explanation needs the run that this export was made of, and it"
+            f" lies in no such folder: {error}"
+        ) from None
     made_of = {key: value for key, value in artifact.manifest["run"].items() if key != "name"}
     if (_as_json(run.info), _as_json(run.settings.model_dump(mode="json"))) != (
         made_of, artifact.manifest["settings"],
     ):  # fmt: skip
-        raise RunError(f"{artifact.folder}: it was made of another run than {folder}")
+        raise RunError(
+            f"{artifact.folder}: an explanation needs the run that this export was made of, which"
+            f" {folder} is not"
+        )
     return run
 
 

@@ -23,6 +23,7 @@ from ..exporting.artifact import Artifact, check_probabilities
 from . import protocol, uploads
 from .access import Access, GuardRequests
 from .batcher import Batcher, QueueFullError
+from .explaining import Explainer
 from .limits import RequestLimits
 from .logs import FewLines
 from .metrics import CountRequests, ServerMetrics
@@ -77,7 +78,9 @@ def build_app(
         redirect_slashes=False,  # to an address that the request names
     )  # fmt: skip
     decoding = replace(artifact.decoding, max_pixels=max_pixels)
-    app.state.served = ServedModel(artifact, name, runtime, decoding, batcher, metrics, limits)
+    app.state.served = ServedModel(
+        artifact, name, runtime, decoding, batcher, metrics, limits, Explainer(artifact)
+    )
     app.add_middleware(GuardRequests, access=access or Access())
     app.add_middleware(CountRequests, metrics=metrics, log=FewLines())  # the last is outermost
     app.exception_handler(HTTPException)(_http_error)
@@ -115,6 +118,7 @@ class ServedModel:
         batcher: answers requests.
         metrics: counts requests.
         limits: refuses requests.
+        explainer: says why an answer is what it is.
         started: when, in seconds since 1970.
         page: for people, once it was asked for.
     """
@@ -126,6 +130,7 @@ class ServedModel:
     batcher: Batcher
     metrics: ServerMetrics
     limits: RequestLimits
+    explainer: Explainer
     started: float = field(default_factory=time.time)
     page: str = ""
 
@@ -180,17 +185,27 @@ async def _predict(request: Request, model: str) -> dict[str, Any]:
     return {key: (await served.predict(images)).tolist()}
 
 
-async def _classify(request: Request, invert: bool = False) -> dict[str, Any]:
-    """Classify an image file; answer the classes, best first, and the image as the model saw it."""
+async def _classify(
+    request: Request, invert: bool = False, explain: bool = False
+) -> dict[str, Any]:
+    """Classify an image file; answer the classes, best first, and the image as the model saw it.
+
+    With `explain`, which parts of it speak for the best class, and which for the second.
+    """
     served = _served(request)
+    if explain:
+        served.explainer.check()
     pixels = await served.read_file(request, invert)
     probabilities = (await served.predict(pixels[None]))[0]
     order = (-probabilities).argsort(kind="stable")
     names = served.artifact.class_names
-    return {
+    answer: dict[str, Any] = {
         "classes": [{"class": names[i], "probability": float(probabilities[i])} for i in order],
         "seen": protocol.as_png(pixels),
     }
+    if explain:
+        answer["explanation"] = await served.explainer.explain(pixels, probabilities)
+    return answer
 
 
 async def _status(request: Request, model: str) -> dict[str, Any]:
