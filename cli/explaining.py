@@ -20,6 +20,7 @@ class Explainer:
     Args:
         opened: a run, or an export that lies in its run's folder.
         class_name: the class to explain; None: of each image the most probable one.
+        by: see `kmixer.Run.explain`.
         out: the folder of the pictures; it is made.
         files: the images, none of which is written over.
 
@@ -33,16 +34,17 @@ class Explainer:
     """
 
     def __init__(
-        self, opened: "Run | Artifact", class_name: str | None, out: Path, files: Iterable[Path]
-    ) -> None:
-        from kmixer.evaluation.explanation import find_class
+        self, opened: "Run | Artifact", class_name: str | None, by: str, out: Path,
+        files: Iterable[Path],
+    ) -> None:  # fmt: skip
+        from kmixer.evaluation.explanation import check_by, find_class
         from kmixer.exporting.artifact import Artifact
         from kmixer.exporting.origin import run_beside
         from kmixer.files import atomic
 
         self.run = run_beside(opened) if isinstance(opened, Artifact) else opened
         self.class_names = self.run.class_names
-        self.label = find_class(self.class_names, class_name)
+        self.label, self.by = find_class(self.class_names, class_name), check_by(self.run, by)
         atomic.make_folder(out)
         atomic.check_writable(out / f"image{SUFFIX}")
         self.out, self.found = out, dict[Path, dict[str, Any]]()
@@ -54,7 +56,7 @@ class Explainer:
 
         Args:
             prediction: with the image's pixels.
-            backend: of Keras; None: NumPy computes it, where it can.
+            backend: of Keras; None: the run's, or tokens in NumPy, where that can be.
         """
         from kmixer.evaluation.explanation import explain
 
@@ -71,11 +73,12 @@ class Explainer:
 
         from .loading import start
 
-        if backend is None and (look := look_without_keras(self.run)):
+        in_numpy = backend is None and self.by == "tokens"
+        if in_numpy and (look := look_without_keras(self.run)):
             return look
         choose(backend or self.run.settings.training.backend)
         start()
-        return look_with_keras(self.run)
+        return look_with_keras(self.run, self.by)
 
     def _picture(self, image: Path) -> Path:
         """Return where an image's picture goes: beside no other's, and over no image."""

@@ -46,6 +46,9 @@ def predict(
     explain_class: Annotated[
         str | None, typer.Option(metavar="CLASS", help="Explain this class, not the predicted one.")
     ] = None,
+    explain_by: Annotated[
+        str, typer.Option(metavar="WAY", help="image: what counts; tokens: where the head reads.")
+    ] = "image",
     out: Annotated[
         Path | None, typer.Option(help="The folder of the pictures; default: this one.")
     ] = None,
@@ -73,7 +76,7 @@ def predict(
     files = find_images(images)
     if csv:
         atomic.check_writable(csv)
-    explainer = _explainer(opened, explain, explain_class, out, files)
+    explainer = _explainer(opened, explain, explain_class, explain_by, out, files)
     model = _model(opened, backend, len(files))
     terminal = Terminal(quiet, as_json)
     decoding = replace(opened.decoding, max_pixels=max_pixels)
@@ -118,6 +121,7 @@ def _explainer(
     opened: "Run | Artifact",
     explain: bool,
     class_name: str | None,
+    by: str,
     out: Path | None,
     files: "Sequence[Path]",
 ) -> "Explainer | None":
@@ -127,7 +131,7 @@ def _explainer(
     from .explaining import Explainer
 
     if explain or class_name is not None:
-        return Explainer(opened, class_name, out or Path(), files)
+        return Explainer(opened, class_name, by, out or Path(), files)
     if out is not None:
         raise SettingsError(f"--out: received {str(out)!r}, expected --explain beside it")
     return None

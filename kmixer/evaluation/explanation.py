@@ -1,18 +1,20 @@
 """Why this class: how much each part of an image speaks for a class and against it.
 
-A class's logit is split over the image's places. Of a model that averages its tokens before the
-head, each token's part is its product with the class's weights, divided by the number of tokens:
-nothing is estimated, the parts and the head's bias add up to the logit. What a token holds has come
-to it from the whole image, through token mixing; the map says where the head reads it.
+A class's logit is split over places, in one of two ways (docs/adr/0042):
 
-Of other models the places are pixels, and their parts integrated gradients.
+- `image`: over the image's pixels, by integrated gradients from a black image. What changes the
+  logit is lit, wherever it lies; every family has it, and it needs Keras.
+- `tokens`: of a model that averages its tokens before the head, over the tokens. Each one's part is
+  its product with the class's weights, divided by their number: nothing is estimated, the parts and
+  the head's bias are the logit. It says where the head reads; token mixing may have brought what is
+  read from another place.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 
     from ..runs.run import Run
 
-TOKENS = "tokens"
+By = Literal["image", "tokens"]
 
 
 class Evidence(Protocol):
@@ -67,8 +69,8 @@ class ClassMap:
         probability: that the model gives it, 0..1.
         logit: the sum of `parts` and `constant`; see `missed`.
         constant: what of the logit has no place: the head's bias, or a black image's logit.
-        parts: float64 `(rows, columns)`: what each token, or pixel, adds to the logit.
-        heat: float64 `(height, width)`: the parts, spread evenly over the pixels of their patches.
+        parts: float64 `(rows, columns)`: what each token, or square of pixels, adds to the logit.
+        heat: float64 `(height, width)`: the parts, spread evenly over the pixels of each.
     """
 
     name: str
@@ -153,7 +155,7 @@ class TokenEvidence:
     tokens: np.ndarray
     kernel: np.ndarray
     bias: np.ndarray
-    method: str = TOKENS
+    method: str = "tokens"
 
     @property
     def logits(self) -> np.ndarray:
@@ -218,7 +220,9 @@ def find_class(class_names: Sequence[str], name: str | None) -> int | None:
 
 
 def look_without_keras(run: Run) -> Look | None:
-    """Return how a run's model looks at an image, computed in NumPy; None where Keras is needed.
+    """Return how a run's model looks at an image by its tokens, computed in NumPy.
+
+    None is returned of a model without them, or one that needs Keras.
 
     Args:
         run: a finished `Run`, whose files have been checked.
@@ -236,20 +240,38 @@ def look_without_keras(run: Run) -> Look | None:
     return look
 
 
-def look_with_keras(run: Run) -> Look:
+def look_with_keras(run: Run, by: By = "image") -> Look:
     """Return how a run's model looks at an image, computed by Keras in float32.
 
     Args:
         run: a finished `Run`.
+        by: see `check_by`.
 
     Raises:
         RunError: its weights cannot be read.
     """
     from .integrated_gradients import look_by_gradients
 
-    model = run.in_float32().load_model()
-    areas = _areas(run)
-    return look_by_gradients(model) if areas is None else _look_at_tokens(model, areas)
+    model, areas = run.in_float32().load_model(), _areas(run)
+    if by == "image" or areas is None:
+        return look_by_gradients(model)
+    return look_at_tokens(model, areas)
+
+
+def check_by(run: Run, by: str) -> By:
+    """Return the way in which a logit is to be split, if a run's model can be split so.
+
+    Raises:
+        SettingsError: there is no such way, or it is `tokens` and the model averages none.
+    """
+    if by == "image":
+        return "image"
+    if by != "tokens":
+        raise SettingsError(f"by: received {by!r:.100}, expected 'image' or 'tokens'")
+    if run.settings.model.patch_stages is None:
+        name = run.settings.model.name
+        raise SettingsError(f"by: received 'tokens', expected 'image': {name} averages no tokens")
+    return "tokens"
 
 
 def _areas(run: Run) -> TokenAreas | None:
@@ -263,7 +285,13 @@ def _areas(run: Run) -> TokenAreas | None:
     return token_areas(side or height, side or width, model.patch_stages, border)
 
 
-def _look_at_tokens(model: keras.Model, areas: TokenAreas) -> Look:
+def look_at_tokens(model: keras.Model, areas: TokenAreas) -> Look:
+    """Return how a model looks at an image by its tokens.
+
+    Args:
+        model: uint8 images → logits of a mean over tokens, in float32.
+        areas: of the tokens.
+    """
     import keras
 
     from ..models.input_and_head import seen_images

@@ -23,7 +23,7 @@ from ..runs.consistency import check_consistent
 from ..runs.run import MODEL_FILE, PROBLEMS_FILE
 from . import comparison, figures
 from .evaluate import predict_split
-from .explanation import Evidence, Look, explain, look_with_keras, look_without_keras
+from .explanation import Evidence, Look, explain, look_with_keras
 from .fonts import LONGEST_NAME, numbered
 from .heat_maps import as_png, largest_part
 from .mistakes import image_name
@@ -124,7 +124,7 @@ def _section(name: str, run: Run, loaded: Loaded) -> dict[str, Any]:
         return section | {"problem": str(error)}
     if own.changed:
         section["problem"] = own.changed
-    look = look_without_keras(run) or look_with_keras(run)
+    look = look_with_keras(run)
     mixing = {
         title: figures.as_svg(figures.token_mixing(kernel, grid, title))
         for title, kernel, grid in _token_mixing(model)
@@ -181,7 +181,6 @@ def _explained(evidence: Evidence, mistake: Mistake, class_names: Sequence[str])
     return {
         "picture": _png(explanation.seen),
         "shape": f"{width}/{height}",
-        "method": explanation.method,
         "maps": {
             one.name: figures.data_address("image/png", as_png(one.heat, largest, MAP))
             for one in both
