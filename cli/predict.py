@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from kmixer.runs.inference import Prediction
     from kmixer.runs.run import Run
 
+    from .explaining import Explainer
+
     Tops = list[tuple[Prediction, list[tuple[str, float]]]]
 
 LARGE_IMAGE = 16_000_000  # bytes of pixels
@@ -37,6 +39,19 @@ def predict(
         bool, typer.Option("--strict", help="Stop at the first file that cannot be read.")
     ] = False,
     csv: Annotated[Path | None, typer.Option(help="Write the table to this file too.")] = None,
+    explain: Annotated[
+        bool,
+        typer.Option("--explain", help="Draw what speaks for the class: NAME.explained.png each."),
+    ] = False,
+    explain_class: Annotated[
+        str | None, typer.Option(metavar="CLASS", help="Explain this class, not the predicted one.")
+    ] = None,
+    explain_by: Annotated[
+        str, typer.Option(metavar="WAY", help="image: what counts; tokens: where the head reads.")
+    ] = "image",
+    out: Annotated[
+        Path | None, typer.Option(help="The folder of the pictures; default: this one.")
+    ] = None,
     max_pixels: Annotated[
         int, typer.Option(min=1, help="Pixels of an image file; larger ones are not read.")
     ] = 250_000_000,
@@ -48,11 +63,12 @@ def predict(
 
     Files are turned upright, scaled and cropped as in training. Exit code 1 if one cannot be read.
 
-    Example: kmixer predict saved_models/fmnist-1 photo.png
+    Example: kmixer predict saved_models/fmnist-1 photo.png --explain
     """
     from dataclasses import replace
 
     from kmixer.data.image_files import find_images
+    from kmixer.errors import few
     from kmixer.files import atomic
     from kmixer.runs.inference import predict_files
 
@@ -60,13 +76,19 @@ def predict(
     files = find_images(images)
     if csv:
         atomic.check_writable(csv)
+    explainer = _explainer(opened, explain, explain_class, explain_by, out, files)
     model = _model(opened, backend, len(files))
     terminal = Terminal(quiet, as_json)
     decoding = replace(opened.decoding, max_pixels=max_pixels)
+    answers = predict_files(
+        model, files, decoding, invert=invert, strict=strict, keep_pixels=explainer is not None
+    )
     predictions = []
     with terminal.bar("predicting") as progress:
-        for prediction in predict_files(model, files, decoding, invert=invert, strict=strict):
-            predictions.append(prediction)
+        for prediction in answers:
+            if explainer and not prediction.error:
+                explainer.explain(prediction, backend)
+            predictions.append(replace(prediction, pixels=None))
             progress(len(predictions), len(files))
     good = [prediction for prediction in predictions if not prediction.error]
     tops = [(prediction, prediction.top(opened.class_names, top)) for prediction in good]
@@ -75,8 +97,11 @@ def predict(
     _print_table(terminal, tops, answers, columns)
     if csv:
         atomic.write_text(csv, _as_csv(tops, answers, columns))
+    explained = explainer.found if explainer else {}
+    if explained:
+        terminal.say(f"explained: {few([found['picture'] for found in explained.values()])}")
     failed = [prediction for prediction in predictions if prediction.error]
-    _report(terminal, tops, answers, failed)
+    _report(terminal, tops, answers, explained, failed)
 
 
 def _open(path: Path) -> "Run | Artifact":
@@ -91,6 +116,26 @@ def _open(path: Path) -> "Run | Artifact":
     opened.check_finished()
     opened.check_model()
     return opened
+
+
+def _explainer(
+    opened: "Run | Artifact",
+    explain: bool,
+    class_name: str | None,
+    by: str,
+    out: Path | None,
+    files: "Sequence[Path]",
+) -> "Explainer | None":
+    """Return what explains the images, if that is asked for."""
+    from kmixer.errors import SettingsError
+
+    from .explaining import Explainer
+
+    if explain or class_name is not None:
+        return Explainer(opened, class_name, by, out or Path(), files)
+    if out is not None:
+        raise SettingsError(f"--out: received {str(out)!r}, expected --explain beside it")
+    return None
 
 
 def _model(
@@ -154,6 +199,7 @@ def _report(
     terminal: Terminal,
     tops: "Tops",
     answers: "list[dict[str, Any]]",
+    explained: dict[Path, dict[str, Any]],
     failed: "Sequence[Prediction]",
 ) -> None:
     """Print the JSON object, then the files that could not be read; with some, exit with 1."""
@@ -162,6 +208,7 @@ def _report(
             "file": _decoded(prediction.path),
             "classes": [{"class": name, "probability": share} for name, share in classes],
             **({"answer": answer} if answer else {}),
+            **({"explanation": explained[prediction.path]} if explained else {}),
         }
         for (prediction, classes), answer in zip(tops, answers, strict=True)
     ]

@@ -289,8 +289,8 @@ def example_folder(tmp_path_factory):
 
 # In this order: what one trains, another one opens.
 EXAMPLES = [
-    "build_settings", "Settings", "train", "load_run", "list_runs", "Run.evaluate", "Run.export",
-    "Run.report", "resume", "import_weights",
+    "build_settings", "Settings", "train", "load_run", "list_runs", "Run.evaluate", "Run.explain",
+    "Run.export", "Run.report", "resume", "import_weights",
 ]  # fmt: skip
 
 

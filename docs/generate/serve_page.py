@@ -14,7 +14,7 @@ says otherwise.
 | --- | --- |
 | `POST /v1/models/NAME:predict` | `{"instances": [IMAGE, …]}` → `{"predictions": [[…], …]}`; `inputs` → `outputs`; an image is whole numbers 0 to 255, height × width × channels, or `{"b64": "…"}`, any image file |
 | `GET /v1/models/NAME` | status; `/metadata` the signature, class names, and the file's proof |
-| `POST /classify` | an image file as the body, or a form with one file in a field of any name → classes, the best first, and what the model saw; `?invert=true` |
+| `POST /classify` | an image file as the body, or a form with one file in a field of any name → classes, the best first, and what the model saw; `?invert=true`; `?explain=true`: which tokens speak for the best class and for the second |
 | `GET /health`, `GET /metrics` | for supervisors and Prometheus; HEAD is answered wherever GET is |
 | `GET /` | a page: drop, paste, photograph or draw an image; offline, on a phone, by keyboard |
 
@@ -25,6 +25,10 @@ curl --data-binary @photo.jpg http://127.0.0.1:8501/classify
 
 Both ways are held to the same limits and get the same answer. A form without a file (curl needs the `@`), with more than one, or
 cut off before its last boundary is answered 400; fields beside the file, up to 16, are passed over.
+
+`?explain=true` splits the logits of the two most probable classes over the model's tokens ([how](guide.md#why-this-class)): `explanation.chosen` and
+`.other` with `logit`, `constant` and `parts`, which add up, and `maps`, pictures to be laid over `seen`. It is computed from the weights of the run in whose folder the export
+lies, in float32; where that is missing, or the model averages no tokens, the answer is 400 and says so.
 
 On a phone or a tablet the page has *Take a photo*, which opens the camera's own app and so needs neither TLS nor a permission; the answer
 stands between the buttons and the drawing pad. The pad and *swap black and white* are there for models of grey images alone.

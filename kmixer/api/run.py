@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import base64
 import html
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from ..backend import choose, start
-from ..errors import KmixerError
+from ..data.image_files import as_pixels
+from ..errors import DataError, KmixerError
 from ..files.text import percent
 from ..runs import run as run_folder
 
 if TYPE_CHECKING:
+    import numpy as np
+
+    from ..evaluation.explanation import By, Explanation, Look
     from ..exporting.artifact import Artifact
 
 CURVES_FILE = "curves.png"
@@ -123,6 +128,60 @@ class Run(run_folder.Run):
 
         reference = Reference(self, dataset, missing)
         return export_run(reference, name, quantize, out=out, max_drop=max_drop)
+
+    def explain(
+        self, image: np.ndarray | str | Path, class_name: str | None = None, by: str = "image"
+    ) -> Explanation:
+        """Say which parts of an image speak for a class and against it.
+
+        Args:
+            image: uint8 `(height, width, channels)` of the size trained on, or a file's path.
+            class_name: the class; None: the most probable one.
+            by: `"image"`: integrated gradients from a black image (arXiv 1703.01365), whose sum is
+                held against the logit; `"tokens"`, of a Mixer or a spatial-shift MLP: each token's
+                part of the logit, which is exact, where the head reads it.
+
+        Returns:
+            The class, the most probable other class, and both maps: `save` draws them.
+
+        Raises:
+            KmixerError: the run is not finished, has no such class or no tokens, or the image
+                cannot be read.
+
+        Example:
+            >>> import kmixer
+            >>> run = kmixer.load_run("saved_models/fmnist-1")
+            >>> shirt = run.explain("shirt.png", "Shirt")
+            >>> shirt.chosen.name, shirt.chosen.heat.shape
+            ('Shirt', (28, 28))
+            >>> shirt.save("shirt.explained.png")
+            >>> exact = run.explain("shirt.png", by="tokens").chosen
+            >>> abs(exact.parts.sum() + exact.constant - exact.logit) < 1e-4
+            True
+        """
+        from ..evaluation.explanation import check_by, explain, find_class
+
+        label, way = find_class(self.class_names, class_name), check_by(self, by)
+        pixels = as_pixels(image, self.decoding)
+        if len(pixels) != 1:
+            raise DataError(f"image: received {len(pixels)} images, expected one")
+        if way not in self._looks:
+            self._looks[way] = self._look(way)
+        return explain(self._looks[way](pixels[0]), self.class_names, label)
+
+    @cached_property
+    def _looks(self) -> dict[By, Look]:
+        return {}
+
+    def _look(self, by: By) -> Look:
+        from ..evaluation.explanation import look_with_keras, look_without_keras
+
+        self.check_finished()
+        self.check_model()
+        if by == "tokens" and (look := look_without_keras(self)):
+            return look
+        self._start()
+        return look_with_keras(self, by)
 
     def report(self, out: str | Path | None = None) -> Path:
         """Write one HTML file on it that needs no network, and return its path.

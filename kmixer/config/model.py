@@ -40,6 +40,14 @@ class FamilySettings(Section):
         """Whether the patch size is to be chosen by the images' side."""
         return False
 
+    @property
+    def patch_stages(self) -> list[tuple[int, int]] | None:
+        """(patch size, stride) of each stage, where the logits are of a mean over tokens.
+
+        None: they are not, or the patch size is open.
+        """
+        return None
+
     @model_validator(mode="after")
     def _is_not_endless(self) -> Self:
         if self.depth > DEEPEST:
@@ -99,6 +107,12 @@ class MixerSettings(AllMlpSettings):
     def patch_size_is_open(self) -> bool:
         """Whether the patch size is to be chosen by the images' side."""
         return self.patch_size is None
+
+    @property
+    def patch_stages(self) -> list[tuple[int, int]] | None:
+        """(patch size, stride) of its patches."""
+        size = self.patch_size
+        return [(size, self.patch_stride or size)] if size else None
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
@@ -215,6 +229,11 @@ class ShiftMlpSettings(AllMlpSettings):
     def depth(self) -> int:
         """How many blocks it has in all stages."""
         return sum(stage.blocks for stage in self.stages)
+
+    @property
+    def patch_stages(self) -> list[tuple[int, int]] | None:
+        """(patch size, stride) of each stage."""
+        return [(s.patch_size, s.patch_stride or s.patch_size) for s in self.stages]
 
 
 # The default comes first; a new family is one more member.

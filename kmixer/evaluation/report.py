@@ -23,10 +23,12 @@ from ..runs.consistency import check_consistent
 from ..runs.run import MODEL_FILE, PROBLEMS_FILE
 from . import comparison, figures
 from .evaluate import predict_split
+from .explanation import Evidence, Look, explain, look_with_keras
 from .fonts import LONGEST_NAME, numbered
+from .heat_maps import as_png, largest_part
 from .mistakes import image_name
 from .own_data import load_own
-from .predictions import worst_mistakes
+from .predictions import Mistake, worst_mistakes
 
 if TYPE_CHECKING:
     from ..data import Dataset
@@ -39,6 +41,7 @@ TEMPLATE = "report.html"
 MOST_CONFUSED = 8
 MOST_PROBLEMS = 50  # of a data set that are listed
 THUMBNAIL = 96  # pixels; larger images are made smaller
+MAP = 32  # pixels of a heat map's longer side, at most
 
 
 def write_report(
@@ -121,11 +124,12 @@ def _section(name: str, run: Run, loaded: Loaded) -> dict[str, Any]:
         return section | {"problem": str(error)}
     if own.changed:
         section["problem"] = own.changed
+    look = look_with_keras(run)
     mixing = {
         title: figures.as_svg(figures.token_mixing(kernel, grid, title))
         for title, kernel, grid in _token_mixing(model)
     }
-    return section | {"measured": _measure(model, own.dataset), "token_mixing": mixing}
+    return section | {"measured": _measure(model, look, own.dataset), "token_mixing": mixing}
 
 
 def _data_problems(run: Run) -> dict[str, Any]:
@@ -142,7 +146,7 @@ def _own_data(run: Run, loaded: Loaded) -> OwnData:
     return loaded[key]
 
 
-def _measure(model: keras.Model, dataset: Dataset) -> dict[str, Any]:
+def _measure(model: keras.Model, look: Look, dataset: Dataset) -> dict[str, Any]:
     predictions = predict_split(model, dataset.test)
     matrix, class_names = predictions.confusion_matrix, dataset.class_names
     mistakes = worst_mistakes(predictions, class_names)
@@ -160,10 +164,27 @@ def _measure(model: keras.Model, dataset: Dataset) -> dict[str, Any]:
             {
                 "mistake": mistake,
                 "file": image_name(dataset.test, mistake.index),
-                "picture": _png(dataset.test.images[mistake.index]),
+                **_explained(look(dataset.test.images[mistake.index]), mistake, class_names),
             }
             for mistake in mistakes
         ],
+    }
+
+
+def _explained(evidence: Evidence, mistake: Mistake, class_names: Sequence[str]) -> dict[str, Any]:
+    """Return a mistake's picture, and the maps of the predicted class and of the true one."""
+    labels = (class_names.index(name) for name in (mistake.predicted, mistake.truth))
+    explanation = explain(evidence, class_names, *labels)
+    both = (explanation.chosen, explanation.other)
+    largest = largest_part(*(one.heat for one in both))
+    height, width = explanation.seen.shape[:2]
+    return {
+        "picture": _png(explanation.seen),
+        "shape": f"{width}/{height}",
+        "maps": {
+            one.name: figures.data_address("image/png", as_png(one.heat, largest, MAP))
+            for one in both
+        },
     }
 
 

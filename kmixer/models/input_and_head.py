@@ -39,6 +39,11 @@ def image_input(
     return images, keras.layers.Rescaling(scale, offset, name="normalise")(x)
 
 
+def seen_images(model: keras.Model) -> Tensor:
+    """Return the tensor of the images as a model sees them, resized and cropped, as pixels."""
+    return model.get_layer("normalise").input
+
+
 def resize_crop(
     image_shape: tuple[int, int, int], resize_size: int | None = None, crop_size: int | None = None
 ) -> ResizeCrop | None:

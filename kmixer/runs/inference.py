@@ -31,11 +31,13 @@ class Prediction:
         path: the file.
         probabilities: float `(classes,)`; empty where the file could not be read.
         error: why it could not be read, or None.
+        pixels: uint8 `(height, width, channels)`, where they were asked for.
     """
 
     path: Path
     probabilities: np.ndarray
     error: str | None = None
+    pixels: np.ndarray | None = None
 
     def top(self, class_names: Sequence[str], count: int) -> list[tuple[str, float]]:
         """Return the `count` most probable classes as (name, probability), the best first."""
@@ -50,6 +52,7 @@ def predict_files(
     *,
     invert: bool = False,
     strict: bool = False,
+    keep_pixels: bool = False,
 ) -> Iterator[Prediction]:
     """Classify image files; yield one `Prediction` a file, in order.
 
@@ -59,6 +62,7 @@ def predict_files(
         decoding: see `read_images`.
         invert: see `read_images`.
         strict: raise for the first file that cannot be read, instead of yielding its error.
+        keep_pixels: let each `Prediction` have its image's pixels.
 
     Raises:
         DataError: with `strict`, a file cannot be read.
@@ -76,7 +80,8 @@ def predict_files(
             if isinstance(image, DataError):
                 yield Prediction(path, np.empty(0), str(image))
             else:
-                yield Prediction(path, probabilities.popleft())
+                pixels_kept = image if keep_pixels else None
+                yield Prediction(path, probabilities.popleft(), pixels=pixels_kept)
 
 
 def predict_probabilities(

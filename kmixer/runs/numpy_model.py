@@ -22,47 +22,83 @@ if TYPE_CHECKING:
     from .run import Run
 
 Array = np.ndarray
-Forward = Callable[["_Weights", Any, Array, int], Array]
+Forward = Callable[["_Weights", Any, Array], Array]
 BATCH_NORM_EPSILON = 1e-3  # Keras' default
 LEAKY_SLOPE = 0.2  # of `keras.activations.leaky_relu`
 MOST_VALUES = 100_000_000  # of an array, for one image
 MOST_IMAGES = 32  # more are classified sooner by a backend, its start included
 
 
-def numpy_model(run: Run) -> Callable[[Array], Array] | None:
+class NumpyModel:
+    """A run's model; one thread at a time may ask it.
+
+    Args:
+        run: a finished `Run`, of a family of `FAMILIES`.
+
+    Raises:
+        RunError: the weights cannot be read.
+    """
+
+    def __init__(self, run: Run) -> None:
+        data, self._model = run.settings.data, run.settings.model
+        self._forward, self._classes = FAMILIES[type(self._model)], len(run.class_names)
+        self.weights = _Weights(read_arrays(run.folder / MODEL_FILE))
+        self._mean, self._std = (np.array(v, np.float32) for v in (data.mean, data.std))
+
+    def __call__(self, images: Array) -> Array:
+        """Classify images, one by one, which takes little memory.
+
+        Args:
+            images: uint8 `(n, height, width, channels)`.
+
+        Returns:
+            float64 `(n, classes)`, each row of which sums to 1.
+        """
+        from scipy.special import softmax
+
+        logits = np.concatenate([self._logits(image[None]) for image in images])
+        return softmax(logits.astype(np.float64), axis=1)
+
+    def before_the_mean(self, images: Array) -> tuple[Array, Array, Array]:
+        """Return what is averaged for the head: float32 `(n, …, channels)`, over the middle axes.
+
+        Args:
+            images: uint8 `(n, height, width, channels)`.
+
+        Returns:
+            (that, the head's kernel `(channels, classes)`, its bias `(classes,)`).
+        """
+        x = (images.astype(np.float32) / 255 - self._mean) / self._std
+        self.weights.start()
+        x = self._forward(self.weights, self._model, x)
+        head = self.weights.next("dense")
+        kernel, bias = self.weights.of(head, (x.shape[-1], self._classes), (self._classes,))
+        self.weights.note_size(len(x), self._classes)
+        return x, kernel, bias
+
+    def _logits(self, images: Array) -> Array:
+        x, kernel, bias = self.before_the_mean(images)
+        return x.mean(tuple(range(1, x.ndim - 1))) @ kernel + bias
+
+
+def numpy_model(run: Run) -> NumpyModel | None:
     """Return a run's model, or None where Keras is needed.
 
     Args:
         run: a finished `Run`, whose files have been checked.
 
-    Returns:
-        A function of uint8 `(n, height, width, channels)` → float64 `(n, classes)`, each row of
-        which sums to 1.
-
     Raises:
         RunError: the weights are not those of the model that config.yaml describes.
     """
-    from scipy.special import softmax
-
-    settings, forward = run.settings, FAMILIES.get(type(run.settings.model))
-    if not forward or settings.training.precision != "float32":
+    settings = run.settings
+    if type(settings.model) not in FAMILIES or settings.training.precision != "float32":
         return None
-    classes, weights = len(run.class_names), _Weights(read_arrays(run.folder / MODEL_FILE))
-    mean, std = (np.array(values, np.float32) for values in (settings.data.mean, settings.data.std))
-
-    def logits(image: Array) -> Array:
-        x = (image[None].astype(np.float32) / 255 - mean) / std
-        weights.start()
-        return forward(weights, settings.model, x, classes)
-
-    def probabilities(images: Array) -> Array:  # one by one, which takes little memory
-        return softmax(np.concatenate([*map(logits, images)]).astype(np.float64), axis=1)
-
+    model = NumpyModel(run)
     try:  # of no image at all, which takes no time: what is wrong with the shapes comes out
         resized = _resized(run)
         shape = 0, *(resized or run.info["input_shape"])
-        weights.note_size(*shape)
-        forward(weights, settings.model, np.zeros(shape, np.float32), classes)
+        model.weights.note_size(*shape)
+        model.before_the_mean(np.zeros(shape, np.uint8))
     except ValueError:  # sides of images, or sizes, that are Keras' to judge
         return None
     except KeyError as error:
@@ -70,8 +106,8 @@ def numpy_model(run: Run) -> Callable[[Array], Array] | None:
             f"{run.folder / MODEL_FILE}: its weights are not those of the model that config.yaml"
             f" describes: {error.args[0]}"
         ) from None
-    is_known = resized is None and weights.are_used_up and weights.are_finite
-    return probabilities if is_known and weights.largest <= MOST_VALUES else None
+    is_known = resized is None and model.weights.are_used_up and model.weights.are_finite
+    return model if is_known and model.weights.largest <= MOST_VALUES else None
 
 
 def _resized(run: Run) -> list[int] | None:
@@ -202,10 +238,11 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
 OPEN_ACTIVATION = "gelu_tanh"  # what the models' builders take where the settings leave it open
 
 
-# The families; images are normalized, float32 `(n, height, width, channels)`.
+# The families; images are normalized, float32 `(n, height, width, channels)`. Each returns what the
+# head takes the mean of: `(n, …, dim)`.
 
 
-def _mixer(weights: _Weights, model: MixerSettings, images: Array, classes: int) -> Array:
+def _mixer(weights: _Weights, model: MixerSettings, images: Array) -> Array:
     x = _mixer_stem(weights, model, images)
     x = x.reshape(len(x), prod(x.shape[1:-1]), x.shape[-1])  # (n, tokens, dim)
     if model.stem_norm == "batch":
@@ -214,7 +251,7 @@ def _mixer(weights: _Weights, model: MixerSettings, images: Array, classes: int)
         x = _mixer_block(weights, weights.next("mixer_block"), model, block, x)
     if model.pre_head_layer_norm:
         x = _layer_norm(weights, weights.next("layer_normalization"), x, model.norm_epsilon)
-    return _dense(weights, weights.next("dense"), x.mean(1), classes)
+    return x
 
 
 def _mixer_stem(weights: _Weights, model: MixerSettings, images: Array) -> Array:
@@ -261,15 +298,14 @@ def _width(widths: int | list[int], block: int) -> int:
     return widths if isinstance(widths, int) else widths[block]
 
 
-def _shift_mlp(weights: _Weights, model: ShiftMlpSettings, images: Array, classes: int) -> Array:
+def _shift_mlp(weights: _Weights, model: ShiftMlpSettings, images: Array) -> Array:
     x = images
     for stage in model.stages:
         size, stride, dim = stage.patch_size, stage.patch_stride, stage.dim
         x = _convolution(weights, weights.next("conv2d"), x, size, stride, dim)
         for _ in range(stage.blocks):
             x = _shift_block(weights, weights.next("shift_block"), model, stage.mlp_dim, x)
-    x = _layer_norm(weights, weights.next("layer_normalization"), x, model.norm_epsilon)
-    return _dense(weights, weights.next("dense"), x.mean((1, 2)), classes)
+    return _layer_norm(weights, weights.next("layer_normalization"), x, model.norm_epsilon)
 
 
 def _shift_block(
@@ -293,12 +329,12 @@ def _shift(x: Array) -> Array:
     return np.concatenate(shifted, axis=-1)
 
 
-def _mlp(weights: _Weights, model: MlpSettings, images: Array, classes: int) -> Array:
+def _mlp(weights: _Weights, model: MlpSettings, images: Array) -> Array:
     x = _patches(weights, images, model.patch_size, None) if model.patch_size else images
     x = x.reshape(len(x), prod(x.shape[1:]))
     for width in model.hidden_dims:
         x = ACTIVATIONS[model.activation](_dense(weights, weights.next("dense"), x, width))
-    return _dense(weights, weights.next("dense"), x, classes)
+    return x
 
 
 FAMILIES: dict[type, Forward] = {

@@ -23,6 +23,7 @@ from ..runs.answers import Answers
 from . import protocol, uploads
 from .access import Access, GuardRequests
 from .batcher import Batcher, QueueFullError
+from .explaining import Explainer
 from .limits import RequestLimits
 from .logs import FewLines
 from .metrics import CountRequests, ServerMetrics
@@ -74,7 +75,9 @@ def build_app(
         redirect_slashes=False,  # to an address that the request names
     )  # fmt: skip
     decoding = replace(artifact.decoding, max_pixels=max_pixels)
-    app.state.served = ServedModel(artifact, name, runtime, decoding, batcher, metrics, limits)
+    app.state.served = ServedModel(
+        artifact, name, runtime, decoding, batcher, metrics, limits, Explainer(artifact)
+    )
     app.add_middleware(GuardRequests, access=access or Access())
     app.add_middleware(CountRequests, metrics=metrics, log=FewLines())  # the last is outermost
     app.exception_handler(HTTPException)(_http_error)
@@ -112,6 +115,7 @@ class ServedModel:
         batcher: answers requests.
         metrics: counts requests.
         limits: refuses requests.
+        explainer: says why an answer is what it is.
         started: when, in seconds since 1970.
     """
 
@@ -122,6 +126,7 @@ class ServedModel:
     batcher: Batcher
     metrics: ServerMetrics
     limits: RequestLimits
+    explainer: Explainer
     started: float = field(default_factory=time.time)
 
     @cached_property
@@ -189,18 +194,28 @@ async def _predict(request: Request, model: str) -> dict[str, Any]:
     return {key: (await served.predict(images)).tolist()}
 
 
-async def _classify(request: Request, invert: bool = False) -> dict[str, Any]:
-    """Classify an image file; answer the classes, best first, and the image as the model saw it."""
+async def _classify(
+    request: Request, invert: bool = False, explain: bool = False
+) -> dict[str, Any]:
+    """Classify an image file; answer the classes, best first, and the image as the model saw it.
+
+    With `explain`, which parts of it speak for the best class, and which for the second.
+    """
     served = _served(request)
+    if explain:
+        served.explainer.check()
     pixels = await served.read_file(request, invert)
     probabilities = (await served.predict(pixels[None]))[0]
     order = (-probabilities).argsort(kind="stable")
     names, answers = served.artifact.class_names, served.answers
-    return {
+    answer: dict[str, Any] = {
         "classes": [{"class": names[i], "probability": float(probabilities[i])} for i in order],
         "seen": protocol.as_png(pixels),
         **({"answer": answers.of(probabilities, names)} if answers else {}),
     }
+    if explain:
+        answer["explanation"] = await served.explainer.explain(pixels, probabilities)
+    return answer
 
 
 async def _status(request: Request, model: str) -> dict[str, Any]:

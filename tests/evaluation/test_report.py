@@ -68,6 +68,17 @@ def test_names_are_escaped_and_a_model_without_token_mixing_has_no_such_part(pag
     assert "2 runs compared" in page and page.count("<section") == 2
 
 
+def test_each_mistake_has_a_map_of_both_classes(pages):
+    """The picture once, and over it two maps."""
+    page = (pages / "one.html").read_text()
+    pictures = re.findall(r'<figure style="--shape:12/12;--seen:url\(data:image/png', page)
+    maps = re.findall(
+        r'aria-label="what speaks for and against (\w+)" style="--map:url\(data:', page
+    )
+    assert len(pictures) > 5 and len(maps) == 2 * len(pictures)
+    assert set(maps) == {"above", "below"}
+
+
 def test_token_mixing_tiles_are_the_units_strongest_first():
     """Four patches, two units: the second is larger, so it is the left tile, scaled to 1."""
     kernel = np.array([[1.0, 0.0], [0.0, 0.0], [0.0, 0.0], [0.5, -4.0]])

@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import re
+import shutil
 import threading
 
 import keras
@@ -20,6 +21,7 @@ from starlette.testclient import TestClient
 
 from kmixer.data.decode import Decoding
 from kmixer.errors import DataError
+from kmixer.exporting.artifact import load_artifact
 from kmixer.serving import protocol
 from kmixer.serving.app import build_app
 from kmixer.serving.batcher import Batcher, QueueFullError
@@ -32,6 +34,15 @@ TIMEOUT = 60  # seconds, which only a failing test waits
 def client(tflite_export):
     app = build_app(tflite_export, "halves", max_body=200_000)
     with TestClient(app) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def explaining_client(trained_run, tflite_export, tmp_path_factory):
+    """A client of an export that lies in its run's folder."""
+    run = shutil.copytree(trained_run.folder, tmp_path_factory.mktemp("served") / "run")
+    export = shutil.copytree(tflite_export.folder, run / "export" / "tflite")
+    with TestClient(build_app(load_artifact(export), "halves")) as opened:
         yield opened
 
 
@@ -308,3 +319,28 @@ def test_a_full_server_answers_503(tflite_export, pixels, monkeypatch):
         answer = opened.post(PREDICT, json={"instances": [pixels.tolist()]})
     assert answer.status_code == 503 and answer.headers["retry-after"] == "1"
     assert "256 images wait" in answer.json()["error"]
+
+
+def test_an_answer_is_explained_by_the_run_that_the_export_lies_in(
+    explaining_client, image_file, expected
+):
+    answer = explaining_client.post("/classify?explain=true", content=image_file.read_bytes())
+    assert answer.status_code == 200
+    found = answer.json()["explanation"]
+    assert found["method"] == "tokens" and found["chosen"]["class"] == "below"
+    assert found["chosen"]["probability"] == pytest.approx(expected.max(), abs=1e-5)
+    for one in (found["chosen"], found["other"]):
+        total = np.sum(one["parts"]) + one["constant"]
+        assert total == pytest.approx(one["logit"], abs=1e-4)
+    for name in ("chosen", "other", "difference"):
+        png = base64.b64decode(found["maps"][name].partition(",")[2])
+        assert Image.open(io.BytesIO(png)).size == (8, 8)
+    plain = explaining_client.post("/classify", content=image_file.read_bytes())
+    assert "explanation" not in plain.json()
+
+
+def test_an_export_alone_says_that_it_explains_nothing(client, image_file, tflite_export):
+    answer = client.post("/classify?explain=true", content=image_file.read_bytes())
+    assert answer.status_code == 400 and "lies beside no run" in answer.json()["error"]
+    assert str(tflite_export.folder.parent) not in answer.text
+    assert client.post("/classify?explain=2", content=b"").status_code == 400
