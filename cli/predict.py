@@ -80,12 +80,12 @@ def predict(
     model = _model(opened, backend, len(files))
     terminal = Terminal(quiet, as_json)
     decoding = replace(opened.decoding, max_pixels=max_pixels)
-    answers = predict_files(
+    answered = predict_files(
         model, files, decoding, invert=invert, strict=strict, keep_pixels=explainer is not None
     )
     predictions = []
     with terminal.bar("predicting") as progress:
-        for prediction in answers:
+        for prediction in answered:
             if explainer and not prediction.error:
                 explainer.explain(prediction, backend)
             predictions.append(replace(prediction, pixels=None))
