@@ -230,7 +230,7 @@ def look_without_keras(run: Run) -> Look | None:
     Raises:
         RunError: its weights cannot be read.
     """
-    if (areas := _areas(run)) is None or (model := numpy_model(run.in_float32())) is None:
+    if (areas := token_areas_of(run)) is None or (model := numpy_model(run.in_float32())) is None:
         return None
 
     def look(image: np.ndarray) -> Evidence:
@@ -252,7 +252,7 @@ def look_with_keras(run: Run, by: By = "image") -> Look:
     """
     from .integrated_gradients import look_by_gradients
 
-    model, areas = run.in_float32().load_model(), _areas(run)
+    model, areas = run.in_float32().load_model(), token_areas_of(run)
     if by == "image" or areas is None:
         return look_by_gradients(model)
     return look_at_tokens(model, areas)
@@ -274,7 +274,7 @@ def check_by(run: Run, by: str) -> By:
     return "tokens"
 
 
-def _areas(run: Run) -> TokenAreas | None:
+def token_areas_of(run: Run) -> TokenAreas | None:
     """Return where a run's tokens lie on what its model sees; None: its logits have no tokens."""
     model, data = run.settings.model, run.settings.data
     if model.patch_stages is None:

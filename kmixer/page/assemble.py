@@ -16,7 +16,7 @@ from hashlib import sha256
 from importlib.resources import files
 from typing import Any
 
-SERVER, LOCAL = ("server.js",), ("answers.js", "local.js")
+SERVER, LOCAL = ("server.js",), ("answers.js", "heat.js", "local.js")
 WORKER = ("worker.js", "image.js", "resize.js", "weights.js", "network.js")
 POLICY = (
     "default-src 'none'; script-src {script}; style-src {style}; {engine}; form-action 'none';"

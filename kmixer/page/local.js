@@ -28,14 +28,16 @@ const opened = READY ? call("open", {about, weights: at("weights").textContent})
   : Promise.reject(new Error("This browser is too old for the page: one of 2023 or newer was expected."));
 opened.catch(error => refuse(error.message));
 
-async function classify(file, invert) {
+async function classify(file, invert, explain) {
   await opened;
   await checkSize(file);
   const {pixels, probabilities} = await call("classify", {file, invert})
     .catch(error => { throw new Error(`${file.name || "The image"}: ${error.message}`); });
-  const classes = about.names.map((name, i) => ({class: name, probability: probabilities[i]}));
+  const classes = about.names.map((name, label) => ({label, class: name, probability: probabilities[label]}))
+    .sort((a, b) => b.probability - a.probability);
   const answer = about.answers && answerOf(probabilities, about.answers, about.names);
-  return {classes: classes.sort((a, b) => b.probability - a.probability), seen: picture(pixels), answer};
+  const explanation = explain && await why(pixels, classes[0], classes[1]);
+  return {classes, seen: picture(opaque(pixels)), answer, explanation};
 }
 
 // Refuse what is no image, or a too large one, before its pixels are decoded.
@@ -53,13 +55,24 @@ async function checkSize(file) {
     throw new Error(`${name}: too large: ${width}×${height} pixels, at most ${MOST_PIXELS / 1e6} million are read`);
 }
 
-// Return pixels as the address of a picture.
-function picture(pixels) {
-  const {width, height, channels} = about, canvas = document.createElement("canvas");
-  [canvas.width, canvas.height] = [width, height];
-  const data = new Uint8ClampedArray(width * height * 4).fill(255);
+async function why(pixels, chosen, other) {
+  const parts = await call("parts", {pixels, chosen: chosen.label, other: other.label});
+  const heat = heatOf(parts, about.areas, about.width, about.height);
+  return {chosen, other, maps: {difference: picture(colours(heat))}};
+}
+
+// Return levels as colours, four numbers for each pixel.
+function opaque(pixels) {
+  const {width, height, channels} = about, data = new Uint8ClampedArray(width * height * 4).fill(255);
   for (let i = 0; i < width * height; i++)
     for (let k = 0; k < 3; k++) data[4 * i + k] = pixels[channels === 1 ? i : 3 * i + k];
+  return data;
+}
+
+// Return colours as the address of a picture.
+function picture(data) {
+  const {width, height} = about, canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = [width, height];
   canvas.getContext("2d").putImageData(new ImageData(data, width, height), 0, 0);
   return canvas.toDataURL();
 }

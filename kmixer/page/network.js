@@ -16,6 +16,12 @@ function network({steps}, numbers) {
   };
 }
 
+// Return a function of one image's levels to its tokens before their mean, and the head that the mean goes to.
+function beforeTheMean({steps}, numbers) {
+  const tokens = network({steps: steps.slice(0, -3)}, numbers), head = withArrays(steps.at(-2), numbers);
+  return levels => ({values: tokens(levels), kernel: head.kernel, classes: head.shape[0]});
+}
+
 function withArrays(step, numbers) {
   const entries = Object.entries(step).map(([name, value]) => {
     if (value?.offset === undefined) return [name, value];

@@ -12,13 +12,17 @@ document.body.style.setProperty("--rows", Math.min(MOST, about.classes));
 document.body.style.setProperty("--share", about.width / longest);
 for (const element of document.querySelectorAll(".grey")) element.hidden = !grey;  // the pad draws white on black
 
+at("whether").hidden = !about.explains;
+
+let asked = () => {};  // the last question once more
 let last = 0;  // answers may overtake each other: only that of the last request is shown
 async function ask(file, invert) {
   const number = ++last;
+  asked = () => ask(file, invert);
   at("error").textContent = "";
   at("answer").ariaBusy = true;
   try {
-    const result = await classify(file, invert);
+    const result = await classify(file, invert, at("why").checked);
     if (number === last) show(result);
   } catch (error) {
     if (number === last) refuse(error.message);
@@ -33,8 +37,19 @@ function show(result) {
   if (result.answer) at("says").textContent = sentence(result.answer);
   at("classes").replaceChildren(...result.classes.slice(0, MOST).map(classBar));
   at("seen").src = result.seen;
+  lay(result.explanation);
   if (given) at("answer").scrollIntoView({block: "nearest"});  // a drawing stays under the finger
 }
+
+// Lay what speaks for the first class rather than the second over the image.
+function lay(explanation) {
+  at("map").hidden = at("legend").hidden = !explanation;
+  if (!explanation) return;
+  const {chosen, other, maps} = explanation;
+  at("map").src = maps.difference;
+  at("legend").textContent = at("map").alt = `blue: for ${chosen.class}, red: for ${other.class}`;
+}
+at("why").addEventListener("change", () => asked());
 
 function refuse(reason) {
   at("error").textContent = reason;

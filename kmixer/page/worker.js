@@ -5,7 +5,8 @@ let model;  // a promise of {about, answer}
 
 const TASKS = {
   async open({about, weights}) {
-    model = unpack(weights, about.bytes).then(numbers => ({about, answer: network(about.network, numbers)}));
+    model = unpack(weights, about.bytes).then(numbers => ({
+      about, answer: network(about.network, numbers), tokens: beforeTheMean(about.network, numbers)}));
     await model;
   },
   async classify({file, invert}) {
@@ -13,6 +14,14 @@ const TASKS = {
     const pixels = await decode(file, about);
     if (invert) pixels.forEach((value, i) => { pixels[i] = 255 - value; });
     return {pixels, probabilities: answer(pixels)};
+  },
+  async parts({pixels, chosen, other}) {  // of each token, in the difference of two logits
+    const {tokens} = await model, {values, kernel, classes} = tokens(pixels);
+    const channels = kernel.length / classes, count = values.length / channels;
+    const weights = Float64Array.from({length: channels},
+      (_, c) => kernel[c * classes + chosen] - kernel[c * classes + other]);
+    return Float64Array.from({length: count}, (_, t) =>
+      weights.reduce((sum, weight, c) => sum + weight * values[t * channels + c], 0) / count);
   },
   async probabilities({pixels}) {  // of several images, one behind the other
     const {about, answer} = await model;

@@ -135,7 +135,8 @@ class ServedModel:
         height, width, channels = self.artifact.image_shape
         return server_page(
             {"name": self.name, "classes": len(self.artifact.class_names),
-             "width": width, "height": height, "channels": channels}
+             "width": width, "height": height, "channels": channels,
+             "explains": not self.explainer.missing}
         )  # fmt: skip
 
     @cached_property

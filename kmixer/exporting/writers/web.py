@@ -3,10 +3,12 @@
 import zlib
 from base64 import b64encode
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 
+from ...evaluation.explanation import token_areas_of
 from ...files import atomic
 from ...page.assemble import local_page
 from ...runs.run import Run
@@ -31,14 +33,25 @@ def write(
     height, width, channels = run.info["input_shape"]
     network, weights = describe(lower(model))
     numbers = np.frombuffer(weights, "<f4").astype("<f2" if quantize == "float16" else "<f4")
+    areas = _areas(run)
     about = {
         "name": run.name, "classes": len(run.class_names), "names": list(run.class_names),
         "width": width, "height": height, "channels": channels, "fit": run.settings.data.fit,
         "bytes": numbers.itemsize, "network": network,
+        "explains": areas is not None, "areas": areas,
         "answers": run.answers and run.answers.model_dump(exclude={"measured"}),
     }  # fmt: skip
     page = local_page(about, pack(numbers))
     atomic.write_text(folder / FILE, page.html)
+
+
+def _areas(run: Run) -> dict[str, Any] | None:
+    """Return the pixels of each row and column of tokens; None: the page can show no heat map."""
+    areas, resized = token_areas_of(run), run.settings.data.resize_size
+    shape = run.info["input_shape"][:2]
+    if areas is None or [areas.height, areas.width] != shape or resized not in (None, areas.height):
+        return None
+    return {"rows": areas.rows, "columns": areas.columns}
 
 
 def pack(numbers: np.ndarray) -> str:
