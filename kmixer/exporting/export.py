@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 def export_run(
     reference: Reference,
     name: str,
-    quantize: str = "none",
+    quantize: str | None = None,
     *,
     out: str | Path | None = None,
     max_drop: float = 0.5,
@@ -45,7 +45,7 @@ def export_run(
     Args:
         reference: the run's Keras model and its answers.
         name: of the format, one of `FORMATS`.
-        quantize: one of `QUANTIZATIONS`.
+        quantize: one of `QUANTIZATIONS`; None: the format's own default, mostly `"none"`.
         out: the folder that export folders are written to; default `export/` in the run's.
         max_drop: points of accuracy that a quantized file may lose.
         on_step: called with the name of each step as it begins.
@@ -58,8 +58,10 @@ def export_run(
         RunError: the conversion failed, or the file gives other answers; nothing is left of it.
     """
     export_format, run = find_format(name, quantize), reference.run
+    default = export_format.default_quantization
+    quantize = quantize or default
     _check_calibration(reference, quantize)
-    export_name = name if quantize == "none" else f"{name}-{quantize}"
+    export_name = name if quantize == default else f"{name}-{quantize}"
     folder = Path(out or run.folder / "export") / export_name
     check_replaceable(folder)
     with (
@@ -75,8 +77,9 @@ def export_run(
             convert, job, backend=export_format.backend, task=f"{export_name}: converting"
         )
         on_step(f"{export_name}: verifying")
-        proof = _verify(job, reference, export_name, max_drop)
-        _describe(staged, export_format, quantize, reference, proof, converted["least_runtime"])
+        proof, details = _verify(job, reference, export_name, max_drop, on_step)
+        _describe(staged, export_format, quantize, reference, proof, details,
+                  converted["least_runtime"])  # fmt: skip
     return load_artifact(folder)
 
 
@@ -99,12 +102,23 @@ def _save_images(path: Path, reference: Reference, quantize: str) -> None:
 
 
 def _verify(
-    job: subprocesses.Job, reference: Reference, export_name: str, max_drop: float
-) -> dict[str, Any]:
-    """Compare the written file with the Keras model, time it, and return the manifest's `proof`."""
+    job: subprocesses.Job,
+    reference: Reference,
+    export_name: str,
+    max_drop: float,
+    on_step: Callable[[str], Any],
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Compare the written file with the Keras model and time it.
+
+    Returns:
+        The manifest's `proof` and `details`.
+    """
     task = f"{export_name}: opening the written file"
     path = Path(job["images"]).with_name("answers.npz")
-    answered = subprocesses.call(verify, job | {"threads": 1, "answers": str(path)}, task=task)
+    answered = subprocesses.call(
+        verify, job | {"threads": 1, "answers": str(path)}, task=task,
+        on_progress=lambda done: on_step(f"{export_name}: verifying, {done}"),
+    )  # fmt: skip
     with np.load(path) as answers:
         comparison = verification.compare(
             reference.probabilities, answers["images"], _accuracy(reference, answers)
@@ -117,7 +131,8 @@ def _verify(
         "1 thread": answered["seconds_per_image"],
         "2 threads": timed["seconds_per_image"],
     }
-    return _proof(comparison, answered["runtime"], seconds, reference) | {"note": note}
+    proof = _proof(comparison, answered["runtime"], seconds, reference) | {"note": note}
+    return proof, answered["details"]
 
 
 def _accuracy(reference: Reference, answers: Mapping[str, np.ndarray]) -> Accuracy | None:
@@ -160,6 +175,7 @@ def _describe(
     quantize: str,
     reference: Reference,
     proof: dict[str, Any],
+    details: dict[str, Any],
     least_runtime: str | None,
 ) -> None:
     """Write labels.txt, the model card, and last the manifest with the checksums of them all."""
@@ -183,6 +199,7 @@ def _describe(
         "written": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "versions": provenance.versions(),
         "proof": proof,
+        "details": details,
     }  # fmt: skip
     files = checksums(folder)
     manifest["files"] = files
@@ -192,6 +209,7 @@ def _describe(
         size=model_bytes(manifest),
         usage=export_format.usage,
         library=export_format.library,
+        guide=export_format.guide.format_map(details),
     )
     atomic.write_text(folder / "README.md", card)
     files["README.md"] = checksum(folder / "README.md")

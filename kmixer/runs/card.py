@@ -41,7 +41,7 @@ def run_card(run: Run, metrics: Mapping[str, Any] | None = None) -> str:
 
 
 def export_card(
-    run: Run, manifest: Mapping[str, Any], *, size: int, usage: str, library: str
+    run: Run, manifest: Mapping[str, Any], *, size: int, usage: str, library: str, guide: str = ""
 ) -> str:
     """Return the card of an export, as Markdown.
 
@@ -51,12 +51,13 @@ def export_card(
         size: bytes of the model's files.
         usage: Python lines that use the file.
         library: its `library_name` on the Hugging Face Hub.
+        guide: Markdown on what to do with the file.
     """
     metrics = run.metrics if run.finished else None
     imports, rest = usage.split("\n\n", 1)
     shape = ", ".join(map(str, run.info["input_shape"]))
     usage = READ_EXAMPLE.format(imports=imports, file=EXAMPLE_FILE, shape=shape, rest=rest)
-    return _render(run, metrics, usage=usage, library=library, manifest=manifest, size=size)
+    return _render(run, metrics, usage=usage, library=library, manifest=manifest, size=size, guide=guide)
 
 
 def _render(
@@ -67,6 +68,7 @@ def _render(
     library: str,
     manifest: Mapping[str, Any] | None = None,
     size: int | None = None,
+    guide: str = "",
 ) -> str:
     source = Path(__file__).with_name(TEMPLATE).read_text(encoding="utf-8")
     environment = markdown_environment()
@@ -87,6 +89,7 @@ def _render(
         library=library,
         libraries=libraries(run.info, metrics["backend"]) if metrics else None,
         bytes=size,
+        guide=guide,
     )
 
 

@@ -1,0 +1,155 @@
+"""A file for TensorFlow Lite Micro, run by its own kernels on this machine."""
+
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from ..errors import RunError, one_line
+from .runtimes import litert_interpreter
+
+SIGN = 128  # a pixel less this is the int8 that goes in
+STEPS = 256  # of an int8 probability, from -128 for 0
+ARENA = re.compile(r"Arena allocation total (\d+) bytes")
+MOST_ARENA = 2**29  # bytes; those that it does not use are never touched
+NOT_COUNTED = "flash: the interpreter's and the kernels' code; arena: the stack, the image"
+MIN_AGREEMENT = 0.999  # share of the images that LiteRT gives the same first class
+
+
+def as_integers(images: np.ndarray) -> np.ndarray:
+    """Return uint8 pixels as the int8 that go in: each less 128."""
+    return (images ^ SIGN).view(np.int8)
+
+
+def as_probabilities(outputs: np.ndarray) -> np.ndarray:
+    """Return int8 outputs as float32 probabilities."""
+    return (outputs.astype(np.float32) + SIGN) / STEPS
+
+
+def open_chip(content: bytes) -> Callable[[np.ndarray], np.ndarray]:
+    """Open a file with TensorFlow Lite Micro, which does not look whether it is sound.
+
+    Returns:
+        A function of one uint8 image `(1, height, width, channels)` → int8 `(1, classes)`.
+
+    Raises:
+        RunError: TensorFlow Lite Micro does not run it.
+    """
+    interpreter = _interpreter(content)
+
+    def run(image: np.ndarray) -> np.ndarray:
+        interpreter.set_input(as_integers(image), 0)
+        interpreter.invoke()
+        return interpreter.get_output(0)
+
+    return run
+
+
+def arena_bytes(content: bytes) -> int:
+    """Return the bytes of working memory that the interpreter takes for a file.
+
+    They are those of this machine: pointers of 32 bits take less, kernels with buffers of their own
+    more.
+
+    Raises:
+        RunError: TensorFlow Lite Micro does not run it, or does not say how much it took.
+    """
+    with _said() as said:
+        _interpreter(content).print_allocations()
+        found = ARENA.search(said())
+    if found is None:
+        raise RunError("TensorFlow Lite Micro does not say how much memory it took")
+    return int(found[1])
+
+
+def open_litert(
+    content: bytes, threads: int | None = None
+) -> tuple[Callable[[np.ndarray], np.ndarray], str]:
+    """Open a file with LiteRT, which refuses one that is not sound; see `open_chip`.
+
+    Returns:
+        (a function as that of `open_chip`, the runtime's name and version).
+    """
+    interpreter, name = litert_interpreter(content, threads)
+    interpreter.allocate_tensors()
+    input_index = interpreter.get_input_details()[0]["index"]
+    output_index = interpreter.get_output_details()[0]["index"]
+
+    def run(image: np.ndarray) -> np.ndarray:
+        interpreter.set_tensor(input_index, as_integers(image))
+        interpreter.invoke()
+        return interpreter.get_tensor(output_index)
+
+    return run, name
+
+
+def examine(content: bytes, images: np.ndarray, probabilities: np.ndarray) -> dict[str, Any]:
+    """Compare the answers of TensorFlow Lite Micro with LiteRT's, and measure what a chip needs.
+
+    Args:
+        content: of the file.
+        images: uint8 `(n, height, width, channels)`.
+        probabilities: what TensorFlow Lite Micro answered, `(n, classes)`.
+
+    Returns:
+        The manifest's `details`.
+
+    Raises:
+        RunError: the first class is another one for more than one image of a thousand.
+    """
+    litert, name = open_litert(content, 1)
+    outputs = np.concatenate([litert(image[None]) for image in images])
+    same = int((outputs.argmax(axis=1) == probabilities.argmax(axis=1)).sum())
+    most = max(1, int(len(images) * (1 - MIN_AGREEMENT)))  # of a few images, one says nothing
+    if len(images) - same > most:
+        raise RunError(
+            f"TensorFlow Lite Micro has the first class of {name} for {same:,} of"
+            f" {len(images):,} images, expected {len(images) - most:,}; nothing was kept"
+        )
+    return {
+        "flash_bytes": len(content),
+        "arena_bytes": arena_bytes(content),
+        "not_counted": NOT_COUNTED,
+        "litert": name,
+        "litert_images": len(images),
+        "litert_top1_agreement": same / len(images),
+        "input": {"dtype": "int8", "shape": [1, *images.shape[1:]], "scale": 1.0,
+                  "zero_point": -SIGN},
+        "output": {"dtype": "int8", "shape": [1, outputs.shape[1]], "scale": 1 / STEPS,
+                   "zero_point": -SIGN},
+    }  # fmt: skip
+
+
+def _interpreter(content: bytes) -> Any:
+    from tflite_micro import runtime
+
+    with _said() as said:
+        try:
+            return runtime.Interpreter.from_bytes(content, arena_size=MOST_ARENA)
+        except RuntimeError as error:
+            problem = one_line(said() or error)
+    raise RunError(f"TensorFlow Lite Micro does not run it: {problem}")
+
+
+@contextmanager
+def _said() -> Iterator[Callable[[], str]]:
+    """Catch what C++ code writes to stderr; yield a function that returns it."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as file:
+
+        def said() -> str:
+            file.seek(0)
+            return file.read().decode(errors="replace").strip()
+
+        os.dup2(file.fileno(), 2)
+        try:
+            yield said
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
