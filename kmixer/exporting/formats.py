@@ -276,10 +276,10 @@ probabilities = model(torch.from_numpy(images)).detach().numpy()
 
 _MICRO_GUIDE = """## On a chip
 
-`source/` holds what a program for TensorFlow Lite Micro needs: the model as a C array (`model_data.c`,
-`model_data.h`), its operators (`model_operators.h`), images with the bytes that have to come out
-(`test_vectors.h`), and `main.cc`, which compares them. In that folder, with a tree that
-`tensorflow/lite/micro/tools/project_generation/create_tflm_tree.py` of
+`source/` holds what a program for TensorFlow Lite Micro needs: the model as a C array
+(`model_data.c`, `model_data.h`), its operators (`model_operators.h`), images with the bytes that
+have to come out (`test_vectors.h`), and `main.cc`, which compares them. In that folder, with a tree
+that `tensorflow/lite/micro/tools/project_generation/create_tflm_tree.py` of
 github.com/tensorflow/tflite-micro has written:
 
 ```sh
@@ -287,9 +287,11 @@ make TFLM=/path/to/tree && ./model_test
 ```
 
 A pixel less 128 goes in, and a probability times 256, less 128, comes out. The model takes
-{flash_bytes:,} bytes of flash and {arena_bytes:,} bytes of working memory (not counted, {not_counted}); the
-interpreter measured the memory on a machine with 64-bit pointers and plain kernels: a chip with 32-bit
-pointers needs less, kernels such as CMSIS-NN's need buffers besides, and `arena_used_bytes()` tells."""
+{flash_bytes:,} bytes of flash and {arena_bytes:,} bytes of working memory, not counted
+{not_counted}.
+The interpreter measured the memory on a machine with 64-bit pointers and plain kernels: a chip with
+32-bit pointers needs less, kernels such as CMSIS-NN's have buffers besides, and
+`arena_used_bytes()` tells."""
 
 
 def _open_micro(files: Contents, threads: int | None = None) -> tuple[Predict, str]:

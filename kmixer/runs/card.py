@@ -57,7 +57,9 @@ def export_card(
     imports, rest = usage.split("\n\n", 1)
     shape = ", ".join(map(str, run.info["input_shape"]))
     usage = READ_EXAMPLE.format(imports=imports, file=EXAMPLE_FILE, shape=shape, rest=rest)
-    return _render(run, metrics, usage=usage, library=library, manifest=manifest, size=size, guide=guide)
+    return _render(
+        run, metrics, usage=usage, library=library, manifest=manifest, size=size, guide=guide
+    )
 
 
 def _render(

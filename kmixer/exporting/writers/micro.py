@@ -50,9 +50,7 @@ RESOLVER_METHODS = {
     "TANH": "AddTanh",
     "TRANSPOSE": "AddTranspose",
 }
-_NAMES = {
-    number: name for name, number in vars(schema.BuiltinOperator).items() if name[0] != "_"
-}
+_NAMES = {number: name for name, number in vars(schema.BuiltinOperator).items() if name[0] != "_"}
 
 
 def write(
