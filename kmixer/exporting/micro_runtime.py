@@ -52,10 +52,11 @@ def open_chip(content: bytes) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def arena_bytes(content: bytes) -> int:
-    """Return the bytes of working memory that the interpreter takes for a file.
+    """Return the bytes of working memory that the interpreter keeps for a file, as it reports them.
 
-    They are those of this machine: pointers of 32 bits take less, kernels with buffers of their own
-    more.
+    It is what `arena_used_bytes()` tells on a chip. The bytes are those of this machine: pointers
+    of 32 bits take less, kernels with buffers of their own more, and for a model of a few kilobytes
+    the interpreter needs some more while it plans.
 
     Raises:
         RunError: TensorFlow Lite Micro does not run it, or does not say how much it took.

@@ -71,12 +71,7 @@ def write(
             the file.
     """
     assert representative is not None  # the exporter requires a data set for int8
-    function = traced.fixed_size(
-        model, tuple(run.info["input_shape"]), representative=representative, batch=1,
-        activate=activate,
-    )  # fmt: skip
-    packed = tflite.converted(model, function, quantize, representative, integer_ends=True)
-    packed.signatureDefs = packed.metadata = None  # a chip reads neither
+    packed = converted(model, tuple(run.info["input_shape"]), representative)
     methods = _resolver_methods(packed)
     content = bytes(flatbuffer_utils.convert_object_to_bytearray(packed))
     (folder / "model.tflite").write_bytes(content)
@@ -91,6 +86,22 @@ def write(
         inputs=micro_runtime.as_integers(images),
         outputs=np.concatenate([chip(image[None]) for image in images]),
     )
+
+
+def converted(model: keras.Model, image_shape: traced.ImageShape, images: np.ndarray) -> Any:
+    """Return the unpacked file of a model, a `ModelT`.
+
+    Args:
+        model: uint8 images → logits.
+        image_shape: (height, width, channels).
+        images: uint8 images to calibrate with.
+    """
+    function = traced.fixed_size(
+        model, image_shape, representative=images, batch=1, activate=activate
+    )
+    packed = tflite.converted(model, function, "int8", images, integer_ends=True)
+    packed.signatureDefs = packed.metadata = None  # a chip reads neither
+    return packed
 
 
 def activate(activation: traced.Activation, y: traced.Tensor) -> traced.Tensor:

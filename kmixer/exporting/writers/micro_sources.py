@@ -1,5 +1,6 @@
 """C and C++ sources around a file for TensorFlow Lite Micro: its bytes, its operators, a test."""
 
+import string
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
@@ -8,6 +9,7 @@ import numpy as np
 
 TEMPLATES = "chip"  # the folder beside this package
 BYTES_A_LINE = 20
+_PLAIN = frozenset(f"{string.ascii_letters}{string.digits} -_.,/()".encode())
 
 
 def write(
@@ -55,9 +57,11 @@ def c_string(text: str) -> str:
         >>> c_string('a "b"')
         '"a \\\\042b\\\\042"'
     """
-    plain = (chr(byte) if chr(byte).isalnum() or byte in b" -_.,/()" else f"\\{byte:03o}"
-             for byte in text.encode())  # fmt: skip
-    return f'"{"".join(plain)}"'
+    return '"' + "".join(map(_c_character, text.encode())) + '"'
+
+
+def _c_character(byte: int) -> str:
+    return chr(byte) if byte in _PLAIN else f"\\{byte:03o}"
 
 
 def _numbers(values: Sequence[int]) -> str:
