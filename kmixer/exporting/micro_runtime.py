@@ -32,8 +32,12 @@ def as_probabilities(outputs: np.ndarray) -> np.ndarray:
     return (outputs.astype(np.float32) + SIGN) / STEPS
 
 
-def open_chip(content: bytes) -> Callable[[np.ndarray], np.ndarray]:
+def open_chip(content: bytes, arena: int = MOST_ARENA) -> Callable[[np.ndarray], np.ndarray]:
     """Open a file with TensorFlow Lite Micro, which does not look whether it is sound.
+
+    Args:
+        content: of the file.
+        arena: bytes of working memory to give it.
 
     Returns:
         A function of one uint8 image `(1, height, width, channels)` → int8 `(1, classes)`.
@@ -41,7 +45,7 @@ def open_chip(content: bytes) -> Callable[[np.ndarray], np.ndarray]:
     Raises:
         RunError: TensorFlow Lite Micro does not run it.
     """
-    interpreter = _interpreter(content)
+    interpreter = _interpreter(content, arena)
 
     def run(image: np.ndarray) -> np.ndarray:
         interpreter.set_input(as_integers(image), 0)
@@ -145,12 +149,12 @@ def _check_agreement(name: str, same: np.ndarray) -> None:
         )
 
 
-def _interpreter(content: bytes) -> Any:
+def _interpreter(content: bytes, arena: int = MOST_ARENA) -> Any:
     from tflite_micro import runtime
 
     with _said() as said:
         try:
-            return runtime.Interpreter.from_bytes(content, arena_size=MOST_ARENA)
+            return runtime.Interpreter.from_bytes(content, arena_size=arena)
         except RuntimeError as error:
             problem = one_line(said() or error)
     raise RunError(f"TensorFlow Lite Micro does not run it: {problem}")

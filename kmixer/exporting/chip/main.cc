@@ -10,9 +10,8 @@
 #include "tensorflow/lite/schema/schema_generated.h"
 
 namespace {
-// Half as much again: the interpreter needs some while it plans, and kernels that are faster than the
-// plain ones may have buffers of their own. With what this program prints at the end it can be cut.
-constexpr int kArenaBytes = kModelArenaBytes + kModelArenaBytes / 2;
+// More than enough for the plain kernels with 64-bit pointers. Others may have buffers of their own.
+constexpr int kArenaBytes = kModelArenaBytes + kModelPlanBytes;
 alignas(16) uint8_t arena[kArenaBytes];
 }  // namespace
 

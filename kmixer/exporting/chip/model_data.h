@@ -4,7 +4,8 @@
 
 enum {
   kModelBytes = {{ content|length }},
-  kModelArenaBytes = {{ arena }}, /* as the interpreter measured it with 64-bit pointers */
+  kModelArenaBytes = {{ arena }}, /* kept, as the interpreter reports it with 64-bit pointers */
+  kModelPlanBytes = {{ plan }}, /* besides, at most, while it plans where tensors lie */
   kModelInputs = {{ inputs[0].size }},
   kModelClasses = {{ outputs[0].size }}
 };

@@ -18,6 +18,7 @@ from ..artifact import SOURCES
 from . import micro_sources, tflite, traced
 
 TEST_VECTORS = 8
+PLAN_BYTES = 128  # a tensor; more than the interpreter notes about it while it plans
 GELU_SLOPE = 1.702  # of the logistic form (Hendrycks and Gimpel, arXiv 1606.08415, section 2)
 # The method of `MicroMutableOpResolver` that registers an operator, by the operator's name; from
 # tensorflow/lite/micro/micro_mutable_op_resolver.h of github.com/tensorflow/tflite-micro.
@@ -76,11 +77,14 @@ def write(
     content = bytes(flatbuffer_utils.convert_object_to_bytearray(packed))
     (folder / "model.tflite").write_bytes(content)
     images = representative[:TEST_VECTORS]
-    chip = micro_runtime.open_chip(content)
+    arena = micro_runtime.arena_bytes(content)
+    plan = PLAN_BYTES * len(packed.subgraphs[0].tensors)
+    chip = micro_runtime.open_chip(content, arena + plan)  # as the written program does
     micro_sources.write(
         folder / SOURCES,
         content=content,
-        arena=micro_runtime.arena_bytes(content),
+        arena=arena,
+        plan=plan,
         methods=methods,
         labels=read_text(run.folder / LABELS_FILE).splitlines(),
         inputs=micro_runtime.as_integers(images),

@@ -17,6 +17,7 @@ def write(
     *,
     content: bytes,
     arena: int,
+    plan: int,
     methods: Sequence[str],
     labels: Sequence[str],
     inputs: np.ndarray,
@@ -27,7 +28,8 @@ def write(
     Args:
         folder: the folder.
         content: of model.tflite.
-        arena: bytes of working memory that it takes.
+        arena: bytes of working memory that the interpreter keeps for it.
+        plan: bytes that it needs besides while it plans, at most.
         methods: of `MicroMutableOpResolver` that register its operators.
         labels: the class names.
         inputs: int8 test images `(n, height, width, channels)`.
@@ -42,7 +44,7 @@ def write(
     folder.mkdir()
     for template in resources.files("kmixer.exporting").joinpath(TEMPLATES).iterdir():
         source = environment.from_string(template.read_text(encoding="utf-8")).render(
-            content=content, arena=arena, methods=methods, labels=labels, inputs=inputs,
+            content=content, arena=arena, plan=plan, methods=methods, labels=labels, inputs=inputs,
             outputs=outputs,
         )  # fmt: skip
         (folder / template.name).write_text(source, encoding="utf-8")
