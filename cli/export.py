@@ -18,9 +18,12 @@ def export(
         typer.Option("--format", help="One that --list prints, such as tflite; may be repeated."),
     ] = None,
     quantize: Annotated[
-        str,
-        typer.Option(help="none; float16 or dynamic (8-bit) weights; int8: integers throughout."),
-    ] = "none",
+        str | None,
+        typer.Option(
+            help="none; float16 or dynamic (8-bit) weights; int8: integers throughout. Default:"
+            " none; int8 for micro."
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(help="Where the export folders go; default: export/ in the run's folder."),

@@ -14,7 +14,16 @@ if TYPE_CHECKING:
 
     from kmixer.config.image_size import ImageSize
 
-COLUMNS = ("architecture", "input", "patch grid", "classes", "parameters", "MFLOPs")
+COLUMNS = (
+    "architecture",
+    "input",
+    "patch grid",
+    "classes",
+    "parameters",
+    "MFLOPs",
+    "flash kB",
+    "RAM kB",
+)
 
 
 def models(
@@ -30,6 +39,8 @@ def models(
     as_json: Json = False,
 ) -> None:
     """List every architecture with parameters, FLOPs and patch grid, or show one.
+
+    Flash and RAM are what it would need on a microcontroller in 8-bit integers, estimated.
 
     Example: kmixer models b16 --image-size 224 --classes 1000
     """
@@ -86,13 +97,15 @@ def _describe(name: str, image_size: "ImageSize | None", classes: int | None) ->
 def _cells(row: Mapping[str, Any]) -> list[str]:
     """Return a row's cells after the name."""
     if "misfit" in row:
-        return ["does not fit", "–", "–", "–", "–"]
+        return ["does not fit", *"–" * (len(COLUMNS) - 2)]
     return [
         _times(row["input_shape"]),
         " → ".join(map(_times, row["patch_grids"])) or "–",
         str(row["classes"]),
         f"{row['parameters']:,}",
         f"{row['flops'] / 1e6:,.1f}",
+        f"{row['flash_bytes'] / 1e3:,.1f}",
+        f"{row['arena_bytes'] / 1e3:,.1f}",
     ]
 
 
@@ -126,11 +139,14 @@ def _show(
 
     architecture = build(name, image_size, classes)
     row = architecture.describe()
-    _, grid, _, parameters, flops = _cells(row)
+    _, grid, _, parameters, flops, flash, ram = _cells(row)
     out = out or Path(f"{architecture.name}.png")
     title = f"{architecture.name}: {parameters} parameters, {flops} MFLOPs"
     figures.save(diagram(architecture.model, title), out)
     terminal.table(None, ("layer", "output", "parameters"), _layers(architecture.model))
     terminal.say(f"{title}, patch grid {grid}")
+    terminal.say(
+        f"on a microcontroller (--format micro): about {flash} kB of flash, {ram} kB of RAM"
+    )
     terminal.say(f"diagram: {out}")
     terminal.result(row | {"diagram": str(out)})

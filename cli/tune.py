@@ -70,6 +70,22 @@ def tune(
         str | None, option("Stop after 90s, 30m, 2h or 1h30m.", _BOUNDS, metavar="TIME")
     ] = None,
     max_params: Annotated[int | None, option("Leave out larger models.", _BOUNDS, min=1)] = None,
+    max_flash: Annotated[
+        str | None,
+        option(
+            "Leave out models whose file for a microcontroller is larger, such as 256k.",
+            _BOUNDS,
+            metavar="BYTES",
+        ),
+    ] = None,
+    max_ram: Annotated[
+        str | None,
+        option(
+            "Leave out models that need more working memory there, such as 64k.",
+            _BOUNDS,
+            metavar="BYTES",
+        ),
+    ] = None,
     max_seconds_per_epoch: Annotated[
         float | None, option("End trials that are slower.", _BOUNDS)
     ] = None,
@@ -121,7 +137,8 @@ def tune(
     plan = _plan(
         settings, search, out or Path("saved_models") / (name or stem), terminal.say,
         engine=engine, tuner=tuner, objective=objective, trials=trials, seed=seed,
-        workers=workers, budget=_seconds(budget), max_params=max_params, keep=keep,
+        workers=workers, budget=_seconds(budget), max_params=max_params,
+        max_flash=_bytes("--max-flash", max_flash), max_ram=_bytes("--max-ram", max_ram), keep=keep,
         storage=storage, extend=extend, role=_role(role), scoring=Scoring(folds, repeats),
         max_seconds_per_epoch=max_seconds_per_epoch,
     )  # fmt: skip
@@ -180,6 +197,17 @@ def _seconds(text: str | None) -> float | None:
         return None if text is None else read_seconds(text)
     except ValueError as error:
         raise SettingsError(f"--budget: {error}") from None
+
+
+def _bytes(name: str, text: str | None) -> int | None:
+    """Return the bytes of a text such as 256k."""
+    from kmixer.config.byte_counts import read_bytes
+    from kmixer.errors import SettingsError
+
+    try:
+        return None if text is None else read_bytes(text)
+    except ValueError as error:
+        raise SettingsError(f"{name}: {error}") from None
 
 
 def _role(role: str | None) -> str | None:

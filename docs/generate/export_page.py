@@ -56,6 +56,19 @@ and a layer norm is a division by a vector's length, which TensorFlow Lite compu
 weights with float arithmetic (`dynamic`) are faster still; integers throughout are for devices without them.
 """
 
+CHIPS = """
+## Microcontrollers
+
+`--format micro` is for TensorFlow Lite Micro: integers throughout, one image, only operators that it has; GELU becomes
+x·σ(1.702x) ([ADR 38](adr/0038-on-a-chip.md)). Its own kernels (`tflite-micro`, extra `micro`) answer for the whole
+test set on this machine, one image at a time. Where LiteRT's first class is ahead of the second by more than 0.1, at
+least 99.9 % have to get the same. `manifest.json` has the bytes of flash and of working memory under `details`, the
+second as the interpreter measured it with 64-bit pointers; the folder `source/` holds the model as a C array, its
+operators, test vectors, `main.cc` and a Makefile. [The guide](chip.md) goes through it.
+
+| run | flash, bytes | arena, bytes | test % Keras → file | same class as LiteRT, all images | … where LiteRT is sure | of | runtime |
+| --- | --- | --- | --- | --- | --- | --- | --- |"""
+
 
 def export_page(folder):
     """Return docs/export.md.
@@ -65,9 +78,11 @@ def export_page(folder):
     """
     manifests = [json.loads(path.read_text()) for path in sorted(folder.glob("*/*.json"))]
     lines = [HEAD, "## Which there are", "", *_support(), ""]
-    for name, group in groupby(manifests, key=lambda manifest: manifest["run"]["name"]):
+    others = [manifest for manifest in manifests if manifest["format"] != "micro"]
+    for name, group in groupby(others, key=lambda manifest: manifest["run"]["name"]):
         lines += _table(name, sorted(group, key=_order))
-    return "\n".join(lines) + PAGE + INTEGERS
+    chips = [_chip_row(manifest) for manifest in manifests if manifest["format"] == "micro"]
+    return "\n".join(lines) + PAGE + INTEGERS + "\n".join([CHIPS, *chips, ""])
 
 
 def _order(manifest):
@@ -104,6 +119,16 @@ def _table(name, manifests):
     ]  # fmt: skip
     return (
         lines + [_row(manifest, float_bytes[manifest["format"]]) for manifest in manifests] + [""]
+    )
+
+
+def _chip_row(manifest):
+    details, accuracy = manifest["details"], manifest["proof"]["test_accuracy"]
+    return (
+        f"| `{manifest['run']['command']}` | {details['flash_bytes']:,} | {details['arena_bytes']:,}"
+        f" | {100 * accuracy['keras']:.2f} → {100 * accuracy['file']:.2f}"
+        f" | {100 * details['litert_top1_agreement']:.2f} % | {100 * details['litert_decided_agreement']:.2f} %"
+        f" | {details['litert_decided_images']:,} of {details['litert_images']:,} | {manifest['proof']['runtime']} |"
     )
 
 

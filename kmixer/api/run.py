@@ -86,7 +86,7 @@ class Run(run_folder.Run):
     def export(
         self,
         name: str,
-        quantize: str = "none",
+        quantize: str | None = None,
         *,
         out: str | Path | None = None,
         max_drop: float = 0.5,
@@ -96,7 +96,8 @@ class Run(run_folder.Run):
 
         Args:
             name: of the format, such as `"tflite"`; `kmixer export --list` prints them.
-            quantize: `"none"`, `"float16"`, `"dynamic"` or `"int8"`.
+            quantize: `"none"`, `"float16"`, `"dynamic"` or `"int8"`; None: `"none"`, or what the
+                format has.
             out: the folder that the export's folder goes into; default `export/` in the run's.
             max_drop: points of accuracy that a quantized file may lose.
             data: the images to verify it on, of its classes; None: its own.

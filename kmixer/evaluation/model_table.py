@@ -11,6 +11,7 @@ from ..config import loading, presets
 from ..data import find_source
 from ..errors import SettingsError, nearest
 from ..models import SIZES, MlpMixer, count_flops, mixer_size
+from ..models.chip_memory import chip_memory
 from ..models.factory import build_model, with_patch_size, without_values
 from ..models.grids import patch_grids
 
@@ -34,7 +35,11 @@ class Architecture:
     model: keras.Model
 
     def describe(self) -> dict[str, Any]:
-        """Return name, input shape, patch grids, classes, parameters and FLOPs, JSON-able."""
+        """Return its name, shapes and costs, JSON-able.
+
+        `flash_bytes` and `arena_bytes` are what it would need on a microcontroller, estimated.
+        """
+        memory = chip_memory(self.model)
         return {
             "name": self.name,
             "input_shape": list(self.model.input_shape[1:]),
@@ -42,6 +47,8 @@ class Architecture:
             "classes": self.model.output_shape[-1],
             "parameters": self.model.count_params(),
             "flops": count_flops(self.model),
+            "flash_bytes": memory.flash,
+            "arena_bytes": memory.arena,
         }
 
 

@@ -17,6 +17,7 @@ from .manifest import LABELS, MANIFEST, Manifest, read_manifest
 from .runtimes import Predict
 
 BESIDE_THE_MODEL = (LABELS, "README.md", EXAMPLE_FILE)
+SOURCES = "source"  # the folder of what a compiler takes, which no runtime opens
 
 
 @dataclass(frozen=True)
@@ -127,9 +128,11 @@ def check_probabilities(probabilities: np.ndarray, images: int, classes: int) ->
 
 
 def model_bytes(manifest: Mapping[str, Any]) -> int:
-    """Return the bytes of an export's model files, without labels, card and manifest."""
+    """Return the bytes of an export's model files, without labels, card, manifest and sources."""
     return sum(
-        file["bytes"] for name, file in manifest["files"].items() if name not in BESIDE_THE_MODEL
+        file["bytes"]
+        for name, file in manifest["files"].items()
+        if name not in BESIDE_THE_MODEL and not name.startswith(f"{SOURCES}/")
     )
 
 

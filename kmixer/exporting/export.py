@@ -40,7 +40,7 @@ OF_8_BITS = ("dynamic", "int8")  # whose answers have thresholds of their own
 def export_run(
     reference: Reference,
     name: str,
-    quantize: str = "none",
+    quantize: str | None = None,
     *,
     out: str | Path | None = None,
     max_drop: float = 0.5,
@@ -51,7 +51,7 @@ def export_run(
     Args:
         reference: the run's Keras model and its answers.
         name: of the format, one of `FORMATS`.
-        quantize: one of `QUANTIZATIONS`.
+        quantize: one of `QUANTIZATIONS`; None: the format's own default, mostly `"none"`.
         out: the folder that export folders are written to; default `export/` in the run's.
         max_drop: points of accuracy that a quantized file may lose.
         on_step: called with the name of each step as it begins.
@@ -64,8 +64,10 @@ def export_run(
         RunError: the conversion failed, or the file gives other answers; nothing is left of it.
     """
     export_format, run = find_format(name, quantize), reference.run
+    default = export_format.default_quantization
+    quantize = quantize or default
     _check_calibration(reference, quantize)
-    export_name = name if quantize == "none" else f"{name}-{quantize}"
+    export_name = name if quantize == default else f"{name}-{quantize}"
     folder = Path(out or run.folder / "export") / export_name
     check_replaceable(folder)
     with (
@@ -81,10 +83,9 @@ def export_run(
             convert, job, backend=export_format.backend, task=f"{export_name}: converting"
         )
         on_step(f"{export_name}: verifying")
-        proof, answers = _verify(job, reference, export_name, max_drop)
-        _describe(
-            staged, export_format, quantize, reference, proof, answers, converted["least_runtime"]
-        )
+        proof, details, answers = _verify(job, reference, export_name, max_drop, on_step)
+        _describe(staged, export_format, quantize, reference, proof, details, answers,
+                  converted["least_runtime"])  # fmt: skip
     return load_artifact(folder)
 
 
@@ -110,16 +111,23 @@ def _save_images(path: Path, reference: Reference, quantize: str) -> None:
 
 
 def _verify(
-    job: subprocesses.Job, reference: Reference, export_name: str, max_drop: float
-) -> tuple[dict[str, Any], Answers | None]:
+    job: subprocesses.Job,
+    reference: Reference,
+    export_name: str,
+    max_drop: float,
+    on_step: Callable[[str], Any],
+) -> tuple[dict[str, Any], dict[str, Any], Answers | None]:
     """Compare the written file with the Keras model and time it.
 
     Returns:
-        (the manifest's `proof`, the thresholds of the file's answers).
+        (the manifest's `proof`, its `details`, the thresholds of the file's answers).
     """
     task = f"{export_name}: opening the written file"
     path = Path(job["images"]).with_name("answers.npz")
-    answered = subprocesses.call(verify, job | {"threads": 1, "answers": str(path)}, task=task)
+    answered = subprocesses.call(
+        verify, job | {"threads": 1, "answers": str(path)}, task=task,
+        on_progress=lambda done: on_step(f"{export_name}: verifying, {done}"),
+    )  # fmt: skip
     with np.load(path) as answers:
         comparison = verification.compare(
             reference.probabilities, answers["images"], _accuracy(reference, answers)
@@ -133,7 +141,7 @@ def _verify(
         timed = subprocesses.call(verify, job | {"threads": 2, "answers": None}, task=task)
         seconds["2 threads"] = timed["seconds_per_image"]
     proof = _proof(comparison, answered["runtime"], seconds, reference) | {"note": note}
-    return proof, found
+    return proof, answered["details"], found
 
 
 def _accuracy(reference: Reference, answers: Mapping[str, np.ndarray]) -> Accuracy | None:
@@ -196,6 +204,7 @@ def _describe(
     quantize: str,
     reference: Reference,
     proof: dict[str, Any],
+    details: dict[str, Any],
     answers: Answers | None,
     least_runtime: str | None,
 ) -> None:
@@ -221,6 +230,7 @@ def _describe(
         "versions": provenance.versions(),
         "proof": proof,
         "answers": answers and answers.model_dump(),
+        "details": details,
     }  # fmt: skip
     files = checksums(folder)
     manifest["files"] = files
@@ -231,6 +241,7 @@ def _describe(
         usage=export_format.usage,
         library=export_format.library,
         language=export_format.language,
+        guide=export_format.guide.format_map(details),
     )
     atomic.write_text(folder / "README.md", card)
     files["README.md"] = checksum(folder / "README.md")

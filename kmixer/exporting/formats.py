@@ -13,7 +13,7 @@ from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
-from importlib.util import find_spec
+from importlib.metadata import version
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +26,15 @@ from .browser import Chromium, find_browser, has_sandbox, lacking_browser
 from .c_compiler import compiled, lacking_compiler
 from .contents import Contents
 from .graph_check import check_graph
-from .runtimes import Opener, Predict, as_folder, import_openvino, refuse_flex, refuse_pickles
+from .runtimes import (
+    Examiner,
+    Opener,
+    Predict,
+    as_folder,
+    import_openvino,
+    litert_interpreter,
+    refuse_pickles,
+)
 from .torch_program import checked_program
 
 if TYPE_CHECKING:
@@ -62,6 +70,13 @@ class Format:
         threaded: whether its runtime can use several threads.
         lacks: returns what it needs beside modules and this machine does not have, in words; None:
             nothing.
+        examine: what its proof has beside the answers: takes the content of the files, the images
+            that were asked about and the probabilities that were received, and returns what the
+            manifest is to say of it under `details`; raises RunError if the file is not to be kept.
+        guide: Markdown for the model card, with `{names}` of `details`: how to go on from here.
+
+    What a writer puts into the folder `artifact.SOURCES` of the export is for compilers; it is
+    listed in the manifest, and no part of the model's size.
     """
 
     name: str
@@ -80,6 +95,13 @@ class Format:
     language: str = "python"
     threaded: bool = True
     lacks: Callable[[], str | None] = lambda: None
+    examine: Examiner | None = None
+    guide: str = ""
+
+    @property
+    def default_quantization(self) -> str:
+        """The one that is written where none is asked for."""
+        return self.quantizations[0]
 
     @property
     def needed_files(self) -> tuple[str, ...]:
@@ -145,18 +167,7 @@ probabilities = model(images=tf.constant(images))["probabilities"].numpy()
 
 def _open_tflite(files: Contents, threads: int | None = None) -> tuple[Predict, str]:
     """Open a TFLite file with LiteRT, or with TensorFlow where that is missing."""
-    if find_spec("ai_edge_litert"):
-        from importlib.metadata import version
-
-        from ai_edge_litert.interpreter import Interpreter
-
-        name = f"ai-edge-litert {version('ai-edge-litert')}"
-    else:
-        tf = import_tensorflow()
-        Interpreter, name = tf.lite.Interpreter, f"tensorflow.lite {tf.__version__}"  # noqa: N806
-    content = files[TFLITE.file]
-    refuse_flex(content)
-    interpreter = Interpreter(model_content=content, num_threads=threads)
+    interpreter, name = litert_interpreter(files[TFLITE.file], threads)
     input_index = interpreter.get_input_details()[0]["index"]
     output_index = interpreter.get_output_details()[0]["index"]
     shape: tuple[int, ...] | None = None
@@ -325,4 +336,63 @@ WEB = Format(
     library="kmixer", serving_rank=None, backend=None, threaded=False, lacks=lacking_browser,
 )  # fmt: skip
 
-FORMATS = {known.name: known for known in (SAVED_MODEL, TFLITE, ONNX, OPENVINO, TORCH, C, WEB)}
+_MICRO_GUIDE = """## On a chip
+
+`source/` holds what a program for TensorFlow Lite Micro needs: the model as a C array
+(`model_data.c`, `model_data.h`), its operators (`model_operators.h`), images with the bytes that
+have to come out (`test_vectors.h`), and `main.cc`, which compares them. In that folder, with a tree
+that `tensorflow/lite/micro/tools/project_generation/create_tflm_tree.py` of
+github.com/tensorflow/tflite-micro has written:
+
+```sh
+make TFLM=/path/to/tree && ./model_test
+```
+
+A pixel less 128 goes in, and a probability times 256, less 128, comes out. The model takes
+{flash_bytes:,} bytes of flash and {arena_bytes:,} bytes of working memory, not counted
+{not_counted}.
+The interpreter measured the memory on a machine with 64-bit pointers and plain kernels: a chip with
+32-bit pointers needs less, kernels such as CMSIS-NN's have buffers besides, and
+`arena_used_bytes()` tells."""
+
+
+def _open_micro(files: Contents, threads: int | None = None) -> tuple[Predict, str]:
+    """Open a file with the kernels of TensorFlow Lite Micro, which have one thread."""
+    from . import micro_runtime
+
+    content = files[MICRO.file]
+    micro_runtime.open_litert(content)  # refuses what is not sound
+    chip = micro_runtime.open_chip(content)
+
+    def predict(images: np.ndarray) -> np.ndarray:
+        outputs = [chip(image[None]) for image in images]
+        return micro_runtime.as_probabilities(np.concatenate(outputs))
+
+    return predict, f"tflite-micro {version('tflite-micro')}"
+
+
+def _examine_micro(
+    files: Contents, images: np.ndarray, probabilities: np.ndarray
+) -> dict[str, Any]:
+    from . import micro_runtime
+
+    return micro_runtime.examine(files[MICRO.file], images, probabilities)
+
+
+MICRO = Format(
+    "micro", "model.tflite", ("int8",), "micro", _open_micro,
+    usage=f"""from tflite_micro import runtime
+
+{_LABELS}
+model = runtime.Interpreter.from_file("model.tflite")
+model.set_input((images[:1] ^ 128).view(np.int8), 0)  # each pixel less 128
+model.invoke()
+probabilities = (model.get_output(0) + 128.0) / 256
+{_PRINT}""",
+    library="tflite", serving_rank=6, modules=("tflite_micro",), extra="micro", threaded=False,
+    examine=_examine_micro, guide=_MICRO_GUIDE,
+)  # fmt: skip
+
+FORMATS = {
+    known.name: known for known in (SAVED_MODEL, TFLITE, ONNX, OPENVINO, TORCH, C, WEB, MICRO)
+}

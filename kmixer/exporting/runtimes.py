@@ -8,16 +8,20 @@ import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
+from importlib.metadata import version
+from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..backend import import_tensorflow
 from .contents import Contents
 
 Predict = Callable[[np.ndarray], np.ndarray]
 Opener = Callable[[Contents, int | None], tuple[Predict, str]]
+Examiner = Callable[[Contents, np.ndarray, np.ndarray], dict[str, Any]]
 
 
 @contextmanager
@@ -38,6 +42,26 @@ def import_openvino() -> Any:
     """
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # None: cannot be imported
     return import_module("openvino")
+
+
+def litert_interpreter(content: bytes, threads: int | None = None) -> tuple[Any, str]:
+    """Open a TFLite model with LiteRT, or with TensorFlow where that is missing.
+
+    Returns:
+        (the interpreter, the runtime's name and version).
+
+    Raises:
+        ValueError: the file is damaged, or holds TensorFlow's own operations.
+    """
+    if find_spec("ai_edge_litert"):
+        from ai_edge_litert.interpreter import Interpreter
+
+        name = f"ai-edge-litert {version('ai-edge-litert')}"
+    else:
+        tf = import_tensorflow()
+        Interpreter, name = tf.lite.Interpreter, f"tensorflow.lite {tf.__version__}"  # noqa: N806
+    refuse_flex(content)
+    return Interpreter(model_content=content, num_threads=threads), name
 
 
 def refuse_flex(content: bytes) -> None:

@@ -12,8 +12,12 @@ SUPPORT = Path(__file__).parent / "support.json"
 NOT_TRIED = "not tried"
 
 
-def find_format(name: str, quantize: str = "none") -> Format:
+def find_format(name: str, quantize: str | None = None) -> Format:
     """Return a format that can be written on this machine.
+
+    Args:
+        name: one of `FORMATS`.
+        quantize: one of `QUANTIZATIONS`; None: the format's own default.
 
     Raises:
         SettingsError: the format or the quantization is unknown, they do not go together, or a
@@ -21,6 +25,8 @@ def find_format(name: str, quantize: str = "none") -> Format:
     """
     if name not in FORMATS:
         raise SettingsError(f"--format: received {name!r}{nearest(name, FORMATS)}")
+    if quantize is None:
+        quantize = FORMATS[name].default_quantization
     if quantize not in QUANTIZATIONS:
         raise SettingsError(f"--quantize: received {quantize!r}{nearest(quantize, QUANTIZATIONS)}")
     known = FORMATS[name]

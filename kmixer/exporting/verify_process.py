@@ -14,7 +14,7 @@ import numpy as np
 from .contents import read_folder
 from .formats import FORMATS
 from .runtimes import Predict
-from .subprocesses import Job
+from .subprocesses import Job, report
 
 BATCH = 64
 ASKED = ("images", "validation", "test")  # what the file answers about
@@ -30,21 +30,29 @@ def verify(job: Job) -> Job:
             (the .npz file to write, or None).
 
     Returns:
-        `runtime` (name and version) and `seconds_per_image`, the median for a single image.
+        `runtime` (name and version), `seconds_per_image`, the median for a single image, and
+        `details`: see `Format.examine`; empty where there are no answers to save.
     """
     known = FORMATS[job["format"]]
-    predict, runtime = known.open(read_folder(Path(job["folder"])), job["threads"])
+    files, details = read_folder(Path(job["folder"])), {}
+    predict, runtime = known.open(files, job["threads"])
     with np.load(job["images"]) as arrays:
         if job["answers"]:
             names = [name for name in ASKED if name in arrays]
             answers = {name: _probabilities(predict, arrays[name]) for name in names}
             np.savez(Path(job["answers"]), allow_pickle=False, **answers)
-        return {"runtime": runtime, "seconds_per_image": _latency(predict, arrays["images"])}
+            if known.examine:
+                details = known.examine(files, arrays[names[-1]], answers[names[-1]])
+        seconds = _latency(predict, arrays["images"])
+        return {"runtime": runtime, "seconds_per_image": seconds, "details": details}
 
 
 def _probabilities(predict: Predict, images: np.ndarray) -> np.ndarray:
-    starts = range(0, len(images), BATCH)
-    return np.concatenate([predict(images[start : start + BATCH]) for start in starts])
+    answers = []
+    for start in range(0, len(images), BATCH):
+        answers.append(predict(images[start : start + BATCH]))
+        report(f"{start + len(answers[-1]):,} of {len(images):,} images")
+    return np.concatenate(answers)
 
 
 def _latency(predict: Predict, images: np.ndarray) -> float:

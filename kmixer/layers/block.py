@@ -4,6 +4,7 @@ import math
 
 import keras
 
+from .chip_operators import ChipOperators, ChipTensor
 from .types import Tensor
 
 
@@ -28,6 +29,10 @@ class Block(keras.layers.Layer):
     def summary(self) -> list[str]:
         """Return one line for each path through the block, for the model's diagram."""
         return []
+
+    def on_chip(self, operators: ChipOperators, x: ChipTensor) -> ChipTensor:
+        """Note the built block's operators on a microcontroller, in `call`'s order."""
+        raise NotImplementedError(f"{type(self).__name__}.on_chip")
 
     def token_mixing_kernel(self) -> Tensor | None:
         """Return the weights `(tokens, hidden units)` that mix tokens; None if there are none."""

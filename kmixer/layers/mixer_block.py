@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from .block import Block
+from .chip_operators import ChipOperators, ChipTensor
 from .mlp_block import MlpBlock
 from .torch_training import LayerNormalization
 from .types import Shape, Tensor
@@ -143,6 +144,18 @@ class MixerBlock(Block):
     def flops(self) -> int:
         _, tokens, channels = self.input.shape
         return self.token_mixing.flops(channels) + self.channel_mixing.flops(tokens)
+
+    def on_chip(self, operators: ChipOperators, x: ChipTensor) -> ChipTensor:
+        pre, post = self.norm_position == "pre", self.norm_position == "post"
+        y = operators.normalize(x) if pre else x
+        y = self.token_mixing.on_chip(operators, operators.transpose(y))
+        y = operators.transpose(y)
+        x = operators.add(x, y) if self.skip_connections else y
+        x = operators.normalize(x) if post else x
+        y = operators.normalize(x, folded=True) if pre else x
+        y = self.channel_mixing.on_chip(operators, y)
+        x = operators.add(x, y) if self.skip_connections else y
+        return operators.normalize(x) if post else x
 
     def summary(self) -> list[str]:
         before = "norm → " if self.norm_position == "pre" else ""

@@ -6,6 +6,7 @@ import keras
 
 from .activations import activation as resolve_activation
 from .block import matmul_flops
+from .chip_operators import ChipOperators, ChipTensor
 from .dropout import Dropout
 from .torch_training import Dense
 from .types import Shape, Tensor
@@ -67,6 +68,10 @@ class MlpBlock(keras.layers.Layer):
     def flops(self, positions: int) -> int:
         """Return the operations of the built layers at so many positions; see `Block.flops`."""
         return matmul_flops(positions, self.hidden, self.output_dense)
+
+    def on_chip(self, operators: ChipOperators, x: ChipTensor) -> ChipTensor:
+        """Note the built layers' operators; see `Block.on_chip`."""
+        return operators.dense(operators.dense(x, self.hidden), self.output_dense)
 
     def summary(self) -> str:
         """Return the built layers as one line, such as `dense 49 → 256 → relu → dense 256 → 49`."""

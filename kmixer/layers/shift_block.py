@@ -1,6 +1,7 @@
 """The spatial-shift MLP's layers: tokens mix because channels are shifted."""
 
 import math
+from itertools import pairwise
 from typing import Any
 
 import keras
@@ -8,6 +9,7 @@ from keras import ops
 
 from .activations import activation as resolve_activation
 from .block import Block, matmul_flops
+from .chip_operators import ChipOperators, ChipTensor
 from .torch_training import Dense, LayerNormalization, shift_on_torch, trains_on_torch
 from .types import Shape, Tensor
 
@@ -30,8 +32,8 @@ class SpatialShift(keras.layers.Layer):
 
     def call(self, x: Tensor, training: bool | None = None) -> Tensor:
         _, rows, columns, channels = x.shape  # (batch, rows, columns, channels)
-        bounds = [round(i * channels / len(NEIGHBORS)) for i in range(len(NEIGHBORS) + 1)]
-        groups = list(zip(NEIGHBORS, bounds, bounds[1:], strict=False))
+        bounds = pairwise(_group_bounds(channels))
+        groups = [(shift, *bound) for shift, bound in zip(NEIGHBORS, bounds, strict=True)]
         if trains_on_torch(training):
             return shift_on_torch(x, groups)
         padded = ops.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]])
@@ -43,6 +45,19 @@ class SpatialShift(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
+
+    def on_chip(self, operators: ChipOperators, x: ChipTensor) -> ChipTensor:
+        """Note its operators; see `Block.on_chip`."""
+        rows, columns, channels = x.shape
+        padded = operators.pad(x, (rows + 2, columns + 2, channels))
+        widths = [end - first for first, end in pairwise(_group_bounds(channels))]
+        parts = [operators.slice(padded, (rows, columns, width)) for width in widths]
+        return operators.add(*parts, shape=x.shape)
+
+
+def _group_bounds(channels: int) -> list[int]:
+    """Return where the groups of channels begin, and where the last one ends."""
+    return [round(i * channels / len(NEIGHBORS)) for i in range(len(NEIGHBORS) + 1)]
 
 
 @keras.saving.register_keras_serializable("kmixer")
@@ -116,6 +131,11 @@ class ShiftBlock(Block):
     def flops(self) -> int:
         positions = math.prod(self.input.shape[1:-1])
         return matmul_flops(positions, self.hidden, self.project)
+
+    def on_chip(self, operators: ChipOperators, x: ChipTensor) -> ChipTensor:
+        y = operators.dense(operators.normalize(x, folded=True), self.hidden, scaled=True)
+        y = operators.dense(self.shift.on_chip(operators, y), self.project)
+        return operators.add(x, y)
 
     def summary(self) -> list[str]:
         channels = self.input.shape[-1]

@@ -48,6 +48,7 @@ def export_card(
     usage: str,
     library: str,
     language: str = "python",
+    guide: str = "",
 ) -> str:
     """Return the card of an export, as Markdown.
 
@@ -58,6 +59,7 @@ def export_card(
         usage: lines that use the file; those in Python begin with the imports and an empty line.
         library: its `library_name` on the Hugging Face Hub.
         language: of `usage`.
+        guide: Markdown on what to do with the file.
     """
     metrics = run.metrics if run.finished else None
     if language == "python":
@@ -65,7 +67,14 @@ def export_card(
         shape = ", ".join(map(str, run.info["input_shape"]))
         usage = READ_EXAMPLE.format(imports=imports, file=EXAMPLE_FILE, shape=shape, rest=rest)
     return _render(
-        run, metrics, usage=usage, library=library, language=language, manifest=manifest, size=size
+        run,
+        metrics,
+        usage=usage,
+        library=library,
+        language=language,
+        manifest=manifest,
+        size=size,
+        guide=guide,
     )
 
 
@@ -78,6 +87,7 @@ def _render(
     language: str = "python",
     manifest: Mapping[str, Any] | None = None,
     size: int | None = None,
+    guide: str = "",
 ) -> str:
     source = Path(__file__).with_name(TEMPLATE).read_text(encoding="utf-8")
     environment = markdown_environment()
@@ -100,6 +110,7 @@ def _render(
         language=language,
         libraries=libraries(run.info, metrics["backend"]) if metrics else None,
         bytes=size,
+        guide=guide,
     )
 
 

@@ -48,6 +48,8 @@ class Plan:
         workers: trials at once.
         budget: seconds that this search may take from now on, or None.
         max_params: trainable parameters that a model may have, or None.
+        max_flash: bytes that a model's file for a microcontroller may have, or None.
+        max_ram: bytes of working memory that it may need there, or None.
         max_seconds_per_epoch: that a trial may take, or None.
         keep: how many trials keep their weights.
         storage: of an Optuna study that others share; None: a file in the folder.
@@ -67,6 +69,8 @@ class Plan:
     workers: int = 1
     budget: float | None = None
     max_params: int | None = None
+    max_flash: int | None = None
+    max_ram: int | None = None
     max_seconds_per_epoch: float | None = None
     keep: int = 3
     storage: str | None = None
@@ -108,6 +112,11 @@ class Plan:
         return self.trials or DEFAULT_TRIALS
 
     @property
+    def for_chip(self) -> bool:
+        """Whether models have to fit a microcontroller."""
+        return bool(self.max_flash or self.max_ram)
+
+    @property
     def study(self) -> str | Path:
         """The storage of an Optuna study: a file, or the URL of a database."""
         return self.storage or self.folder / STUDY_FILE
@@ -134,6 +143,8 @@ class Plan:
         limits = {"max_params": self.max_params, "seed": self.seed, "engine": self.engine,
                   "max_seconds_per_epoch": self.max_seconds_per_epoch,
                   "tuner": self.chosen_tuner, "objective": self.objective}  # fmt: skip
+        chip = {"max_flash": self.max_flash, "max_ram": self.max_ram}
+        limits |= {name: limit for name, limit in chip.items() if limit is not None}  # new, too
         if self.scoring != Scoring():  # searches of before there was a choice have no such key
             limits |= asdict(self.scoring)
         return limits | search | loading.flatten(self.settings)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 import keras
 
@@ -16,6 +16,7 @@ from ..data import Dataset
 from ..errors import InterruptedRunError, RunError, describe
 from ..files import atomic
 from ..files.lock import folder_lock
+from ..models.chip_memory import chip_memory
 from ..runs.asked import remember_asked
 from ..runs.run import CHECKPOINT_FILE, MODEL_FILE, PREVIOUS_CHECKPOINT_FILE, run_state
 from ..runs.signals import stop_requests
@@ -37,6 +38,14 @@ CHECKPOINT_FILES = (CHECKPOINT_FILE, PREVIOUS_CHECKPOINT_FILE)
 PATIENCE_SECONDS = 15  # trials of a search that was killed end within a step
 DEFINITION = "search"  # the key under which an engine keeps the plan's definition
 RATES = {"dropout", "head_dropout", "stochastic_depth"}  # of a model; they have no weights
+
+
+class Cost(NamedTuple):
+    """What a model needs: trainable parameters, and bytes of flash and RAM on a chip."""
+
+    parameters: int
+    flash: int = 0
+    ram: int = 0
 
 
 class SearchProgress(Protocol):
@@ -78,7 +87,7 @@ class Search:
         if plan.scoring.folds:
             self.datasets.base.check_folds(plan.scoring.folds)
         self.settings = self._with_statistics(plan.settings)
-        self._parameter_counts: dict[str, int | str] = {}  # or the error, by the model's shape
+        self._costs: dict[str, Cost | str] = {}  # or the error, by the model's shape
         atomic.make_folder(plan.folder)
         self.engine = open_engine(plan)
         before, now = self.engine.read(DEFINITION), plan.definition()
@@ -117,28 +126,33 @@ class Search:
         try:
             settings = self.trial_settings(trial)
             self.datasets.check_fit(settings)  # arithmetic, before a model is built
-            parameters = self._count_parameters(settings)
+            cost = self._cost(settings)
         except Exception as error:  # whatever it is, only this point fails
             return describe(error)
-        if isinstance(parameters, str):
-            return parameters
-        limit = self.plan.max_params
-        if limit and parameters > limit:
-            return f"{parameters:,} parameters, more than the {limit:,} of --max-params"
+        if isinstance(cost, str):
+            return cost
+        plan = self.plan
+        for needed, limit, what, option in (
+            (cost.parameters, plan.max_params, "parameters", "--max-params"),
+            (cost.flash, plan.max_flash, "bytes of flash", "--max-flash"),
+            (cost.ram, plan.max_ram, "bytes of RAM", "--max-ram"),
+        ):
+            if limit and needed > limit:
+                return f"{needed:,} {what}, more than the {limit:,} of {option}"
         return None
 
-    def _count_parameters(self, settings: Settings) -> int | str:
-        """Return what a model would train, or why it cannot be built; each shape is built once."""
+    def _cost(self, settings: Settings) -> Cost | str:
+        """Return what a model would need, or why it cannot be built; each shape is built once."""
         dataset = self.datasets.load(settings.data)
         resolved = resolve(settings, dataset)
         steps_per_epoch(resolved, dataset)
         shape = _model_shape(resolved, dataset)
-        if shape not in self._parameter_counts:
+        if shape not in self._costs:
             try:
-                self._parameter_counts[shape] = count_parameters(resolved, dataset)
+                self._costs[shape] = model_cost(resolved, dataset, self.plan.for_chip)
             except Exception as error:  # whatever it is, only models of this shape fail
-                self._parameter_counts[shape] = describe(error)
-        return self._parameter_counts[shape]
+                self._costs[shape] = describe(error)
+        return self._costs[shape]
 
     def run(self, progress: SearchProgress, lock: int | None = None) -> None:
         """Train trials until the search is over.
@@ -188,15 +202,24 @@ def _model_shape(settings: Settings, dataset: Dataset) -> str:
     ))  # fmt: skip
 
 
-def count_parameters(settings: Settings, dataset: Dataset) -> int:
-    """Build a model without weights, however large it is, and count what it would train.
+def model_cost(settings: Settings, dataset: Dataset, for_chip: bool = False) -> Cost:
+    """Build a model without weights, however large it is, and count what it would need.
+
+    Args:
+        settings: resolved `Settings`.
+        dataset: their `Dataset`.
+        for_chip: whether flash and RAM are asked for; else they are 0.
 
     Raises:
         SettingsError: the model cannot be built on these images.
     """
     try:
         model, _ = check_model(settings, dataset)
-        return sum(math.prod(weight.shape) for weight in model.trainable_weights)
+        parameters = sum(math.prod(weight.shape) for weight in model.trainable_weights)
+        if not for_chip:
+            return Cost(parameters)
+        memory = chip_memory(model)
+        return Cost(parameters, memory.flash, memory.arena)
     finally:
         keras.backend.clear_session()
         if keras.backend.backend() == "jax":  # it keeps what it traced, of every shape

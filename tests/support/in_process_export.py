@@ -29,7 +29,7 @@ def export(*arguments, **options):
         return export_run(*arguments, **options)
 
 
-def _call(function, job, *, backend=None, task):
+def _call(function, job, **options):
     if "threads" in job:  # TensorFlow takes their number only before it has begun
         job = job | {"threads": None}
     return function(job)

@@ -131,7 +131,7 @@ def simulate(plan, monkeypatch, killer):
         patch.setattr(loop, "TrialProcess", SimulatedProcess)
         patch.setattr(loop, "read_history", read_history)
         patch.setattr(search.Search, "_with_statistics", lambda self, settings: settings)
-        patch.setattr(search.Search, "_count_parameters", lambda self, settings: 1)
+        patch.setattr(search.Search, "_cost", lambda self, settings: search.Cost(1))
         patch.setattr(search.distribution, "check_backend", lambda settings: None)
         record = staticmethod(killer.wrap(_write_history, _tear_history))
         patch.setattr(SimulatedProcess, "record", record, raising=False)

@@ -148,25 +148,32 @@ def test_a_space_that_fits_no_image_is_refused_before_keras_is_imported(image_fo
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("engine", ["keras-tuner", "optuna"])
+@pytest.mark.parametrize(
+    ("engine", "option", "limit", "reason"),
+    [
+        ("keras-tuner", "--max-params", "10", "parameters, more than the 10 of --max-params"),
+        ("optuna", "--max-flash", "1k", "bytes of flash, more than the 1,024 of --max-flash"),
+        ("optuna", "--max-ram", "1k", "bytes of RAM, more than the 1,024 of --max-ram"),
+    ],
+)
 def test_where_no_point_can_be_trained_each_shape_is_built_once(
-    run_command, image_folder, tmp_path, engine, monkeypatch
+    run_command, image_folder, tmp_path, engine, option, limit, reason, monkeypatch
 ):
     from kmixer.tuning import search
     from kmixer.tuning.workers import loop
 
-    count, built = search.count_parameters, []
+    count, built = search.model_cost, []
 
-    def counting(settings, dataset):
+    def counting(settings, dataset, for_chip):
         built.append(settings.model.blocks)
-        return count(settings, dataset)
+        return count(settings, dataset, for_chip)
 
-    monkeypatch.setattr(search, "count_parameters", counting)
+    monkeypatch.setattr(search, "model_cost", counting)
     monkeypatch.setattr(loop, "MOST_INFEASIBLE", 20)
-    words = tiny_search(image_folder, "--max-params", 10, "--engine", engine)
+    words = tiny_search(image_folder, option, limit, "--engine", engine)
     done = run_command(*words, "--search", "model.dropout=0..0.5", cwd=tmp_path, env=CPU)
     assert done.returncode == 2 and "none of 20 points in a row can be trained" in done.stderr
-    assert "more than the 10 of --max-params" in done.stderr
+    assert reason in done.stderr
     assert sorted(built) == [1, 2]
 
 

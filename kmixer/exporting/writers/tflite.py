@@ -34,15 +34,7 @@ def write(
     function = traced.fixed_size(
         model, tuple(run.info["input_shape"]), representative=representative
     )
-    with tempfile.TemporaryDirectory() as temporary:
-        save(model, function, temporary)
-        converter = tf.lite.TFLiteConverter.from_saved_model(temporary)
-        _quantize(converter, quantize, representative)
-        content = bytearray(converter.convert())
-    packed = flatbuffer_utils.read_model_from_bytearray(content)
-    signatures = packed.signatureDefs
-    flatbuffer_utils.strip_strings(packed)  # the names of inner tensors, a tenth of a small file
-    packed.signatureDefs = signatures
+    packed = converted(model, function, quantize, representative)
     tflite_metadata.describe(packed, run)
     content = flatbuffer_utils.convert_object_to_bytearray(packed)
     path = folder / "model.tflite"
@@ -50,6 +42,40 @@ def write(
     labels = read_text(run.folder / LABELS_FILE)
     tflite_metadata.append_labels(path, labels)
     return tflite_metadata.least_runtime(packed)
+
+
+def converted(
+    model: keras.Model,
+    function: Any,
+    quantize: str,
+    representative: np.ndarray | None,
+    integer_ends: bool = False,
+) -> Any:
+    """Convert a function of `traced.fixed_size`.
+
+    Args:
+        model: the model whose variables the function reads.
+        function: see above.
+        quantize: see `write`.
+        representative: see `write`.
+        integer_ends: whether int8 pixels go in, each less 128, and int8 probabilities come out, for
+            runtimes without other types.
+
+    Returns:
+        The unpacked file, a `ModelT`, without the names of inner tensors: a tenth of a small file.
+    """
+    with tempfile.TemporaryDirectory() as temporary:
+        save(model, function, temporary)
+        converter = tf.lite.TFLiteConverter.from_saved_model(temporary)
+        _quantize(converter, quantize, representative)
+        if integer_ends:
+            converter.inference_input_type = converter.inference_output_type = tf.int8
+        content = bytearray(converter.convert())
+    packed = flatbuffer_utils.read_model_from_bytearray(content)
+    signatures = packed.signatureDefs
+    flatbuffer_utils.strip_strings(packed)
+    packed.signatureDefs = signatures
+    return packed
 
 
 def _quantize(converter: Any, quantize: str, representative: np.ndarray | None) -> None:

@@ -29,18 +29,27 @@ Tensor = Any
 ImageShape = tuple[int, int, int]
 Sides = tuple[Tensor, Tensor]  # height and width in pixels
 LayerNorm = Callable[[keras.layers.LayerNormalization, Tensor], Tensor]
+Activation = Callable[[Tensor], Tensor]
+Activate = Callable[[Activation, Tensor], Tensor]
 
 
 def fixed_size(
-    model: keras.Model, image_shape: ImageShape, *, representative: np.ndarray | None = None
+    model: keras.Model,
+    image_shape: ImageShape,
+    *,
+    representative: np.ndarray | None = None,
+    batch: int | None = None,
+    activate: Activate | None = None,
 ) -> Any:
-    """Return a function of any number of images of the size trained on.
+    """Return a function of images of the size trained on.
 
     Args:
         model: a Keras model, uint8 images → logits.
         image_shape: (height, width, channels).
         representative: uint8 images to calibrate with, for the converter to 8-bit integers: pixels
             are then float32 0..255, and layer norms are computed through a vector's length.
+        batch: the number of images; None: any.
+        activate: computes activations; None: as Keras does, in operations that converters know.
 
     Returns:
         A `tf.function`: `(batch, height, width, channels)` → float32 `(batch, classes)`.
@@ -50,9 +59,9 @@ def fixed_size(
     if representative is not None:
         dtype, layer_norm = tf.float32, _length_norm(_off_center(model, representative))
 
-    @tf.function(input_signature=[tf.TensorSpec((None, *image_shape), dtype, name="images")])
+    @tf.function(input_signature=[tf.TensorSpec((batch, *image_shape), dtype, name="images")])
     def probabilities(images: Tensor) -> dict[str, Tensor]:
-        with _replaced_calls(layer_norm):
+        with _replaced_calls(layer_norm, activate):
             return {"probabilities": tf.nn.softmax(_logits(model, images))}
 
     return probabilities
@@ -172,10 +181,14 @@ def _bilinear(length: Tensor, begin: Tensor, extent: Tensor, size: int) -> Tenso
 
 
 @contextmanager
-def _replaced_calls(layer_norm: LayerNorm | None = None) -> Iterator[None]:
-    """Let dense layers and layer norms compute with the functions below."""
+def _replaced_calls(
+    layer_norm: LayerNorm | None = None, activate: Activate | None = None
+) -> Iterator[None]:
+    """Let dense layers, activations and layer norms compute with the functions below."""
+    activate = activate or _activate
     replacements = {
-        keras.layers.Dense: _dense,
+        keras.layers.Dense: _dense(activate),
+        keras.layers.Activation: lambda layer, x: activate(layer.activation, x),
         keras.layers.LayerNormalization: layer_norm or _layer_norm,
     }
     originals = {layer_class: layer_class.call for layer_class in replacements}
@@ -188,14 +201,17 @@ def _replaced_calls(layer_norm: LayerNorm | None = None) -> Iterator[None]:
             layer_class.call = original
 
 
-def _dense(layer: keras.layers.Dense, inputs: Tensor, training: bool | None = None) -> Tensor:
-    y = tf.matmul(inputs, layer.kernel)
-    if layer.use_bias:
-        y = y + layer.bias
-    return y if layer.activation is None else _activate(layer.activation, y)
+def _dense(activate: Activate) -> Callable[..., Tensor]:
+    def call(layer: keras.layers.Dense, inputs: Tensor, training: bool | None = None) -> Tensor:
+        y = tf.matmul(inputs, layer.kernel)
+        if layer.use_bias:
+            y = y + layer.bias
+        return y if layer.activation is None else activate(layer.activation, y)
+
+    return call
 
 
-def _activate(activation: Callable[[Tensor], Tensor], y: Tensor) -> Tensor:
+def _activate(activation: Activation, y: Tensor) -> Tensor:
     if activation is keras.activations.gelu:  # Keras uses an operation that few formats have
         return 0.5 * y * (1 + tf.math.erf(y * np.float32(0.5**0.5)))
     return activation(y)
