@@ -25,12 +25,14 @@ from . import (
     report,
     reproduce,
     serve,
+    sign,
     speedrun,
     streams,
     sweep,
     terminal,
     train,
     tune,
+    verify,
 )
 
 CTRL_C = 130
@@ -58,6 +60,8 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("export")(export.export)
 app.command("predict")(predict.predict)
 app.command("serve")(serve.serve)
+app.command("sign")(sign.sign)
+app.command("verify")(verify.verify)
 app.command("import-weights")(import_weights.import_weights)
 app.command("models")(models.models)
 app.command("presets")(presets.presets)

@@ -15,6 +15,7 @@ import numpy as np
 from ..errors import SettingsError
 from ..files import atomic, staging
 from ..files.checksums import checksum, checksums
+from ..files.signature import SIGNATURE_FILE, warn_of_loss
 from ..runs import provenance
 from ..runs.card import export_card
 from ..runs.example_image import write_example
@@ -62,6 +63,7 @@ def export_run(
     export_name = name if quantize == "none" else f"{name}-{quantize}"
     folder = Path(out or run.folder / "export") / export_name
     check_replaceable(folder)
+    was_signed = (folder / SIGNATURE_FILE).exists()
     with (
         staging.replacing_folder(folder, MANIFEST, within=None if out else run.folder) as staged,
         tempfile.TemporaryDirectory() as temporary,
@@ -77,6 +79,8 @@ def export_run(
         on_step(f"{export_name}: verifying")
         proof = _verify(job, reference, export_name, max_drop)
         _describe(staged, export_format, quantize, reference, proof, converted["least_runtime"])
+    if was_signed:
+        warn_of_loss(folder)
     return load_artifact(folder)
 
 
@@ -109,6 +113,7 @@ def _verify(
         comparison = verification.compare(
             reference.probabilities, answers["images"], _accuracy(reference, answers)
         )
+        example = answers["images"][0].tolist()
     note = verification.check(comparison, export_name, job["quantize"], max_drop)
     # Another process for two threads: TensorFlow takes their number only once, and the threads of a
     # file that is still open would disturb the timing.
@@ -117,7 +122,8 @@ def _verify(
         "1 thread": answered["seconds_per_image"],
         "2 threads": timed["seconds_per_image"],
     }
-    return _proof(comparison, answered["runtime"], seconds, reference) | {"note": note}
+    proof = _proof(comparison, answered["runtime"], seconds, reference)
+    return proof | {"note": note, "example": [round(value, 7) for value in example]}
 
 
 def _accuracy(reference: Reference, answers: Mapping[str, np.ndarray]) -> Accuracy | None:

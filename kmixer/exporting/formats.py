@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..backend import import_tensorflow
+from ..files.private_folder import as_folder
 from .contents import Contents
 from .graph_check import check_graph
-from .runtimes import Opener, Predict, as_folder, import_openvino, refuse_flex, refuse_pickles
+from .runtimes import Opener, Predict, import_openvino, refuse_flex, refuse_pickles
 from .torch_program import checked_program
 
 if TYPE_CHECKING:

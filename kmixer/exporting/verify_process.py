@@ -11,6 +11,7 @@ from timeit import timeit
 
 import numpy as np
 
+from .artifact import load_artifact
 from .contents import read_folder
 from .formats import FORMATS
 from .runtimes import Predict
@@ -39,6 +40,26 @@ def verify(job: Job) -> Job:
             answers = {name: _probabilities(predict, arrays[name]) for name in names}
             np.savez(Path(job["answers"]), allow_pickle=False, **answers)
         return {"runtime": runtime, "seconds_per_image": _latency(predict, arrays["images"])}
+
+
+def answer(job: Job) -> Job:
+    """Open an export as its users do, held against its manifest, and save its answers.
+
+    Args:
+        job: `folder` (of the export), `images` (an .npz file of arrays of images) and `answers`
+            (the .npz file to write, of the same names).
+
+    Returns:
+        `runtime`, name and version.
+
+    Raises:
+        RunError: see `Artifact.open`.
+    """
+    predict, runtime = load_artifact(job["folder"]).open()
+    with np.load(job["images"]) as arrays:
+        answers = {name: _probabilities(predict, arrays[name]) for name in arrays}
+    np.savez(Path(job["answers"]), allow_pickle=False, **answers)
+    return {"runtime": runtime}
 
 
 def _probabilities(predict: Predict, images: np.ndarray) -> np.ndarray:
