@@ -22,6 +22,7 @@ from . import (
     output,
     predict,
     presets,
+    push,
     report,
     reproduce,
     serve,
@@ -62,6 +63,7 @@ app.command("predict")(predict.predict)
 app.command("serve")(serve.serve)
 app.command("sign")(sign.sign)
 app.command("verify")(verify.verify)
+app.command("push")(push.push)
 app.command("import-weights")(import_weights.import_weights)
 app.command("models")(models.models)
 app.command("presets")(presets.presets)

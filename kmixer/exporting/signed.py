@@ -30,19 +30,28 @@ def export_contents(artifact: Artifact) -> dict[str, bytes]:
     """Return the content of an export's manifest and of the files that it lists, by their names.
 
     Raises:
-        RunError: a file is missing or is not the listed one, the manifest is no longer the one that
-            was read, or a file lies beside them that it does not list, of whatever kind.
+        RunError: a file is missing or is not the listed one, or the manifest is no longer the one
+            that was read.
     """
     folder, manifest = artifact.folder, artifact.manifest
-    for name in contents.unlisted_files(folder, manifest["files"], notes=True):
-        raise RunError(
-            f"{folder}: {name!r:.200} is not listed in {MANIFEST}, and so in no signature; remove"
-            " it, or move it to another place"
-        )
     content = contents.read_plainly(folder, MANIFEST, LONGEST)
     if not _is(content, manifest):
         raise RunError(f"{folder}: {MANIFEST} changed while it was read; try again")
     return {MANIFEST: content} | contents.read_listed(folder, manifest["files"])
+
+
+def check_nothing_beside(artifact: Artifact) -> None:
+    """Refuse an export that holds more than its manifest lists, which no signature is over.
+
+    Raises:
+        RunError: see above, of whatever kind it is.
+    """
+    folder = artifact.folder
+    for name in contents.unlisted_files(folder, artifact.manifest["files"], notes=True):
+        raise RunError(
+            f"{folder}: {name!r:.200} is not listed in {MANIFEST}, and so in no signature; remove"
+            " it, or move it to another place"
+        )
 
 
 def check_signed(artifact: Artifact, key: PublicKey) -> None:
@@ -54,6 +63,7 @@ def check_signed(artifact: Artifact, key: PublicKey) -> None:
     Raises:
         RunError: see above.
     """
+    check_nothing_beside(artifact)
     content = read_signature(artifact.folder)
     signature.check(export_contents(artifact), content, key, artifact.folder)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from ..errors import RunError
 from ..exporting import contents
 from ..exporting.artifact import Artifact, find_export, load_artifact
-from ..exporting.signed import export_contents
+from ..exporting.signed import check_nothing_beside, export_contents
 from ..files import atomic, signature
 from ..files.keys import PrivateKey
 from ..files.signature import SIGNATURE_FILE
@@ -62,6 +62,7 @@ def run_contents(folder: Path) -> dict[str, bytes]:
 def signed_contents(opened: Artifact | Run) -> dict[str, bytes]:
     """Return the content of the files that a signature is over, by their names."""
     if isinstance(opened, Artifact):
+        check_nothing_beside(opened)
         return export_contents(opened)
     return {name: file for name, file in run_contents(opened.folder).items() if name in SIGNED}
 

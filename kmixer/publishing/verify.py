@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..errors import KmixerError, describe, few
 from ..exporting.artifact import Artifact
-from ..exporting.signed import export_contents, read_signature
+from ..exporting.signed import check_nothing_beside, export_contents, read_signature
 from ..files import signature
 from ..files.keys import PublicKey
 from ..files.private_folder import as_folder
@@ -63,6 +63,7 @@ def verify(
 
 def _contents(opened: Artifact | Run) -> Mapping[str, bytes]:
     if isinstance(opened, Artifact):
+        check_nothing_beside(opened)
         return export_contents(opened)
     return run_contents(opened.folder)
 
