@@ -26,7 +26,7 @@ def check_uploadable(repository: str) -> None:
     check_installed(repository, "an upload needs")
     from huggingface_hub import get_token
     from huggingface_hub.errors import HFValidationError
-    from huggingface_hub.utils._validators import validate_repo_id
+    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
     try:
         validate_repo_id(repository)
