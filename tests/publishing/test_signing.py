@@ -193,6 +193,12 @@ def test_of_a_runs_exports_the_preferred_that_is_signed_is_served(signed, public
         find_artifact(signed, pytest.fail, public)
 
 
+def test_all_kinds_are_counted(saw, passed):
+    refused = passed(test_what_is_not_as_it_was_signed_is_neither_opened_nor_served)
+    passed(test_what_is_served_is_what_was_checked)
+    saw("signatures", f"{refused} of {len(CHANGES)} refused in one line, by verify and by serve")
+
+
 def test_another_key_is_refused_by_every_command(signed, place, run_command):
     folder = signed / "export" / "tflite"
     for words in (
@@ -238,6 +244,7 @@ def test_a_run_that_claims_more_than_it_measures_fails(signed, run_command):
     assert "accuracy 100.00 %, recorded 50.00 %" in stderr
 
 
+@pytest.mark.slow
 def test_a_run_that_goes_on_and_an_export_that_is_replaced_lose_their_signatures(
     signed, monkeypatch
 ):
