@@ -63,12 +63,15 @@ def sign(
 def _password(prompt: str, confirm: bool = False) -> str | None:
     """Return a password of the environment, or one that is typed, or None."""
     password = os.environ.get(PASSWORD)
-    if password is None and sys.stdin is not None and sys.stdin.isatty():
-        password = typer.prompt(
+    if password is not None or sys.stdin is None or not sys.stdin.isatty():
+        return password
+    try:
+        return typer.prompt(
             prompt, default="", show_default=False, hide_input=True, err=True,
             confirmation_prompt=confirm,
         )  # fmt: skip
-    return password
+    except typer.Abort:  # Ctrl-C
+        raise KeyboardInterrupt from None
 
 
 def _new_password() -> str | None:

@@ -125,7 +125,7 @@ def _run_files(run: Run) -> dict[str, bytes]:
 def _exports(run: Run, files: dict[str, bytes]) -> list[dict[str, Any]]:
     """Add a run's exports to the files; return what the card says of them."""
     told = []
-    for path in sorted((run.folder / EXPORTS).glob(f"*/{MANIFEST}")):
+    for path in sorted((run.folder / EXPORTS).glob(f"[!.]*/{MANIFEST}")):
         artifact = load_artifact(path.parent)
         folder, manifest = f"{EXPORTS}/{artifact.folder.name}", artifact.manifest
         held = export_contents(artifact)
