@@ -23,15 +23,18 @@ from . import (
     output,
     predict,
     presets,
+    push,
     report,
     reproduce,
     serve,
+    sign,
     speedrun,
     streams,
     sweep,
     terminal,
     train,
     tune,
+    verify,
 )
 
 CTRL_C = 130
@@ -60,6 +63,9 @@ app.command("answers")(answers.answers)
 app.command("export")(export.export)
 app.command("predict")(predict.predict)
 app.command("serve")(serve.serve)
+app.command("sign")(sign.sign)
+app.command("verify")(verify.verify)
+app.command("push")(push.push)
 app.command("import-weights")(import_weights.import_weights)
 app.command("models")(models.models)
 app.command("presets")(presets.presets)

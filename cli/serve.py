@@ -2,11 +2,14 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .terminal import Quiet, Terminal
+
+if TYPE_CHECKING:
+    from kmixer.files.keys import PublicKey
 
 
 def serve(
@@ -28,6 +31,10 @@ def serve(
     ] = None,
     ssl_keyfile: Annotated[
         Path | None, typer.Option(help="Its private key; default: in the same file.")
+    ] = None,
+    require_signature: Annotated[
+        Path | None,
+        typer.Option(metavar="KEY", help="A public key; serve only what its owner has signed."),
     ] = None,
     name: Annotated[
         str | None, typer.Option(help="The name in the addresses; default: the run's.")
@@ -70,7 +77,8 @@ def serve(
     allowed = access.check_allowed(allow_host or [])
     token = access.check_token(os.environ.get("KMIXER_TOKEN") if token is None else token)
     context = server.tls_context(ssl_certfile, ssl_keyfile)
-    artifact = selection.find_artifact(run, partial(_export, terminal))
+    key = _public_key(require_signature)
+    artifact = selection.find_artifact(run, partial(_export, terminal), key)
     from kmixer.serving.app import build_app
 
     served_name = selection.served_name(artifact, name)
@@ -83,10 +91,22 @@ def serve(
             access=access.access_to(bound, host, allowed, token),
         )  # fmt: skip
         terminal.say(f"model  {served_name}: {artifact.folder} on {app.state.served.runtime}")
+        if key:
+            terminal.say(f"signed by the key {key.fingerprint}")
         terminal.say(f"page   {address}/")
         terminal.say(f"REST   {address}/v1/models/{quote(served_name)}:predict")
         terminal.say("Ctrl-C stops")
         server.serve(app, socket, context)
+
+
+def _public_key(path: Path | None) -> "PublicKey | None":
+    """Read the key whose owner has to have signed what is served."""
+    from kmixer.files import keys
+
+    if path is None:
+        return None
+    keys.check_installed()
+    return keys.read_public_key(path)
 
 
 def _export(terminal: Terminal, run: Path) -> Path:

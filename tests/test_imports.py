@@ -23,7 +23,7 @@ RANKS = [
     {"runs"},
     {"evaluation"},
     {"training", "exporting"},
-    {"tuning", "serving"},
+    {"tuning", "serving", "publishing"},
     {"api"},
     {"cli"},
 ]
@@ -100,7 +100,7 @@ def test_what_comes_before_keras_imports_no_keras_at_the_top(name):
 
 
 def test_the_packages_that_the_command_line_begins_with_hold_a_docstring_only():
-    for name in ("runs", "training", "evaluation", "exporting", "serving", "files"):
+    for name in ("runs", "training", "evaluation", "exporting", "serving", "publishing", "files"):
         body = ast.parse((ROOT / "kmixer" / name / "__init__.py").read_text()).body
         assert len(body) == 1 and isinstance(body[0], ast.Expr), name
 

@@ -200,6 +200,12 @@ ROWS = {
         "checksums left out, paths outside, links, pipes, other labels, shapes, formats, numbers",
         "pytest tests/exporting/test_held_exports.py",
     ),
+    "signatures": (
+        "what is not as the owner of a key has signed it is neither opened nor served",
+        "files changed, with and without their checksums, added, removed, links; signatures of other folders and keys,"
+        " changed, cut, that leave a file out; the file exchanged after the check",
+        "pytest tests/publishing/test_signing.py",
+    ),
     "working folder": (
         "nothing that lies in the working folder is run",
         "modules named as those that kmixer imports, programs, empty and relative entries of search paths, while a run"

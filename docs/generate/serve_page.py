@@ -52,6 +52,9 @@ Ctrl-C let what has begun finish. Why it is so: [ADR 16](adr/0016-serve.md).
   what a browser marks as coming from another site's page (Origin, Sec-Fetch-Site) is answered 403. The page cannot be put into
   another's frame, and runs nothing but its own script. A site of yours that is to call the server needs a proxy before it
   that adds the CORS headers, and its name in `--allow-host`.
+- **Only what is signed**: `--require-signature KEY.pub` serves nothing that the key's owner has not signed (`kmixer sign`): the export that is named, or of a
+  run's exports the preferred one that is signed; no run is exported then. The signed manifest is the one that the files are held against when
+  they are opened, so that what is served is what was checked, whatever happens to the folder.
 - **Behind a proxy** that passes the name on which it is called: give that name to `--allow-host`.
 
 ## Clients that wait

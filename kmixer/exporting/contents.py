@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 
 from ..errors import RunError, file_problem
 from ..files.checksums import Checksum
+from ..files.signature import SIGNATURE_FILE
 
 Contents = Mapping[str, bytes]  # by the file's path in the export folder, with "/" between folders
 
@@ -49,14 +50,14 @@ def beginning(path: Path) -> bytes:
 
 
 def unlisted_files(folder: Path, listed: Iterable[str], notes: bool = False) -> Iterator[str]:
-    """Yield the paths in an export folder that its manifest does not list.
+    """Yield the paths in an export folder that its manifest does not list, but for its signature.
 
     Args:
         folder: the export folder.
         listed: the paths in its manifest.
         notes: yield those of `NOTES` as well.
     """
-    known = {*listed, "manifest.json"}
+    known = {*listed, "manifest.json", SIGNATURE_FILE}
     waiting = [folder]
     while waiting:
         for entry in sorted(os.scandir(waiting.pop()), key=lambda entry: entry.name):
@@ -87,16 +88,30 @@ def _is_note(entry: "os.DirEntry[str]", name: str) -> bool:
     return is_file and "/" not in name and Path(name).suffix.lower() in NOTES
 
 
-def _read(folder: Path, name: str, expected: Checksum) -> bytes:
+def read_plainly(folder: Path, name: str, most: int = MOST_BYTES) -> bytes:
+    """Return the content of a file in a folder, up to one byte more than it may have.
+
+    Args:
+        folder: which may be reached by a link.
+        name: of a file below it, which may not.
+        most: bytes that it may have.
+
+    Raises:
+        RunError: it is missing, a link or no plain file.
+    """
     path = folder / name
     _refuse_links(folder, name)
     try:
         with open(path, "rb", opener=_open_plainly) as file:
-            length = os.fstat(file.fileno()).st_size
-            # one byte more, should it be growing
-            content = file.read(length + 1) if length == expected["bytes"] else b""
+            # of one that is larger no more is read, though it may be growing
+            return file.read(most + 1)
     except OSError as error:
         raise RunError(f"{path}: cannot be read: {file_problem(error)}") from None
+
+
+def _read(folder: Path, name: str, expected: Checksum) -> bytes:
+    content = read_plainly(folder, name, expected["bytes"])
+    path = folder / name
     if len(content) != expected["bytes"]:
         raise RunError(f"{path}: damaged or changed: its length is not the manifest's")
     if sha256(content).hexdigest() != expected["sha256"]:

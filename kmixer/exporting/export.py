@@ -17,6 +17,7 @@ from ..evaluation.answers import choose_answers
 from ..evaluation.predictions import Predictions
 from ..files import atomic, staging
 from ..files.checksums import checksum, checksums
+from ..files.signature import SIGNATURE_FILE, warn_of_loss
 from ..runs import provenance
 from ..runs.answers import SMALLEST_OF_8_BITS, Answers
 from ..runs.card import export_card
@@ -70,6 +71,7 @@ def export_run(
     export_name = name if quantize == default else f"{name}-{quantize}"
     folder = Path(out or run.folder / "export") / export_name
     check_replaceable(folder)
+    was_signed = (folder / SIGNATURE_FILE).exists()
     with (
         staging.replacing_folder(folder, MANIFEST, within=None if out else run.folder) as staged,
         tempfile.TemporaryDirectory() as temporary,
@@ -86,6 +88,8 @@ def export_run(
         proof, details, answers = _verify(job, reference, export_name, max_drop, on_step)
         _describe(staged, export_format, quantize, reference, proof, details, answers,
                   converted["least_runtime"])  # fmt: skip
+    if was_signed:
+        warn_of_loss(folder)
     return load_artifact(folder)
 
 
@@ -133,6 +137,7 @@ def _verify(
             reference.probabilities, answers["images"], _accuracy(reference, answers)
         )
         found = _answers(reference, answers, job["quantize"])
+        example = answers["images"][0].tolist()
     note = verification.check(comparison, export_name, job["quantize"], max_drop)
     seconds = {"1 thread": answered["seconds_per_image"]}
     if FORMATS[job["format"]].threaded:
@@ -140,7 +145,8 @@ def _verify(
         # still open would disturb the timing.
         timed = subprocesses.call(verify, job | {"threads": 2, "answers": None}, task=task)
         seconds["2 threads"] = timed["seconds_per_image"]
-    proof = _proof(comparison, answered["runtime"], seconds, reference) | {"note": note}
+    proof = _proof(comparison, answered["runtime"], seconds, reference)
+    proof |= {"note": note, "example": [round(value, 7) for value in example]}
     return proof, answered["details"], found
 
 

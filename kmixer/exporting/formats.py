@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..backend import import_tensorflow
+from ..files.private_folder import as_folder
 from ..page.assemble import is_own
 from .browser import Chromium, find_browser, has_sandbox, lacking_browser
 from .c_compiler import compiled, lacking_compiler
@@ -30,7 +31,6 @@ from .runtimes import (
     Examiner,
     Opener,
     Predict,
-    as_folder,
     import_openvino,
     litert_interpreter,
     refuse_pickles,

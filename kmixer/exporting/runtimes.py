@@ -3,10 +3,8 @@
 import os
 import re
 import sys
-import tempfile
 import zipfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from importlib import import_module
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -22,17 +20,6 @@ from .contents import Contents
 Predict = Callable[[np.ndarray], np.ndarray]
 Opener = Callable[[Contents, int | None], tuple[Predict, str]]
 Examiner = Callable[[Contents, np.ndarray, np.ndarray], dict[str, Any]]
-
-
-@contextmanager
-def as_folder(files: Contents) -> Iterator[str]:
-    """Yield a folder that holds these files and that no other user can reach, then remove it."""
-    with tempfile.TemporaryDirectory(prefix="kmixer-") as folder:
-        for name, content in files.items():
-            path = Path(folder, name)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
-        yield folder
 
 
 def import_openvino() -> Any:

@@ -104,30 +104,36 @@ def check(comparison: Comparison, name: str, quantize: str, max_drop: float) -> 
     """
     if not np.isfinite(comparison.largest_difference):
         raise RunError(f"{name}: its probabilities are not finite; nothing was kept")
-    if quantize == "none":
-        _check_float(comparison, name)
-    elif comparison.accuracy is None:
-        _check_agreement(comparison, name)
-    else:
+    if quantize != "none" and comparison.accuracy is not None:
         return _check_accuracy(comparison.accuracy, name, max_drop)
+    if problem := find_problem(comparison, quantize):
+        raise RunError(f"{name}: {problem}; nothing was kept")
     return None
 
 
-def _check_float(comparison: Comparison, name: str) -> None:
-    if not (comparison.largest_difference <= TOLERANCE and comparison.agreement == 1.0):
-        raise RunError(
-            f"{name}: differs from the Keras model on {comparison.images} images: largest"
-            f" difference {comparison.largest_difference:.1e} (at most {TOLERANCE:.0e}),"
-            f" same first class {percent(comparison.agreement)}; nothing was kept"
-        )
+def find_problem(comparison: Comparison, quantize: str) -> str | None:
+    """Return how a file's answers differ from the model's by more than they may; None: they do not.
 
+    A float file may differ by rounding; of a quantized one the first classes have to be the same.
 
-def _check_agreement(comparison: Comparison, name: str) -> None:
-    if comparison.agreement < MIN_AGREEMENT:
-        raise RunError(
-            f"{name}: the same first class as Keras for {percent(comparison.agreement)} of"
-            f" {comparison.images} images, at least {percent(MIN_AGREEMENT, 0)}; nothing was kept"
+    Args:
+        comparison: of the file with the Keras model.
+        quantize: its quantization.
+    """
+    largest, agreement = comparison.largest_difference, comparison.agreement
+    if quantize == "none":
+        if largest <= TOLERANCE and agreement == 1.0:
+            return None
+        return (
+            f"differs from the Keras model on {comparison.images} images: largest difference"
+            f" {largest:.1e} (at most {TOLERANCE:.0e}), same first class {percent(agreement)}"
         )
+    if agreement >= MIN_AGREEMENT:
+        return None
+    return (
+        f"the same first class as Keras for {percent(agreement)} of {comparison.images} images, at"
+        f" least {percent(MIN_AGREEMENT, 0)}"
+    )
 
 
 def _check_accuracy(accuracy: Accuracy, name: str, max_drop: float) -> str | None:

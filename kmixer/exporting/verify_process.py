@@ -11,6 +11,7 @@ from timeit import timeit
 
 import numpy as np
 
+from .artifact import load_artifact
 from .contents import read_folder
 from .formats import FORMATS
 from .runtimes import Predict
@@ -45,6 +46,26 @@ def verify(job: Job) -> Job:
                 details = known.examine(files, arrays[names[-1]], answers[names[-1]])
         seconds = _latency(predict, arrays["images"])
         return {"runtime": runtime, "seconds_per_image": seconds, "details": details}
+
+
+def answer(job: Job) -> Job:
+    """Open an export as its users do, held against its manifest, and save its answers.
+
+    Args:
+        job: `folder` (of the export), `images` (an .npz file of arrays of images) and `answers`
+            (the .npz file to write, of the same names).
+
+    Returns:
+        `runtime`, name and version.
+
+    Raises:
+        RunError: see `Artifact.open`.
+    """
+    predict, runtime = load_artifact(job["folder"]).open()
+    with np.load(job["images"]) as arrays:
+        answers = {name: _probabilities(predict, arrays[name]) for name in arrays}
+    np.savez(Path(job["answers"]), allow_pickle=False, **answers)
+    return {"runtime": runtime}
 
 
 def _probabilities(predict: Predict, images: np.ndarray) -> np.ndarray:

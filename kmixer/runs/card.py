@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,52 @@ from PIL import Image
 
 images = np.array(Image.open("{file}")).reshape(1, {shape})
 {rest}"""
+
+
+# The same of a folder on the Hub, or of the model file in it, with Keras' own function.
+USE_WITH_KERAS = """import keras
+import kmixer  # after Keras, which then knows the layers of the model
+import numpy as np
+from PIL import Image
+
+labels = open("labels.txt", encoding="utf-8").read().splitlines()
+model = keras.saving.load_model("{model}")
+images = np.array(Image.open("{example}")).reshape(1, {shape})
+probabilities = keras.ops.softmax(model(images))
+print(labels[int(keras.ops.argmax(probabilities[0]))])"""
+
+
+@dataclass(frozen=True)
+class HubPage:
+    """What a card on the Hub says beyond a run's.
+
+    Attributes:
+        model: what `keras.saving.load_model` is given.
+        license: its identifier on the Hub, or None.
+        answers: (class, probability) of the example image, the best first.
+        exports: for each the keys `folder`, `format`, `quantize` and `bytes`.
+        signed: what of the folder is signed, in words.
+    """
+
+    model: str
+    license: str | None
+    answers: Sequence[tuple[str, float]]
+    exports: Sequence[Mapping[str, Any]]
+    signed: Sequence[str]
+    usage: str = ""
+
+
+def hub_card(run: Run, metrics: Mapping[str, Any] | None, page: HubPage) -> str:
+    """Return the card of a run for the Hugging Face Hub, as Markdown.
+
+    Args:
+        run: the run.
+        metrics: its metrics; None for imported weights, which have none.
+        page: what the Hub's page says beyond the run's own card.
+    """
+    shape = ", ".join(map(str, run.info["input_shape"]))
+    usage = USE_WITH_KERAS.format(model=page.model, example=EXAMPLE_FILE, shape=shape)
+    return _render(run, metrics, usage=USAGE, library="keras", hub=replace(page, usage=usage))
 
 
 def run_card(run: Run, metrics: Mapping[str, Any] | None = None) -> str:
@@ -88,6 +135,7 @@ def _render(
     manifest: Mapping[str, Any] | None = None,
     size: int | None = None,
     guide: str = "",
+    hub: HubPage | None = None,
 ) -> str:
     source = Path(__file__).with_name(TEMPLATE).read_text(encoding="utf-8")
     environment = markdown_environment()
@@ -111,6 +159,8 @@ def _render(
         libraries=libraries(run.info, metrics["backend"]) if metrics else None,
         bytes=size,
         guide=guide,
+        hub=hub,
+        example=EXAMPLE_FILE,
     )
 
 

@@ -13,6 +13,7 @@ data_problems.csv  by name: files not read, and images that are copies or have n
 *.png            curves, confusion matrix
 example.png      an image of its test set, for the lines of the card
 README.md        the model card
+model.sig        a signature over the files that mean the model (`kmixer sign`)
 export/          what `kmixer export` wrote
 """
 

@@ -1,15 +1,17 @@
 """Choose the exported file to serve, and its name in the addresses."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib.util import find_spec
 from pathlib import Path
 
-from ..errors import SettingsError
+from ..errors import RunError, SettingsError
 from ..exporting.artifact import Artifact, find_export, load_artifact
 from ..exporting.formats import FORMATS, QUANTIZATIONS
 from ..exporting.manifest import MANIFEST
+from ..exporting.signed import check_signed
 from ..exporting.support import missing_modules
+from ..files.keys import PublicKey
 from ..runs.naming import run_path
 from ..runs.run import load_run
 
@@ -18,7 +20,9 @@ LONGEST_NAME = 100
 MODULES = ("fastapi", "uvicorn", "prometheus_client", "python_multipart")
 
 
-def find_artifact(folder: Path, export: Callable[[Path], Path]) -> Artifact:
+def find_artifact(
+    folder: Path, export: Callable[[Path], Path], key: PublicKey | None = None
+) -> Artifact:
     """Return the export to serve: the folder itself, or the preferred export of a run.
 
     Args:
@@ -26,20 +30,45 @@ def find_artifact(folder: Path, export: Callable[[Path], Path]) -> Artifact:
         export: called with the run folder if it has no export that this machine can open; it is to
             write one, in another process, so that this one needs no Keras, and to return the folder
             that holds the export's.
+        key: whose signature the export has to have; None: anybody's will do. What is not signed
+            with it is never chosen, and no run is exported.
 
     Raises:
         SettingsError: the server's modules are not installed.
-        RunError: the folder is neither, or cannot be exported.
+        RunError: the folder is neither, or cannot be exported, or nothing in it is signed.
     """
     check_modules()
     folder = run_path(folder)
     if export_folder := find_export(folder):
-        return load_artifact(export_folder)
+        artifact = load_artifact(export_folder)
+        if key:
+            check_signed(artifact, key)
+        return artifact
     artifacts = _usable_exports(folder / EXPORTS)
+    if key:
+        return _first_signed(folder, artifacts, key)
     if not artifacts:
         _check_exportable(folder)
         artifacts = _usable_exports(export(folder))
     return artifacts[0]
+
+
+def _first_signed(folder: Path, artifacts: Iterable[Artifact], key: PublicKey) -> Artifact:
+    """Return the preferred of those exports that the owner of a key has signed."""
+    refused: list[RunError] = []
+    for artifact in artifacts:
+        try:
+            check_signed(artifact, key)
+        except RunError as error:
+            refused.append(error)
+        else:
+            return artifact
+    if refused:
+        raise refused[0]
+    raise RunError(
+        f"{folder}: holds no export that could be signed; its owner writes one with: kmixer export"
+        f" {folder} --format tflite, and signs it"
+    )
 
 
 def check_modules() -> None:

@@ -17,7 +17,7 @@ from ..data import load_splits
 from ..data.digests import split_digests
 from ..data.quality import Findings, find_problems
 from ..errors import RunError, SettingsError
-from ..files import atomic, staging
+from ..files import atomic, signature, staging
 from ..files.lock import folder_lock
 from ..runs.asked import check_asked, remember_asked
 from ..runs.conditions import (
@@ -230,6 +230,7 @@ def _fit(run: Run, options: _Options, weights: Weights | None, resumes: bool = F
     with folder_lock(run.folder), stop_requests() as request:
         staging.remove_leftovers(run.folder)
         if resumes:
+            signature.remove(run.folder)  # of files that are written anew
             run = record_stretch(run, options.stretch)
         with distribution.distributed(devices):
             loop = _train_model(run, options, weights, request)

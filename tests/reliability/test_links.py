@@ -23,6 +23,7 @@ ON_A_RUN = {
     "predict": ["predict", "{run}", "{images}", "--csv", "{run}/predictions.csv"],
     "export tflite": ["export", "{run}", "--format", "tflite"],
     "data show": ["data", "show", "{images}", "--out", "{run}/samples.png"],
+    "push": ["push", "{run}"],
     "models": ["models", "b16", "--out", "{run}/model.png"],
 }  # fmt: skip
 

@@ -1,5 +1,6 @@
 """A Hugging Face Hub on loopback: repositories in memory, as the Hub's client asks for them."""
 
+import base64
 import json
 import threading
 from contextlib import contextmanager
@@ -74,12 +75,52 @@ class _Handler(BaseHTTPRequestHandler):
             return self.refuse(404, "RevisionNotFound")
         commit, files = found
         if words[:2] == ["api", "models"]:
-            assert parse_qs(url.query)["blobs"]
-            listed = self.hub.listed or json.dumps(self.listing(name, commit, files)).encode()
+            listed = self.hub.listed or json.dumps(self.listed(words, name, commit, files)).encode()
             return self.send(listed, {})
         if (file := words[4]) not in files:
             return self.refuse(404, "EntryNotFound", commit)
         return self.send_file(file, files[file], commit, body)
+
+    def do_POST(self):
+        """Make a repository, or take a commit; each file is sent within it, none beforehand."""
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        words = self.path.partition("?")[0].strip("/").split("/")
+        self.hub.asked.append(f"POST {self.path}")
+        if self.hub.status:
+            return self.refuse(self.hub.status, "")
+        if words[1:] == ["repos", "create"]:
+            asked = json.loads(body)
+            name = f"{asked['organization']}/{asked['name']}"
+            self.hub.repositories.setdefault(name, [{}])
+            return self.answer_json({"url": f"http://{self.headers['Host']}/{name}"})
+        if words[1:] == ["validate-yaml"]:
+            return self.answer_json({"errors": [], "warnings": []})
+        if words[4] == "preupload":
+            paths = [file["path"] for file in json.loads(body)["files"]]
+            kept = {"uploadMode": "regular", "shouldIgnore": False}
+            return self.answer_json({"files": [{"path": path} | kept for path in paths]})
+        assert words[4:] == ["commit", "main"]
+        name = "/".join(words[2:4])
+        files = dict(self.hub.repositories[name][-1])
+        for line in map(json.loads, body.decode().splitlines()):
+            if line["key"] == "file":
+                files[line["value"]["path"]] = base64.b64decode(line["value"]["content"])
+            elif line["key"] == "deletedFile":
+                del files[line["value"]["path"]]
+        self.hub.repositories[name].append(files)
+        oid = self.hub.commit(name)
+        url = f"http://{self.headers['Host']}/{name}/commit/{oid}"
+        return self.answer_json({"commitOid": oid, "commitUrl": url})
+
+    def answer_json(self, values):
+        self.send(json.dumps(values).encode(), {"Content-Type": "application/json"})
+
+    def listed(self, words, name, commit, files):
+        if words[4:5] != ["tree"]:
+            assert parse_qs(urlparse(self.path).query)["blobs"]
+            return self.listing(name, commit, files)
+        return [{"type": "file", "path": file, "size": len(content), "oid": "0" * 40}
+                for file, content in files.items()]  # fmt: skip
 
     def listing(self, name, commit, files):
         siblings = []

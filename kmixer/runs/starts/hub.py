@@ -71,7 +71,7 @@ def fetch(reference: Reference, catalogued: str | None = None) -> Fetched:
         DataError: the Hub cannot be reached, has no such repository or no weights in it that are
             read here, or they have another SHA-256.
     """
-    _check_installed(reference)
+    check_installed(reference.label, "published weights need")
     with _in_one_line(reference):
         weights = _cached(reference) if re.fullmatch(COMMIT, reference.revision or "") else None
         listing = None if weights else _list(reference)
@@ -90,14 +90,21 @@ def fetch(reference: Reference, catalogued: str | None = None) -> Fetched:
     return Fetched(weights.parent.name, weights, weights.with_name(CONFIG), sha256)
 
 
-def _check_installed(reference: Reference) -> None:
+def check_installed(label: str, what: str) -> None:
+    """Refuse to begin without the Hub's client.
+
+    Args:
+        label: what the error begins with.
+        what: that needs it, in words.
+
+    Raises:
+        SettingsError: it is not installed.
+    """
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # read when the client is imported
     try:
         import huggingface_hub  # noqa: F401
     except ImportError:
-        raise SettingsError(
-            f"{reference.label}: published weights need huggingface-hub; pip install 'kmixer[hub]'"
-        ) from None
+        raise SettingsError(f"{label}: {what} huggingface-hub; pip install 'kmixer[hub]'") from None
 
 
 def _cached(reference: Reference) -> Path | None:
@@ -117,12 +124,12 @@ def _cached_instead(reference: Reference) -> Path:
     weights = _cached(reference)
     if weights is None:
         raise DataError(
-            f"{reference.label}: {_no_folder(reference)}{_host()} cannot be reached, and the"
+            f"{reference.label}: {_no_folder(reference)}{host()} cannot be reached, and the"
             f" weights are not in the cache; {ELSEWHERE}"
         )
     LOGGER.warning(
         "%s: %s cannot be reached; commit %s of it is in the cache, and is used",
-        reference.label, _host(), weights.parent.name[:12],
+        reference.label, host(), weights.parent.name[:12],
     )  # fmt: skip
     return weights
 
@@ -209,7 +216,8 @@ def _no_folder(reference: Reference) -> str:
     return "" if reference.name.startswith("timm/") else "there is no such folder, and "
 
 
-def _host() -> str:
+def host() -> str:
+    """Return the name of the Hub, which HF_ENDPOINT moves."""
     from huggingface_hub import constants
 
     return urlparse(constants.ENDPOINT).netloc
@@ -228,13 +236,13 @@ def _in_one_line(reference: Reference) -> Iterator[None]:
         raise
     except errors.GatedRepoError:
         raise DataError(
-            f"{reference.label}: its owner asks for an accepted licence; accept it on {_host()},"
+            f"{reference.label}: its owner asks for an accepted licence; accept it on {host()},"
             " then log in with: hf auth login"
         ) from None
     except errors.RepositoryNotFoundError:
         near = nearest(reference.name.rpartition("/")[2], known_names())
         raise DataError(
-            f"{reference.label}: {_no_folder(reference)}{_host()} has no such repository, or it is"
+            f"{reference.label}: {_no_folder(reference)}{host()} has no such repository, or it is"
             f" private; names that are known{near}"
         ) from None
     except errors.RevisionNotFoundError:
@@ -245,15 +253,15 @@ def _in_one_line(reference: Reference) -> Iterator[None]:
         ) from None
     except errors.HfHubHTTPError as error:
         code = error.response.status_code
-        raise DataError(f"{reference.label}: {_host()} answered {code}; try again later") from None
+        raise DataError(f"{reference.label}: {host()} answered {code}; try again later") from None
     except (errors.LocalEntryNotFoundError, httpx2.TransportError, ConnectionError) as error:
         raise DataError(
-            f"{reference.label}: the download from {_host()} broke off ({type(error).__name__}),"
+            f"{reference.label}: the download from {host()} broke off ({type(error).__name__}),"
             " though it was tried again; run it again"
         ) from None
     except OSError as error:
         raise DataError(f"{reference.label}: cannot be cached: {file_problem(error)}") from None
     except _NOT_THE_HUBS as error:
         raise DataError(
-            f"{reference.label}: {_host()} does not answer as the Hub does: {one_line(error)}"
+            f"{reference.label}: {host()} does not answer as the Hub does: {one_line(error)}"
         ) from None

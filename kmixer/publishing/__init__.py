@@ -1,0 +1,1 @@
+"""A run or an export that others can trust: signed, verified, published."""
