@@ -21,7 +21,7 @@ RANKS = [
     {"augment", "backend", "config", "files", "layers", "processes"},
     {"data", "models"},
     {"runs"},
-    {"evaluation"},
+    {"evaluation", "tracking"},
     {"training", "exporting"},
     {"tuning", "serving"},
     {"api"},
