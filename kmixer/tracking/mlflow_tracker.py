@@ -1,4 +1,4 @@
-"""MLflow: a run in an experiment, where `MLFLOW_TRACKING_URI` says or else where MLflow itself puts it."""
+"""MLflow: a run in an experiment, at `MLFLOW_TRACKING_URI` or where MLflow itself puts it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from .tracker import PROJECT, Result, State, Subject
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-# Unless the user has set them: nothing is sent to MLflow's makers, a server that is gone is given up
-# within a minute instead of many, and the making of a database is no news.
+# Unless the user has set them: nothing is sent to MLflow's makers, a server that is gone is given
+# up within a minute instead of many, and the making of a database is no news.
 ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",

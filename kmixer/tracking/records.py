@@ -1,4 +1,4 @@
-"""tracking.json: which record of which tracker a folder has, so that a resumed training goes on in it.
+"""tracking.json: the record that each tracker has of a folder, which a resumed training goes on in.
 
 It names records alone, no places: where a tracker writes is never read from a folder, which may
 come from anybody.

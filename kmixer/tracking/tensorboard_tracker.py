@@ -33,17 +33,16 @@ class TensorboardTracker:
 
     def __init__(self, tensorflow: Any) -> None:
         self.tensorflow, self.summary = tensorflow, tensorflow.summary
-        self.folder, self.writers = Path(), {}
+        self.folder = Path()
+        self.writers: dict[str, Any] = {}
 
     def begin(self, subject: Subject, earlier: str | None, parent: str | None) -> str:
         """See `Tracker.begin`."""
         self.folder = subject.folder
         if not earlier:
             with self._writer(TRAIN).as_default(step=0):
-                shown = {**subject.labels, **subject.params}
-                self.summary.text(
-                    "settings", markdown_table([("setting", "value"), *shown.items()])
-                )
+                shown = [*subject.labels.items(), *subject.params.items()]
+                self.summary.text("settings", markdown_table([("setting", "value"), *shown]))
                 self._write_hparams(subject.params)
         return FOLDER
 

@@ -43,9 +43,7 @@ class Tracking:
         earlier = self.records.get(name)
         parent = read_records(subject.parent).get(name) if subject.parent else None
         tracker = open_tracker(name)
-        id = tracker.begin(
-            subject, earlier.id if earlier else None, parent.id if parent else None
-        )
+        id = tracker.begin(subject, earlier.id if earlier else None, parent.id if parent else None)
         self.records[name] = earlier if earlier and earlier.id == id else Record(id=id)
         write_records(subject.folder, self.records)
         self.trackers[name] = tracker
