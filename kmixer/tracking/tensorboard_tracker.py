@@ -78,14 +78,15 @@ class TensorboardTracker:
                 self.summary.image(path.stem, pixels[None])
             if result.reason:
                 self.summary.text(state, result.reason)
-            self._write_state(state)
+            if state == "finished":
+                self._write_success()
         self._flush()
 
-    def _write_state(self, state: State) -> None:
+    def _write_success(self) -> None:
+        """Record the end, once: TensorBoard knows the first, of a training that may be resumed."""
         from tensorboard.plugins.hparams import api_pb2, summary
 
-        ended = api_pb2.STATUS_SUCCESS if state == "finished" else api_pb2.STATUS_FAILURE
-        message = summary.session_end_pb(ended)
+        message = summary.session_end_pb(api_pb2.STATUS_SUCCESS)
         self.summary.experimental.write_raw_pb(message.SerializeToString())
 
     def _flush(self) -> None:

@@ -6,9 +6,10 @@ import os
 import re
 import secrets
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 from ..errors import KmixerError, one_line
@@ -36,11 +37,13 @@ class TrackioTracker:
 
     def __init__(self) -> None:
         self.run: Any = None
+        self.goes_on = False
 
     def begin(self, subject: Subject, earlier: str | None, parent: str | None) -> str:
         """See `Tracker.begin`."""
         config = {**subject.params, **subject.labels}
         if earlier and self._open(earlier, parent, config, "must"):
+            self.goes_on = True
             return earlier
         stem = re.sub(r"[^\w.,=+-]+|^\W+", "_", subject.name)
         name = f"{stem[:100]}-{secrets.token_hex(2)}"
@@ -77,22 +80,22 @@ class TrackioTracker:
             pictures = {path.stem: trackio.Image(path) for path in result.pictures}
             if result.metrics or pictures:
                 self.run.log({**result.metrics, **pictures})
-            if result.model:
-                self._log_model(result)
-            if state != "finished":
-                level = trackio.AlertLevel.ERROR if state == "failed" else trackio.AlertLevel.WARN
-                self.run.alert(state, result.reason, level)
+            self._log_files([*result.model, *result.tables], "model" if result.model else "tables")
+            if state != "finished" or self.goes_on:
+                levels = {"finished": "info", "stopped": "warn", "failed": "error"}
+                self.run.alert(state, result.reason, trackio.AlertLevel(levels[state]))
             self.run.finish()
             trackio.context_vars.current_run.set(None)  # or it is finished again at the exit
         self._check()
 
-    def _log_model(self, result: Result) -> None:
+    def _log_files(self, paths: Sequence[Path], kind: str) -> None:
         import trackio
 
-        artifact = trackio.Artifact(self.run.name, "model")
-        for path in (*result.model, *result.tables):
+        artifact = trackio.Artifact(self.run.name, kind)
+        for path in paths:
             artifact.add_file(path)
-        self.run.log_artifact(artifact)
+        if paths:
+            self.run.log_artifact(artifact)
 
     def _check(self) -> None:
         """Raise what Trackio only warns of, from a thread of its own."""
