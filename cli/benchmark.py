@@ -9,7 +9,9 @@ from .setting_options import with_setting_options
 from .terminal import Json, Quiet, Set, Terminal
 
 
-@with_setting_options(without=["epochs", "class_weights", "distribute"])  # nothing it measures
+@with_setting_options(
+    without=["epochs", "class_weights", "distribute", "track"]
+)  # nothing it measures
 def benchmark(
     dataset: Annotated[str, typer.Argument(help="As for train.")] = "fmnist",
     preset: Annotated[

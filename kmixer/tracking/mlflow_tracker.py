@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..files import atomic
 from .tracker import PROJECT, Result, State, Subject
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ ENVIRONMENT = {
 }
 MOST_PARAMS, MOST_METRICS = 100, 1000  # in one request
 LONGEST_PARAM, LONGEST_LABEL = 6000, 5000  # characters; a server may hold itself to these limits
+SQLITE = "sqlite:///"
 MODEL_FOLDER = "model"
 OWN_LABELS = {"kmixer.commit": "mlflow.source.git.commit", "kmixer.command": "mlflow.source.name"}
 PARENT = "mlflow.parentRunId"
@@ -35,7 +37,10 @@ def tracker() -> MlflowTracker:
         os.environ.setdefault(name, value)
     import mlflow
 
-    return MlflowTracker(mlflow.MlflowClient(mlflow.get_tracking_uri()))
+    uri = mlflow.get_tracking_uri()
+    if uri.startswith(SQLITE):  # MLflow itself tries for two minutes to open what cannot be opened
+        atomic.check_writable(uri.removeprefix(SQLITE))
+    return MlflowTracker(mlflow.MlflowClient(uri))
 
 
 class MlflowTracker:

@@ -82,7 +82,7 @@ class Tracking:
         except Exception as error:
             self.trackers.pop(name, None)
             warnings.warn(
-                f"{name}: {self.subject.folder} is not tracked there any more:"
+                f"{name}: {self.subject.folder} is not tracked there from now on:"
                 f" {_reason(error)}; all else goes on",
                 KmixerWarning,
                 stacklevel=3,

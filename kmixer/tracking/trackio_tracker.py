@@ -64,6 +64,7 @@ class TrackioTracker:
                 if resume == "must":
                     return False
                 raise
+            trackio.context_vars.current_run.set(None)  # or it is finished again at the exit
         return True
 
     def log(self, step: int, values: Mapping[str, Any]) -> None:
@@ -85,7 +86,6 @@ class TrackioTracker:
                 levels = {"finished": "info", "stopped": "warn", "failed": "error"}
                 self.run.alert(state, result.reason, trackio.AlertLevel(levels[state]))
             self.run.finish()
-            trackio.context_vars.current_run.set(None)  # or it is finished again at the exit
         self._check()
 
     def _log_files(self, paths: Sequence[Path], kind: str) -> None:

@@ -86,7 +86,7 @@ def test_a_tracker_that_fails_stops_no_training(tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(tracking, "open_tracker", lambda name: Fails())
     settings = build(tiny, "training.epochs=3", "training.track=tensorboard")
     message = (
-        "tensorboard: .*run is not tracked there any more: .*No space left on device; all else"
+        "tensorboard: .*run is not tracked there from now on: .*No space left on device; all else"
     )
     with pytest.warns(KmixerWarning, match=message) as caught:
         run = kmixer.train(settings, out=tmp_path / "run", verbose=0)
