@@ -90,7 +90,7 @@ def test_folders_of_classes_alone_and_of_classes_with_splits(tmp_path, inside):
             write(root / name / "test", *files[:3])
         else:
             write(root / inside / name, *files)
-    rows, expected, read = check(*described(root))
+    rows, expected, _ = check(*described(root))
     if inside == "CLASS/train":
         kinds = {"train": "train", "validation": "val", "test": "test"}
         assert {role for role, *_ in expected.values()} == kinds.keys()
@@ -120,7 +120,7 @@ def test_an_image_behind_a_link_is_refused(tmp_path):
     write(root / "cat", *[f"{number}.png" for number in range(8)])
     write(tmp_path / "elsewhere", *[f"{number}.png" for number in range(8)])
     (root / "dog").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(DataError, match="dog/.* lies behind a link, which Croissant does not"):
+    with pytest.raises(DataError, match=r"dog/.* lies behind a link, which Croissant does not"):
         described(root)
 
 

@@ -1,4 +1,4 @@
-"""A data set that has a name as Croissant: its original files, as TensorFlow Datasets knows them."""
+"""A data set that has a name as Croissant: its original files, as TFDS knows them."""
 
 from __future__ import annotations
 
