@@ -126,8 +126,8 @@ def _class_folder(
 
 def _read_files(root: Path, prefix: str, layout: Layout, dataset: Dataset) -> list[str]:
     """Return the images that were read, relative to the description's own folder."""
-    splits = [split for split in dataset.splits.values() if split.files is not None]
-    read = {str(file) for split in splits for file in split.files}
+    names = [split.files for split in dataset.splits.values() if split.files is not None]
+    read = {str(file) for files in names for file in files}
     listings = list_images(layout, LoadOptions())
     paths = [path for listing in listings for path in listing.paths]
     files = [
