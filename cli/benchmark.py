@@ -8,8 +8,10 @@ import typer
 from .setting_options import with_setting_options
 from .terminal import Json, Quiet, Set, Terminal
 
+NOT_MEASURED = ("epochs", "class_weights", "distribute", "track")
 
-@with_setting_options(without=["epochs", "class_weights", "distribute"])  # nothing it measures
+
+@with_setting_options(without=NOT_MEASURED)
 def benchmark(
     dataset: Annotated[str, typer.Argument(help="As for train.")] = "fmnist",
     preset: Annotated[

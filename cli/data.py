@@ -1,7 +1,8 @@
 """`kmixer data`: list, info, import, show."""
 
+import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,6 +11,9 @@ from .data_layout import print_layout
 from .image_options import Fit, Size, check_fit, read_size
 from .setting_options import with_setting_options
 from .terminal import DataDir, Dataset, Json, Quiet, Set, Terminal
+
+if TYPE_CHECKING:
+    from kmixer.data import Dataset as Images
 
 app = typer.Typer(help="Look at data sets.", no_args_is_help=True)
 app.add_typer(data_cache.app, name="cache")
@@ -37,6 +41,12 @@ def info(
     image_size: Size = None,
     fit: Fit = None,
     duplicates: Annotated[bool, typer.Option(help="Look for exact and near duplicates.")] = True,
+    croissant: Annotated[
+        bool, typer.Option("--croissant", help="Describe it as Croissant, for data catalogues.")
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="The file for --croissant; default: it is printed.")
+    ] = None,
     data_dir: DataDir = None,
     quiet: Quiet = False,
     as_json: Json = False,
@@ -51,10 +61,14 @@ def info(
     from kmixer.data.duplicates import find_duplicates
     from kmixer.data.quality import contrast_notes
 
+    _check_out(out, croissant)
     terminal, size, how = Terminal(quiet, as_json), read_size(image_size), check_fit(fit)
     with terminal.bar("reading") as progress:
         dataset = load(name, data_dir, image_size=size, **how, progress=progress)
     remember_data(DataSettings(name=name, dir=data_dir))
+    if croissant:
+        _write_croissant(terminal, name, dataset, data_dir, out)
+        return
     facts = dataset.describe()
     facts["notes"] += contrast_notes(dataset)
     if duplicates:
@@ -63,6 +77,33 @@ def info(
             facts["duplicates"] = find_duplicates(train, test, progress=progress).counts()
     _print_info(terminal, facts)
     terminal.result(facts)
+
+
+def _check_out(out: Path | None, croissant: bool) -> None:
+    from kmixer.errors import SettingsError
+    from kmixer.files import atomic
+
+    if out and not croissant:
+        raise SettingsError(f"--out: received {out}, expected --croissant with it")
+    if out:
+        atomic.check_writable(out)
+
+
+def _write_croissant(
+    terminal: Terminal, name: str, dataset: "Images", data_dir: str | None, out: Path | None
+) -> None:
+    """Write the description, or print it."""
+    from kmixer.data.croissant import describe
+    from kmixer.files import atomic
+
+    described = describe(name, dataset, data_dir, out)
+    text = json.dumps(described, indent=2, ensure_ascii=False) + "\n"
+    if out is None:
+        typer.echo(text, nl=False)
+        return
+    atomic.write_text(out, text)
+    terminal.say(f"{out}: {name} as Croissant 1.0")
+    terminal.result({"file": str(out)})
 
 
 def _print_info(terminal: Terminal, facts: dict[str, Any]) -> None:

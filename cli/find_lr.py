@@ -8,7 +8,9 @@ import typer
 from .setting_options import with_setting_options
 from .terminal import Config, Dataset, Json, Preset, Quiet, Set, Terminal
 
-NOT_USED = ("epochs", "learning_rate", "schedule", "distribute", "steps_per_execution")
+NOT_USED = (
+    "epochs", "learning_rate", "schedule", "distribute", "steps_per_execution", "track",
+)  # fmt: skip
 
 
 @with_setting_options(without=NOT_USED)

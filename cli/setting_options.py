@@ -38,6 +38,7 @@ def with_setting_options(
         @wraps(command)
         def with_options(**given: Any) -> None:
             values = {name: given.pop(name) for name in kinds}
+            values |= {name: None for name, value in values.items() if value == []}  # not given
             if "image_size" in values:
                 values["image_size"] = read_size(values["image_size"])
             command(**given, **{OWN: by_path(values)})
@@ -58,7 +59,8 @@ def _annotation(described: Option) -> Any:
         switch = option(described.help, described.group, f"--{name}/--no-{name}")
         return Annotated[bool | None, switch]
     # The settings check the text, so that errors name the setting's path.
-    return Annotated[str | None, option(described.help, described.group, metavar=described.metavar)]
+    kind: Any = list[str] | None if described.repeats else str | None
+    return Annotated[kind, option(described.help, described.group, metavar=described.metavar)]
 
 
 def _parameter(name: str, annotation: Any) -> inspect.Parameter:

@@ -43,7 +43,9 @@ def sweep(
     from kmixer.data import tidy_name
     from kmixer.errors import SettingsError
     from kmixer.runs.naming import run_stem
+    from kmixer.tracking.trackers import check_installed
     from kmixer.tuning import sweep as sweeps
+    from kmixer.tuning.tracking import sweep_trackers, tracked_sweep
 
     from .loading import load_recipe
 
@@ -63,6 +65,7 @@ def sweep(
         preset_name, runs[run_name] = load(texts)
     stem = f"{run_stem(Path(dataset).name, preset_name)}-sweep"
     folder = out or Path("saved_models") / (name or stem)
+    check_installed(sweep_trackers(runs.values()))
     sweeps.open_sweep(folder, runs)
     terminal = Terminal(quiet, as_json)
 
@@ -75,9 +78,10 @@ def sweep(
         name: train_words(dataset, preset, config, [*(assignments or ()), *texts], options)
         for name, texts in combinations.items()
     }
-    failed = train_all(terminal, folder, trainings, check)
-    _compare(terminal, folder, [run for run in combinations if run not in failed])
-    check_none_failed(failed, len(trainings))
+    with tracked_sweep(folder, runs, parsed):
+        failed = train_all(terminal, folder, trainings, check)
+        _compare(terminal, folder, [run for run in combinations if run not in failed])
+        check_none_failed(failed, len(trainings))
 
 
 def _compare(terminal: Terminal, folder: Path, finished: list[str]) -> None:

@@ -42,9 +42,6 @@ def train(
     assignments: Set = None,
     name: Annotated[str | None, option("Of the run folder.", _RUN, callback=folder_name)] = None,
     out: Annotated[Path | None, option("The run folder itself.", _RUN)] = None,
-    tensorboard: Annotated[
-        bool | None, option("Write TensorBoard logs too.", _RUN, "--tensorboard")
-    ] = None,
     checkpoint_every: Annotated[
         str | None, option("Steps, or a time such as 10m.", _RUN, metavar="INT|TIME")
     ] = None,
@@ -60,8 +57,8 @@ def train(
 
     Example: kmixer train fmnist --blocks 2
     """
-    more = {"training.tensorboard": tensorboard, "training.checkpoint_every": checkpoint_every}
-    given = options | {path: value for path, value in more.items() if value is not None}
+    every = {"training.checkpoint_every": checkpoint_every} if checkpoint_every else {}
+    given = options | every
     terminal = Terminal(quiet, as_json)
     preset, settings = load_recipe(
         dataset, preset, config, given, assignments, terminal, start_from
@@ -109,6 +106,9 @@ def train_and_show(
     terminal: Terminal, go_on: bool = False,
 ) -> None:  # fmt: skip
     """Train a run under a progress display and print its metrics; the arguments are `train`'s."""
+    from kmixer.tracking.trackers import check_installed
+
+    check_installed(settings.training.track)
     dataset = read_data(settings, terminal)
     start(settings.training.backend)
     from kmixer.training.train import train

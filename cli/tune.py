@@ -124,7 +124,9 @@ def tune(
     --search optimizer.learning_rate=1e-3..1e-1:log
     """
     from kmixer.data import tidy_name
+    from kmixer.tracking.trackers import check_installed
     from kmixer.tuning.scoring import Scoring
+    from kmixer.tuning.tracking import tracked_search
 
     from .loading import load_settings
 
@@ -149,14 +151,17 @@ def tune(
         terminal.say(command)
         terminal.result({"command": command})
         return
-    search_done = _run(plan, terminal)
-    if role != "worker":
-        from kmixer.files.lock import folder_lock
+    check_installed(settings.training.track)
+    with tracked_search(plan) as begin_tracking:
+        search_done = _run(plan, terminal, begin_tracking)
+        if role != "worker":
+            from kmixer.files.lock import folder_lock
 
-        from .tune_results import show_results
+            from .tune_results import show_results
 
-        with folder_lock(plan.folder, CLOSING_SECONDS):  # one of several workers reads the test set
-            show_results(terminal, search_done, retrain)
+            # one of several workers reads the test set
+            with folder_lock(plan.folder, CLOSING_SECONDS):
+                show_results(terminal, search_done, retrain)
 
 
 def _show_space(as_json: bool) -> None:
@@ -218,7 +223,7 @@ def _role(role: str | None) -> str | None:
     return role
 
 
-def _run(plan: "Plan", terminal: Terminal) -> "Search":
+def _run(plan: "Plan", terminal: Terminal, on_start: "Callable[[Search], object]") -> "Search":
     """Check the space against the images before Keras is imported, then search."""
     from kmixer.backend import choose
     from kmixer.tuning.datasets import SearchDatasets
@@ -239,4 +244,4 @@ def _run(plan: "Plan", terminal: Terminal) -> "Search":
     from .tune_progress import TuneProgress
 
     with TuneProgress(terminal, plan) as progress:
-        return search.run(plan, resources, progress, datasets)
+        return search.run(plan, resources, progress, datasets, on_start)

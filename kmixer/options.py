@@ -21,12 +21,14 @@ class Option:
         help: what it is, in one line.
         group: under which heading it is listed.
         metavar: what its value is; None: true or false.
+        repeats: whether it may be given several times.
     """
 
     path: str
     help: str
     group: str
     metavar: str | None
+    repeats: bool = False
 
 
 OPTIONS: dict[str, Option] = {
@@ -60,6 +62,13 @@ OPTIONS: dict[str, Option] = {
     "jit": Option("training.jit", "Compile with XLA; default: as measured.", TRAINING, None),
     "steps_per_execution": Option(
         "training.steps_per_execution", "Steps at once.", TRAINING, "INT"
+    ),
+    "track": Option(
+        "training.track",
+        "Record it in mlflow, trackio or tensorboard too; may be repeated.",
+        TRAINING,
+        "NAME",
+        repeats=True,
     ),
     "image_size": Option("data.image_size", "To resize images to.", IMAGES, "SIDE|HEIGHTxWIDTH"),
     "fit": Option("data.fit", "crop, pad or stretch images of another shape.", IMAGES, "NAME"),

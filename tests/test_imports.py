@@ -21,7 +21,7 @@ RANKS = [
     {"augment", "backend", "config", "files", "layers", "page", "processes"},
     {"data", "models"},
     {"runs"},
-    {"evaluation"},
+    {"evaluation", "tracking"},
     {"training", "exporting"},
     {"tuning", "serving", "publishing"},
     {"api"},

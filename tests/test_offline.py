@@ -85,6 +85,7 @@ def offline(tmp_path):
     (place / "sitecustomize.py").write_text(REFUSE)
     paths = [str(place), *filter(None, [os.environ.get("PYTHONPATH")])]
     env = os.environ | {"PYTHONPATH": os.pathsep.join(paths), "ASKED": str(asked)}
+    env["TRACKIO_DIR"] = str(tmp_path / "trackio")
     env.pop("CI", None)  # where some telemetry keeps quiet
 
     def run(*arguments):
@@ -121,7 +122,9 @@ def test_no_import_and_no_help_asks_for_the_network(offline):
 def test_a_training_its_evaluation_and_a_prediction_ask_nothing(
     offline, image_folder, tmp_path, saw
 ):
-    assert not offline("-c", COMMANDS, image_folder, *tiny_flags())[1]
+    trackers = [name for name in ("mlflow", "trackio") if find_spec(name)]
+    followed = [word for name in trackers for word in ("--track", name)]
+    assert not offline("-c", COMMANDS, image_folder, *tiny_flags(), *followed)[1]
     run = tmp_path / "run"
     assert (run / "metrics.json").is_file() and any((run / "evaluation").iterdir())
     saw("supply chain", "no connection by any help, import, training, evaluation or prediction")

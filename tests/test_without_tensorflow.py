@@ -55,10 +55,10 @@ def test_what_needs_it_says_so_in_one_line(hidden, tmp_path):
             "train",
             "fmnist",
             "--set",
-            "training.tensorboard=true",
+            "training.track=tensorboard",
             "--backend",
             "jax",
-        ): "training.tensorboard: received true, expected TensorFlow to be installed",
+        ): "training.track: received 'tensorboard', expected tensorflow to be installed",
     }
     ended = run_commands(messages, cwd=tmp_path, env=hidden)
     for done, message in zip(ended, messages.values(), strict=True):

@@ -63,7 +63,7 @@ def train(
         command: what config.yaml says the run came from.
         watchers: the old name of `callbacks`.
         options: settings by the short names of the command line: `blocks=2`, `epochs=3`,
-            `batch_size`, `learning_rate`, `backend`, …; see `kmixer.options.OPTIONS`.
+            `batch_size`, `learning_rate`, `backend`, `track`, …; see `kmixer.options.OPTIONS`.
 
     Returns:
         The finished `Run`; None in a process that helps another one, which writes the folder.

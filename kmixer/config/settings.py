@@ -6,7 +6,14 @@ import no Keras, and refuse unknown keys, wrong types and values out of range.
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, FiniteFloat, StrictBool, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    FiniteFloat,
+    StrictBool,
+    field_validator,
+    model_validator,
+)
 
 from .augment import AugmentSettings
 from .data import DataSettings
@@ -44,6 +51,16 @@ class FinetuneSettings(Section):
     layer_decay: Annotated[FiniteFloat, Field(gt=0, le=1, strict=True)] = Field(
         1.0, description="learning rate of a block as a share of the next one's"
     )
+
+
+def _names(value: Any) -> Any:
+    """Return a single name as a list, and of names that are given twice one."""
+    names = [value] if isinstance(value, str) else value
+    hashable = isinstance(names, list) and all(isinstance(name, str) for name in names)
+    return list(dict.fromkeys(names)) if hashable else names
+
+
+Tracker = Literal["mlflow", "trackio", "tensorboard"]
 
 
 class TrainingSettings(Section):
@@ -85,7 +102,9 @@ class TrainingSettings(Section):
     )
     jit: StrictBool | None = Field(None, description="null: as measured for backend and model")
     steps_per_execution: Count = 1
-    tensorboard: StrictBool = False
+    track: Annotated[list[Tracker], BeforeValidator(_names)] = Field(
+        [], description="where its settings, curves, pictures and model are recorded as well"
+    )
     test_every_epoch: StrictBool = Field(
         False,
         description="measure the test images after each epoch, too, as many reports do: test_loss"
@@ -95,6 +114,15 @@ class TrainingSettings(Section):
     checkpoint_every: Count | str | None = Field(
         "10m", description="steps, or a time; null: at the end of an epoch alone"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_before(cls, values: Any) -> Any:
+        """Read the settings of runs from when TensorBoard was the only tracker."""
+        if not isinstance(values, dict) or not isinstance(values.get("tensorboard"), bool):
+            return values
+        before = {"track": ["tensorboard"]} if values["tensorboard"] else {}
+        return before | {key: value for key, value in values.items() if key != "tensorboard"}
 
     @property
     def checkpoint_interval(self) -> Interval:

@@ -9,6 +9,7 @@ checkpoint.npz   weights, the best ones too, optimizer, seeds and counters to re
 metrics.json     metrics of the finished training, and checksums of what the other files hold; a run
                  without it is not finished
 seen_images.npz  a digest of each image that it was trained on, chosen by and tested on
+tracking.json    the records of it in experiment trackers, which a resumed training goes on in
 data_problems.csv  by name: files not read, and images that are copies or have no contrast
 *.png            curves, confusion matrix
 example.png      an image of its test set, for the lines of the card

@@ -28,7 +28,7 @@ FORMAT = 3  # that of the runs which write it first
 # (`kmixer.runs.conditions`) tell of.
 FREE = (
     "data.name", "data.dir", "data.cache", "data.in_memory", "finetune.run", "training.backend",
-    "training.precision", "training.distribute", "training.jit", "training.tensorboard",
+    "training.precision", "training.distribute", "training.jit", "training.track",
     "training.checkpoint_every",
 )  # fmt: skip
 

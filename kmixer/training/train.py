@@ -6,6 +6,7 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,9 +33,12 @@ from ..runs.resumable import check_unfinished, find_resumable_run
 from ..runs.run import PROBLEMS_FILE, create_run
 from ..runs.seen_images import seen_by_start, write_seen_images
 from ..runs.signals import stop_requests
+from ..tracking.subjects import run_result, run_subject
+from ..tracking.trackers import check_installed
+from ..tracking.tracking import tracked
 from . import checkpoint, distribution, finetuning
-from .callbacks import check_tensorboard
 from .callbacks.printing import PrintTraining
+from .callbacks.tracking import TrackEpochs
 from .complete import complete
 from .distribution import Devices
 from .initial_model import check_model, check_size, initial_model, steps_per_epoch
@@ -115,7 +119,7 @@ def train(
         )
     remember_asked(settings)
     backend.select(settings.training.backend)
-    check_tensorboard(settings.training)
+    check_installed(settings.training.track)
     devices = distribution.find_devices(settings)
     dataset = dataset or load_splits(settings.data)
     digests = split_digests(dataset)
@@ -227,11 +231,18 @@ def _resume(
 
 def _fit(run: Run, options: _Options, weights: Weights | None, resumes: bool = False) -> Run | None:
     devices = options.devices
-    with folder_lock(run.folder), stop_requests() as request:
+    names = run.settings.training.track if devices.is_primary else ()
+    with (
+        folder_lock(run.folder), stop_requests() as request,
+        tracked(names, run_subject(run), partial(run_result, run)) as tracking,
+    ):  # fmt: skip
         staging.remove_leftovers(run.folder)
         if resumes:
             signature.remove(run.folder)  # of files that are written anew
             run = record_stretch(run, options.stretch)
+        tracking.begin()
+        if tracking.trackers:
+            options = replace(options, callbacks=[*options.callbacks, TrackEpochs(run, tracking)])
         with distribution.distributed(devices):
             loop = _train_model(run, options, weights, request)
         request.raise_if_requested(f"all epochs are saved; go on with: kmixer resume {run.folder}")

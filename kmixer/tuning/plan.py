@@ -163,6 +163,7 @@ def check_same(before: Mapping[str, Any], now: Mapping[str, Any], plan: Plan) ->
     """
     defaults = loading.flatten(Settings())  # of settings that are newer than the search
     before = {key: defaults[key] for key in now if key in defaults} | dict(before)
+    before.pop("training.tensorboard", None)  # of before training.track
     changed = changed_keys(before, now)
     if plan.extend:
         # KerasTuner's grid knows no points but its own.

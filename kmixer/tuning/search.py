@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
@@ -233,6 +233,7 @@ def run(
     resources: Sequence[Resources],
     progress: SearchProgress,
     datasets: SearchDatasets | None = None,
+    on_start: Callable[[Search], object] = lambda search: None,
 ) -> Search:
     """Open a search, run it to its end, and return it.
 
@@ -241,6 +242,7 @@ def run(
         resources: the `Resources` of each worker.
         progress: the display.
         datasets: see `Search`.
+        on_start: called with the search once it is open.
 
     Raises:
         KmixerError: see `Search` and `Search.run`; another search works in the folder.
@@ -249,6 +251,7 @@ def run(
     with lock_folder as lock:
         search = Search(plan, resources, datasets)
         try:
+            on_start(search)
             progress.resumed(search.engine.all_trials())
             if plan.role == "chief":
                 cast("ChiefEngine", search.engine).serve()

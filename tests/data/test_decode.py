@@ -7,6 +7,7 @@ import warnings
 
 import keras
 import numpy as np
+import PIL
 import pytest
 from PIL import Image
 
@@ -142,6 +143,8 @@ def test_negatives_and_unsigned_numbers():
     ],
 )
 def test_color_spaces(mode, color, kind, expected):
+    if mode == "YCbCr" and int(PIL.__version__.partition(".")[0]) < 13:
+        pytest.skip("Pillow 12 takes uncompressed YCbCr TIFF files for damaged")
     content = encoded(Image.new(mode, (2, 2), color), kind)
     seen = np.array(pixels(content, 3)).reshape(-1, 3)
     assert abs(seen - expected).max() <= 1  # JPEG and LAB round

@@ -151,7 +151,7 @@ def test_a_command_writes_through_no_link(trained_run, tmp_path, run_on, name):
 @pytest.mark.slow
 def test_no_command_on_a_run_writes_through_a_link(trained_run, tmp_path, run_on, tiny, saw):
     total, touched = 0, []
-    begun = cut(build(tiny, *HARD, "training.tensorboard=true"), tmp_path, Signal(1, 1)).folder
+    begun = cut(build(tiny, *HARD, "training.track=tensorboard"), tmp_path, Signal(1, 1)).folder
     commands = [(trained_run.folder, run_on(words)) for words in ON_A_RUN.values()]
     for source, command in [*commands, (begun, run_on(["resume", "{run}"]))]:
         tried, found = attack(source, tmp_path, command)

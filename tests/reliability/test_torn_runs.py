@@ -163,7 +163,7 @@ def test_what_nothing_can_mend_is_refused_before_a_step(ended, moments, name):
 
 
 def test_where_images_lie_and_what_is_saved_when_may_change(ended, moments):
-    edited("tensorboard: false", "tensorboard: true")(ended, moments)
+    edited("track: []", "track: [tensorboard]")(ended, moments)
     edited("checkpoint_every: 10m", "checkpoint_every: 3")(ended, moments)
     assert go_on(ended) == [] and load_run(ended).finished
 

@@ -197,7 +197,7 @@ def test_images_lie_on_the_host_where_there_is_no_accelerator(trained):
 
 def test_early_stopping_stops_and_a_resumed_run_does_not_train_on(tiny, tmp_path):
     stop = ("training.early_stopping.patience=1", "training.early_stopping.min_delta=0.9")
-    settings = build(tiny, "training.epochs=9", "training.tensorboard=true", *stop)
+    settings = build(tiny, "training.epochs=9", "training.track=tensorboard", *stop)
     run = kmixer.train(settings, root=tmp_path)
     assert run.metrics["epochs"] == 2
     assert list((run.folder / "tensorboard").rglob("events.*"))

@@ -146,6 +146,7 @@ class Cifar:
             import_archive=self.import_archive if self.name == self.archive else None,
             image_shape=(32, 32, 3),
             classes=self.classes,
+            tfds_name=self.archive,
         )
 
     def _load(self, name: str, options: LoadOptions) -> Dataset:

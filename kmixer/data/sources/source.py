@@ -64,6 +64,9 @@ class Source:
         import_archive: how a downloaded archive of it is imported; None: it is not.
         image_shape: (height, width, channels) of its images; None: it depends on the name.
         classes: how many it has; None: it depends on the name.
+        tfds_name: under which TensorFlow Datasets knows the files that its authors published;
+            None: the same name, without `tfds:`.
+        license: the SPDX identifier of its licence, where its authors name one.
     """
 
     label: str
@@ -76,11 +79,17 @@ class Source:
     import_archive: ArchiveImporter | None = None
     image_shape: tuple[int, int, int] | None = None
     classes: int | None = None
+    tfds_name: str | None = None
+    license: str | None = None
 
     @property
     def has_fixed_name(self) -> bool:
         """Whether the label is a name, and not a pattern."""
         return self.recognizes is None
+
+    def published_as(self, name: str) -> str:
+        """Return the name under which TensorFlow Datasets knows its files."""
+        return self.tfds_name or name.removeprefix("tfds:")
 
     def accepts(self, name: str) -> bool:
         """Whether this source loads the data set of that name."""

@@ -72,6 +72,19 @@ def load(
     return Dataset(name, f"TFDS {builder.info.full_name} in {data_dir}", class_names, train, test)
 
 
+def open_builder(name: str, folder: str | Path | None = None) -> DatasetBuilder:
+    """Open what TFDS knows about a data set, prepared or not.
+
+    Args:
+        name: TFDS' name.
+        folder: see `load`.
+
+    Raises:
+        DataError: TFDS is not installed, or does not know it.
+    """
+    return _builder(name, data_folder(folder))
+
+
 def _builder(name: str, folder: Path) -> DatasetBuilder:
     os.environ.setdefault("TFDS_GCS_DISABLED", "1")
     try:

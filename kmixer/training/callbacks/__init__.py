@@ -6,9 +6,6 @@ from typing import TYPE_CHECKING
 
 import keras
 
-from ...backend import import_tensorflow
-from ...errors import SettingsError
-from ...files import atomic
 from .resuming import RestorePosition
 from .saving import WriteRun
 from .stopping import SeedTorch, StopOnDivergence, StopOnSignal
@@ -16,7 +13,7 @@ from .stopping import SeedTorch, StopOnDivergence, StopOnSignal
 if TYPE_CHECKING:
     from ...config import Settings
     from ...config.optimizer import AnySchedule, PlateauSettings
-    from ...config.settings import EarlyStoppingSettings, TrainingSettings
+    from ...config.settings import EarlyStoppingSettings
     from ...runs.run import Run
     from ...runs.signals import StopRequest
     from ..checkpoint import SavedArrays
@@ -53,7 +50,7 @@ def build_callbacks(
     seeding = [SeedTorch(settings.training.seed)] if keras.backend.backend() == "torch" else []
     return [
         StopOnDivergence(run), *seeding, *of_settings, write, StopOnSignal(run, request),
-        *_tensorboard(settings.training, run), RestorePosition(counting, position, arrays),
+        RestorePosition(counting, position, arrays),
     ], write  # fmt: skip
 
 
@@ -98,28 +95,3 @@ def _early_stopping(stopping: EarlyStoppingSettings | None) -> Callbacks:
 
 def _mode(monitor: str) -> str:
     return "max" if monitor == "val_accuracy" else "min"
-
-
-def check_tensorboard(training: TrainingSettings) -> None:
-    """Refuse TensorBoard's event files without TensorFlow, with which Keras writes them.
-
-    Raises:
-        SettingsError: it is not installed.
-    """
-    try:
-        if training.tensorboard:
-            import_tensorflow()
-    except ImportError:
-        raise SettingsError(
-            "training.tensorboard: received true, expected TensorFlow to be installed with it;"
-            " install with: pip install tensorflow"
-        ) from None
-
-
-def _tensorboard(training: TrainingSettings, run: Run) -> Callbacks:
-    if not training.tensorboard:
-        return []
-    logs = run.folder / "tensorboard"
-    for part in ("train", "validation"):  # TensorBoard itself would follow a link
-        atomic.make_folder(logs / part, within=run.folder)
-    return [keras.callbacks.TensorBoard(logs)]

@@ -88,4 +88,6 @@ SOURCE = Source(
     _load,
     image_shape=(28, 28, 1),
     classes=len(CLASS_NAMES),
+    tfds_name="fashion_mnist",
+    license="MIT",
 )

@@ -1,0 +1,1 @@
+"""Experiment trackers that follow a training, a sweep or a search: MLflow, Trackio, TensorBoard."""
