@@ -68,6 +68,7 @@ class Format:
         parts: the files that opening it needs, where they are not `file` alone.
         language: of the lines of use, as a Markdown fence names it; "text": they are a sentence.
         threaded: whether its runtime can use several threads.
+        program: what it needs beside packages, in words.
         lacks: returns what it needs beside modules and this machine does not have, in words; None:
             nothing.
         examine: what its proof has beside the answers: takes the content of the files, the images
@@ -94,6 +95,7 @@ class Format:
     parts: tuple[str, ...] = ()
     language: str = "python"
     threaded: bool = True
+    program: str | None = None
     lacks: Callable[[], str | None] = lambda: None
     examine: Examiner | None = None
     guide: str = ""
@@ -299,7 +301,7 @@ python3 -c "from PIL import Image; Image.open('example.png').save('$folder/examp
 cc -std=c99 -O3 example.c -o "$folder/example" -lm
 "$folder/example" "$folder/example.ppm\"""",
     library="c", serving_rank=None, backend=None, language="sh", threaded=False,
-    lacks=lacking_compiler,
+    program="a C compiler", lacks=lacking_compiler,
 )  # fmt: skip
 
 
