@@ -46,6 +46,18 @@ nothing of what it is shown leaves it (its Content-Security-Policy allows no con
 Why it is so: [ADR 40](adr/0040-a-page-with-its-model.md).
 """
 
+C_HEADER = """
+## C
+
+`--format c` writes `model.h`: C99 without dependencies or heap, which is C++ as well. The weights are constant arrays, the forward pass is one
+function for each kind of step, and the memory for the values between them is the caller's, `…_SCRATCH_BYTES` of it, planned so that it is small.
+Names begin with the run's, so that several models fit in one program. `example.c` beside it classifies an image file. The proof compiles the header
+with `CC`, or cc, gcc or clang, with `-std=c99 -O2 -Wall -Wextra -Werror`, and what CFLAGS holds after it: the runtime in the table says which flags
+counted, so `CFLAGS='-O3 -march=native' kmixer export …` times what that gives. Since it is code, nothing of kmixer compiles a
+header that lies in a folder: `kmixer serve` and `kmixer predict` take an export of another format ([ADR 39](adr/0039-c-header.md)).
+Models of more than 10 million weights are refused: a compiler takes 300 bytes of memory for each.
+"""
+
 INTEGERS = """
 ## Integers
 
@@ -67,7 +79,7 @@ def export_page(folder):
     lines = [HEAD, "## Which there are", "", *_support(), ""]
     for name, group in groupby(manifests, key=lambda manifest: manifest["run"]["name"]):
         lines += _table(name, sorted(group, key=_order))
-    return "\n".join(lines) + PAGE + INTEGERS
+    return "\n".join(lines) + C_HEADER + PAGE + INTEGERS
 
 
 def _order(manifest):
@@ -84,6 +96,7 @@ def _support():
     ]  # fmt: skip
     for known in FORMATS.values():
         needs = f"`{known.requirement}`" if known.extra else "the plain install"
+        needs = f"{needs}, {known.program}" if known.program else needs
         for quantize in known.quantizations:
             tried = [cells[cell_name(backend, known, quantize)] for backend in BACKENDS]
             lines.append(f"| {known.name} | {quantize} | {' | '.join(tried)} | {needs} |")

@@ -60,6 +60,7 @@ class Format:
         parts: the files that opening it needs, where they are not `file` alone.
         language: of the lines of use, as a Markdown fence names it; "text": they are a sentence.
         threaded: whether its runtime can use several threads.
+        program: what it needs beside packages, in words.
         lacks: returns what it needs beside modules and this machine does not have, in words; None:
             nothing.
     """
@@ -79,6 +80,7 @@ class Format:
     parts: tuple[str, ...] = ()
     language: str = "python"
     threaded: bool = True
+    program: str | None = None
     lacks: Callable[[], str | None] = lambda: None
 
     @property
@@ -288,7 +290,7 @@ python3 -c "from PIL import Image; Image.open('example.png').save('$folder/examp
 cc -std=c99 -O3 example.c -o "$folder/example" -lm
 "$folder/example" "$folder/example.ppm\"""",
     library="c", serving_rank=None, backend=None, language="sh", threaded=False,
-    lacks=lacking_compiler,
+    program="a C compiler", lacks=lacking_compiler,
 )  # fmt: skip
 
 
@@ -322,7 +324,8 @@ WEB = Format(
     usage="Open `model.html` in a browser of 2023 or newer: a double click will do. It needs no"
     " network, and shows no image to anybody.",
     language="text",
-    library="kmixer", serving_rank=None, backend=None, threaded=False, lacks=lacking_browser,
+    library="kmixer", serving_rank=None, backend=None, threaded=False,
+    program="Chromium or Chrome", lacks=lacking_browser,
 )  # fmt: skip
 
 FORMATS = {known.name: known for known in (SAVED_MODEL, TFLITE, ONNX, OPENVINO, TORCH, C, WEB)}
