@@ -335,7 +335,8 @@ WEB = Format(
     usage="Open `model.html` in a browser of 2023 or newer: a double click will do. It needs no"
     " network, and shows no image to anybody.",
     language="text",
-    library="kmixer", serving_rank=None, backend=None, threaded=False, lacks=lacking_browser,
+    library="kmixer", serving_rank=None, backend=None, threaded=False,
+    program="Chromium or Chrome", lacks=lacking_browser,
 )  # fmt: skip
 
 _MICRO_GUIDE = """## On a chip
