@@ -133,7 +133,7 @@ def _list(terminal: Terminal) -> None:
 
     cells, rows = support(), []
     for known in FORMATS.values():
-        missing = missing_modules(known)
+        missing = [*missing_modules(known), *filter(None, [known.lacks()])]
         for quantize in known.quantizations:
             tried = [cells[cell_name(backend, known, quantize)] for backend in BACKENDS]
             rows.append([known.name, quantize, *tried, ", ".join(missing) or "ready"])

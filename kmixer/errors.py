@@ -1,5 +1,6 @@
 """The errors kmixer raises: one line saying what was received, what was expected, what to do."""
 
+import re
 import signal
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
@@ -102,7 +103,8 @@ def process_failure(code: int, stderr: str) -> str:
     if code < 0:
         return f"killed by {signal.Signals(-code).name}; was there memory left?"
     lines = stderr.strip().splitlines()
-    return lines[-1][:300] if lines else f"exit code {code}"
+    # of kmixer's own errors the words are enough
+    return re.sub(r"^kmixer\.errors\.\w+: ", "", lines[-1])[:300] if lines else f"exit code {code}"
 
 
 def _first_line(text: str) -> str:

@@ -94,25 +94,60 @@ def end(process: subprocess.Popen[Any]) -> None:
         process.stdin.close()
 
 
+def find_program(*names: str) -> str | None:
+    """Return the absolute path of the first of these programs that is installed; None: none is.
+
+    Args:
+        names: such as `git`, looked for in the absolute folders of `PATH`, or absolute paths.
+    """
+    folders = isolated(os.environ).get("PATH", os.defpath)
+    paths = (shutil.which(name, path=folders) for name in names)
+    # Windows looks into the working folder first
+    return next((path for path in paths if path and os.path.isabs(path)), None)
+
+
+def start_program(path: str, *words: str, **options: Any) -> subprocess.Popen[bytes]:
+    """Start another program, which goes on beside this one.
+
+    Args:
+        path: what `find_program` returned.
+        words: its arguments.
+        options: of `subprocess.Popen`.
+    """
+    return subprocess.Popen([path, *words], env=isolated(os.environ), **options)
+
+
+def run_program(path: str, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run another program to its end, without stdin, and return its exit code and its output.
+
+    Args:
+        path: what `find_program` returned.
+        words: its arguments.
+
+    Raises:
+        OSError: it cannot be started.
+    """
+    return subprocess.run(
+        [path, *words], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+        errors="replace", check=False, env=isolated(os.environ),
+    )  # fmt: skip
+
+
 def program_output(name: str, *words: str) -> str | None:
     """Run another program and return its stdout; None if it is not installed, or fails.
 
     Args:
-        name: of the program, such as `git`; it is looked for in the absolute folders of `PATH`.
+        name: see `find_program`.
         words: its arguments.
     """
-    environment = isolated(os.environ)
-    path = shutil.which(name, path=environment.get("PATH", os.defpath))
-    if path is None or not os.path.isabs(path):  # Windows looks into the working folder first
+    path = find_program(name)
+    if path is None:
         return None
     try:
-        done = subprocess.run(
-            [path, *words], stdin=subprocess.DEVNULL, capture_output=True, text=True,
-            errors="replace", check=True, env=environment,
-        )  # fmt: skip
-    except (OSError, subprocess.CalledProcessError):
+        done = run_program(path, *words)
+    except OSError:
         return None
-    return done.stdout.strip()
+    return None if done.returncode else done.stdout.strip()
 
 
 def main(module: str, *words: str) -> None:

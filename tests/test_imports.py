@@ -18,7 +18,7 @@ CLI = sorted((ROOT / "cli").rglob("*.py"))
 RANKS = [
     {"errors"},
     {"options"},
-    {"augment", "backend", "config", "files", "layers", "processes"},
+    {"augment", "backend", "config", "files", "layers", "page", "processes"},
     {"data", "models"},
     {"runs"},
     {"evaluation"},

@@ -28,6 +28,24 @@ error gives the figures. Weights imported without a data set are verified on Fas
 `--data` names better ones.
 """
 
+PAGE = """
+## A page
+
+`kmixer export RUN --format web` writes `model.html`: the page of `kmixer serve` with the model in it. A double click opens it; it needs no server, no network and no installation, and
+nothing of what it is shown leaves it (its Content-Security-Policy allows no connection). One drops, pastes, photographs or draws an image, and sees the classes and what the model saw.
+
+- **Where it runs**: Chromium and Chrome, where it is proved; other browsers of 2023 or newer have what it uses (workers, OffscreenCanvas, DecompressionStream).
+- **What the model sees** is what `kmixer predict` shows it: the run's fit, Pillow's resampling, gray and backgrounds, computed in the page to the level; by one level it may differ for
+  transparent images, photos and very tall ones (`tests/page/` holds it to that). Of files of 16 bits a color it sees the browser's 8. Images of more than 50 megapixels are refused.
+- **How large**: the weights in 1.1 times their bytes, exact, and 28 kB. `--quantize float16` halves them.
+- **The proof** needs Chromium or Chrome on the machine that exports, found in `PATH` or named by `CHROME=PATH`: the written file itself is opened there, without a network, and answers for
+  the test images; if it asks for anything from anywhere it is not kept. The milliseconds include the way to the browser and back.
+- **Somebody else's page** is a program: open it in a browser, which keeps it in a sandbox. kmixer opens no page but the one that it has just written, to prove it; `kmixer predict` and
+  `kmixer serve` take the run or its other exports.
+
+Why it is so: [ADR 40](adr/0040-a-page-with-its-model.md).
+"""
+
 INTEGERS = """
 ## Integers
 
@@ -49,7 +67,7 @@ def export_page(folder):
     lines = [HEAD, "## Which there are", "", *_support(), ""]
     for name, group in groupby(manifests, key=lambda manifest: manifest["run"]["name"]):
         lines += _table(name, sorted(group, key=_order))
-    return "\n".join(lines) + INTEGERS
+    return "\n".join(lines) + PAGE + INTEGERS
 
 
 def _order(manifest):
@@ -104,5 +122,9 @@ def _row(manifest, float_bytes):
     return (
         f"| {manifest['format']} | {manifest['quantize']} | {size:,} | {size / float_bytes:.3f}"
         f" | {proof['largest_difference']:.1e} | {100 * proof['top1_agreement']:.2f} % | {change}"
-        f" | {times['1 thread']:.3f} | {times['2 threads']:.3f} | 1/{ratio:.0f} | {proof['runtime']} |"
+        f" | {times['1 thread']:.3f} | {_milliseconds(times.get('2 threads'))} | 1/{ratio:.0f} | {proof['runtime']} |"
     )
+
+
+def _milliseconds(value):
+    return "–" if value is None else f"{value:.3f}"

@@ -72,10 +72,15 @@ class Artifact:
             `formats.py`.
 
         Raises:
-            RunError: a file is missing or changed, the runtime refuses it, or the model is not the
-                one that the manifest describes.
+            RunError: a file is missing or changed, the runtime refuses it, the model is not the
+                one that the manifest describes, or nothing but a proof opens files of the format.
         """
         known = FORMATS[self.manifest["format"]]
+        if known.serving_rank is None:
+            raise RunError(
+                f"{self.folder}: kmixer opens no exports of format {known.name}; use it as its"
+                " README.md says, or an export of another format, such as tflite"
+            )
         files = contents.read_listed(self.folder, self.manifest["files"])
         self._check_labels(files[LABELS])
         try:

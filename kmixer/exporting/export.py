@@ -21,7 +21,7 @@ from ..runs.example_image import write_example
 from . import subprocesses, verification
 from .artifact import Artifact, check_replaceable, load_artifact, model_bytes
 from .convert_process import convert
-from .formats import Format
+from .formats import FORMATS, Format
 from .manifest import MANIFEST
 from .support import find_format
 from .verification import Accuracy, Comparison
@@ -110,13 +110,12 @@ def _verify(
             reference.probabilities, answers["images"], _accuracy(reference, answers)
         )
     note = verification.check(comparison, export_name, job["quantize"], max_drop)
-    # Another process for two threads: TensorFlow takes their number only once, and the threads of a
-    # file that is still open would disturb the timing.
-    timed = subprocesses.call(verify, job | {"threads": 2, "answers": None}, task=task)
-    seconds = {
-        "1 thread": answered["seconds_per_image"],
-        "2 threads": timed["seconds_per_image"],
-    }
+    seconds = {"1 thread": answered["seconds_per_image"]}
+    if FORMATS[job["format"]].threaded:
+        # Another process: TensorFlow takes the number only once, and the threads of a file that is
+        # still open would disturb the timing.
+        timed = subprocesses.call(verify, job | {"threads": 2, "answers": None}, task=task)
+        seconds["2 threads"] = timed["seconds_per_image"]
     return _proof(comparison, answered["runtime"], seconds, reference) | {"note": note}
 
 
@@ -192,6 +191,7 @@ def _describe(
         size=model_bytes(manifest),
         usage=export_format.usage,
         library=export_format.library,
+        language=export_format.language,
     )
     atomic.write_text(folder / "README.md", card)
     files["README.md"] = checksum(folder / "README.md")

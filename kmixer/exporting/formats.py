@@ -9,23 +9,27 @@ themselves: they may be changed later, and a runtime that maps them would follow
 
 from __future__ import annotations
 
+from base64 import b64encode
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from io import BytesIO
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..backend import import_tensorflow
+from ..page.assemble import is_own
+from .browser import Chromium, find_browser, has_sandbox, lacking_browser
+from .c_compiler import compiled, lacking_compiler
 from .contents import Contents
 from .graph_check import check_graph
 from .runtimes import Opener, Predict, as_folder, import_openvino, refuse_flex, refuse_pickles
 from .torch_program import checked_program
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import keras
 
     from ..runs.run import Run
@@ -43,16 +47,21 @@ class Format:
         quantizations: the `QUANTIZATIONS` that it supports.
         writer: the module in `exporting/writers/` whose `write` makes the file.
         open: opens the file with its own runtime.
-        usage: Python lines that use the file in its folder, for the model card; `images` stands for
-            any uint8 images of the model's size.
+        usage: lines that use the file in its folder, for the model card; in Python, `images` stands
+            for any uint8 images of the model's size.
         library: its `library_name` on the Hugging Face Hub.
         serving_rank: of a run's exports the one with the lowest rank is served; formats that are
-            fast for single images come first.
-        backend: the Keras backend that can convert to it.
+            fast for single images come first. None: no export of it is opened, but by the proof of
+            the one that was just written.
+        backend: the Keras backend that can convert to it; None: each can.
         modules: modules that have to be installed, beside the backend.
         extra: the extra of kmixer that installs them; None: the plain install does.
         any_size: whether it takes images of any size and resizes them inside.
         parts: the files that opening it needs, where they are not `file` alone.
+        language: of the lines of use, as a Markdown fence names it; "text": they are a sentence.
+        threaded: whether its runtime can use several threads.
+        lacks: returns what it needs beside modules and this machine does not have, in words; None:
+            nothing.
     """
 
     name: str
@@ -62,12 +71,15 @@ class Format:
     open: Opener
     usage: str
     library: str
-    serving_rank: int
-    backend: str = "tensorflow"
+    serving_rank: int | None
+    backend: str | None = "tensorflow"
     modules: tuple[str, ...] = ()
     extra: str | None = None
     any_size: bool = False
     parts: tuple[str, ...] = ()
+    language: str = "python"
+    threaded: bool = True
+    lacks: Callable[[], str | None] = lambda: None
 
     @property
     def needed_files(self) -> tuple[str, ...]:
@@ -262,4 +274,55 @@ probabilities = model(torch.from_numpy(images)).detach().numpy()
     library="pytorch", serving_rank=5, backend="torch", extra="torch",
 )  # fmt: skip
 
-FORMATS = {known.name: known for known in (SAVED_MODEL, TFLITE, ONNX, OPENVINO, TORCH)}
+
+def _open_c(files: Contents, threads: int | None = None) -> tuple[Predict, str]:
+    """Compile a C header and call it: it is code, and nothing looks at what it does."""
+    with as_folder(files) as folder:
+        return compiled(Path(folder, C.file))
+
+
+C = Format(
+    "c", "model.h", ("none",), "to_c", _open_c,
+    usage="""folder=$(mktemp -d)
+python3 -c "from PIL import Image; Image.open('example.png').save('$folder/example.ppm')"
+cc -std=c99 -O3 example.c -o "$folder/example" -lm
+"$folder/example" "$folder/example.ppm\"""",
+    library="c", serving_rank=None, backend=None, language="sh", threaded=False,
+    lacks=lacking_compiler,
+)  # fmt: skip
+
+
+def _open_web(files: Contents, threads: int | None = None) -> tuple[Predict, str]:
+    """Open a page in Chromium, from a file as people do, and ask the model that it holds."""
+    program = find_browser()
+    if program is None:
+        raise ValueError(f"it needs {lacking_browser()}")
+    if not has_sandbox() and not is_own(files[WEB.file].decode()):
+        raise ValueError(
+            "its scripts are not those of this kmixer, and a browser that root starts has no"
+            " sandbox: open it as another user"
+        )
+    browser = Chromium(program)
+    with as_folder(files) as folder:
+        address = Path(folder, WEB.file).as_uri()
+        session = browser.open(address)
+
+    def predict(images: np.ndarray) -> np.ndarray:
+        levels = b64encode(images.tobytes()).decode()
+        rows = browser.evaluate(session, f'probabilities("{levels}")')
+        if asked := sorted(browser.requested - {address}):
+            raise ValueError(f"the page asks for {asked[0][:200]}")
+        return np.array(rows, np.float32)
+
+    return predict, browser.version
+
+
+WEB = Format(
+    "web", "model.html", ("none", "float16"), "web", _open_web,
+    usage="Open `model.html` in a browser of 2023 or newer: a double click will do. It needs no"
+    " network, and shows no image to anybody.",
+    language="text",
+    library="kmixer", serving_rank=None, backend=None, threaded=False, lacks=lacking_browser,
+)  # fmt: skip
+
+FORMATS = {known.name: known for known in (SAVED_MODEL, TFLITE, ONNX, OPENVINO, TORCH, C, WEB)}

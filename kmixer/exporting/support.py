@@ -17,7 +17,7 @@ def find_format(name: str, quantize: str = "none") -> Format:
 
     Raises:
         SettingsError: the format or the quantization is unknown, they do not go together, or a
-            module is not installed.
+            module or a program is not installed.
     """
     if name not in FORMATS:
         raise SettingsError(f"--format: received {name!r}{nearest(name, FORMATS)}")
@@ -35,12 +35,15 @@ def find_format(name: str, quantize: str = "none") -> Format:
             f"--format: {name} needs {', '.join(missing)}; install with:"
             f" pip install {known.requirement!r}"
         )
+    if lacking := known.lacks():
+        raise SettingsError(f"--format: {name} needs {lacking}")
     return known
 
 
 def missing_modules(known: Format) -> list[str]:
     """Return the modules that a format needs and this machine does not have."""
-    return [module for module in (known.backend, *known.modules) if find_spec(module) is None]
+    needed = (known.backend, *known.modules) if known.backend else known.modules
+    return [module for module in needed if find_spec(module) is None]
 
 
 def support() -> dict[str, str]:

@@ -41,7 +41,13 @@ def run_card(run: Run, metrics: Mapping[str, Any] | None = None) -> str:
 
 
 def export_card(
-    run: Run, manifest: Mapping[str, Any], *, size: int, usage: str, library: str
+    run: Run,
+    manifest: Mapping[str, Any],
+    *,
+    size: int,
+    usage: str,
+    library: str,
+    language: str = "python",
 ) -> str:
     """Return the card of an export, as Markdown.
 
@@ -49,14 +55,18 @@ def export_card(
         run: the run that was exported.
         manifest: the content of the export's manifest.json.
         size: bytes of the model's files.
-        usage: Python lines that use the file.
+        usage: lines that use the file; those in Python begin with the imports and an empty line.
         library: its `library_name` on the Hugging Face Hub.
+        language: of `usage`.
     """
     metrics = run.metrics if run.finished else None
-    imports, rest = usage.split("\n\n", 1)
-    shape = ", ".join(map(str, run.info["input_shape"]))
-    usage = READ_EXAMPLE.format(imports=imports, file=EXAMPLE_FILE, shape=shape, rest=rest)
-    return _render(run, metrics, usage=usage, library=library, manifest=manifest, size=size)
+    if language == "python":
+        imports, rest = usage.split("\n\n", 1)
+        shape = ", ".join(map(str, run.info["input_shape"]))
+        usage = READ_EXAMPLE.format(imports=imports, file=EXAMPLE_FILE, shape=shape, rest=rest)
+    return _render(
+        run, metrics, usage=usage, library=library, language=language, manifest=manifest, size=size
+    )
 
 
 def _render(
@@ -65,6 +75,7 @@ def _render(
     *,
     usage: str,
     library: str,
+    language: str = "python",
     manifest: Mapping[str, Any] | None = None,
     size: int | None = None,
 ) -> str:
@@ -85,6 +96,7 @@ def _render(
         manifest=manifest,
         usage=usage,
         library=library,
+        language=language,
         libraries=libraries(run.info, metrics["backend"]) if metrics else None,
         bytes=size,
     )

@@ -1,13 +1,11 @@
 """The server's addresses: predict, status, metadata, health, metrics, and the page."""
 
 import asyncio
-import json
-import secrets
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from importlib.resources import files
+from functools import cached_property
 from typing import Any, TypeVar
 
 import numpy as np
@@ -20,6 +18,7 @@ from starlette.exceptions import HTTPException
 from ..data.decode import Decoding
 from ..errors import DataError
 from ..exporting.artifact import Artifact, check_probabilities
+from ..page.assemble import Page, server_page
 from . import protocol, uploads
 from .access import Access, GuardRequests
 from .batcher import Batcher, QueueFullError
@@ -30,10 +29,7 @@ from .metrics import CountRequests, ServerMetrics
 
 VERSION = "1"
 MAX_BODY = 32_000_000  # bytes
-PAGE_POLICY = (
-    "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; img-src data:;"
-    " connect-src 'self'; form-action 'none'; frame-ancestors 'none'; base-uri 'none'"
-)
+NO_FRAMES = "frame-ancestors 'none'"  # which a page cannot say of itself
 
 _Result = TypeVar("_Result")
 
@@ -120,7 +116,6 @@ class ServedModel:
         limits: refuses requests.
         explainer: says why an answer is what it is.
         started: when, in seconds since 1970.
-        page: for people, once it was asked for.
     """
 
     artifact: Artifact
@@ -132,7 +127,16 @@ class ServedModel:
     limits: RequestLimits
     explainer: Explainer
     started: float = field(default_factory=time.time)
-    page: str = ""
+
+    @cached_property
+    def page(self) -> Page:
+        """The page for people."""
+        height, width, channels = self.artifact.image_shape
+        return server_page(
+            {"name": self.name, "classes": len(self.artifact.class_names),
+             "width": width, "height": height, "channels": channels,
+             "explains": self.explainer.missing is None}
+        )  # fmt: skip
 
     def check_model(self, model: str) -> None:
         """Refuse a request for another model."""
@@ -252,21 +256,9 @@ async def _metrics(request: Request) -> str:
 
 
 async def _page(request: Request) -> HTMLResponse:
-    nonce = secrets.token_urlsafe(16)
-    page = _page_of(_served(request)).replace("{{nonce}}", nonce)
-    policy = {"content-security-policy": PAGE_POLICY.format(nonce=nonce)}
-    return HTMLResponse(page, headers=policy | {"cache-control": "no-store"})
-
-
-def _page_of(served: ServedModel) -> str:
-    """Return the page about a model, but for the nonce of one answer."""
-    if not served.page:
-        height, width, channels = served.artifact.image_shape
-        about = {"name": served.name, "classes": len(served.artifact.class_names),
-                 "width": width, "height": height, "channels": channels}  # fmt: skip
-        page = files(__package__).joinpath("page.html").read_text(encoding="utf-8")
-        served.page = page.replace("{{about}}", json.dumps(about).replace("<", "\\u003c"))
-    return served.page
+    page = _served(request).page
+    policy = {"content-security-policy": f"{page.policy}; {NO_FRAMES}"}
+    return HTMLResponse(page.html, headers=policy | {"cache-control": "no-store"})
 
 
 async def _http_error(request: Request, error: HTTPException) -> JSONResponse:

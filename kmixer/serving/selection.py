@@ -87,14 +87,19 @@ def _is_address_part(name: str) -> bool:
 def _usable_exports(folder: Path) -> list[Artifact]:
     """Return the exports in a folder that can be opened here, the preferred first."""
     artifacts = [load_artifact(path.parent) for path in sorted(folder.glob(f"*/{MANIFEST}"))]
-    usable = [a for a in artifacts if not missing_modules(FORMATS[a.manifest["format"]])]
-    return sorted(usable, key=_preference)
+    return sorted(filter(_is_usable, artifacts), key=_preference)
+
+
+def _is_usable(artifact: Artifact) -> bool:
+    known = FORMATS[artifact.manifest["format"]]
+    return known.serving_rank is not None and not missing_modules(known)
 
 
 def _preference(artifact: Artifact) -> tuple[int, int]:
     """Return a sort key: by format, and within one the least quantized first."""
     manifest = artifact.manifest
     rank = FORMATS[manifest["format"]].serving_rank
+    assert rank is not None  # of those that are usable
     return rank, QUANTIZATIONS.index(manifest["quantize"])
 
 

@@ -46,6 +46,7 @@ def test_every_cell(backend, tiny, tmp_path, kmixer_cli):
     missing = {m for known in FORMATS.values() for m in missing_modules(known)} | (
         {backend} if find_spec(backend) is None else set()
     )
+    missing |= {known.lacks() for known in FORMATS.values()} - {None}
     if missing:
         pytest.skip(f"not installed: {', '.join(sorted(missing))}")
     config = tmp_path / "tiny.yaml"

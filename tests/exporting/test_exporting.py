@@ -21,6 +21,7 @@ from kmixer.errors import RunError, SettingsError, one_line
 from kmixer.evaluation.images import load_data
 from kmixer.exporting import formats, subprocesses, support, verification
 from kmixer.exporting.artifact import check_replaceable, load_artifact
+from kmixer.exporting.contents import read_folder
 from kmixer.exporting.export import export_run
 from kmixer.exporting.reference import Reference
 from kmixer.exporting.verify_process import verify
@@ -33,14 +34,16 @@ tensorflow_only = pytest.mark.skipif(
 pytestmark = tensorflow_only
 
 # Every cell is tried with every backend, in processes of its own, in test_export_support.py.
-QUICK = {("saved_model", "none"), ("tflite", "none"), ("tflite", "int8"), ("onnx", "none")}
+QUICK = {
+    ("saved_model", "none"), ("tflite", "none"), ("tflite", "int8"), ("onnx", "none"), ("c", "none"),
+}  # fmt: skip
 CELLS = [
     pytest.param(
         known.name, quantize, marks=[] if (known.name, quantize) in QUICK else pytest.mark.slow
     )
     for known in formats.FORMATS.values()
     for quantize in known.quantizations
-    if quantize in ("none", "int8")
+    if quantize in ("none", "int8") and known.serving_rank is not None  # or nothing opens it
 ]
 FLOAT = [cell for cell in CELLS if cell.values[1] == "none"]
 
@@ -56,10 +59,11 @@ def exported(reference, tflite_export, tmp_path_factory):
     out, done = tmp_path_factory.mktemp("exports"), {("tflite", "none"): tflite_export}
 
     def get(name, quantize="none"):
-        if missing := support.missing_modules(formats.FORMATS[name]):
+        known = formats.FORMATS[name]
+        if missing := [*support.missing_modules(known), *filter(None, [known.lacks()])]:
             pytest.skip(f"not installed: {', '.join(missing)}")
         if (name, quantize) not in done:
-            here = formats.FORMATS[name].backend == "tensorflow"
+            here = known.backend in ("tensorflow", None)
             write = export if here else export_run
             done[name, quantize] = write(reference, name, quantize, out=out)
         return done[name, quantize]
@@ -70,7 +74,11 @@ def exported(reference, tflite_export, tmp_path_factory):
 @pytest.mark.parametrize(("name", "quantize"), CELLS)
 def test_the_written_file_gives_the_keras_models_probabilities(exported, reference, name, quantize):
     artifact = load_artifact(exported(name, quantize).folder)
-    predict, _ = artifact.open()
+    known = formats.FORMATS[name]
+    opened = (
+        artifact.open() if known.serving_rank else known.open(read_folder(artifact.folder), None)
+    )
+    predict, _ = opened
     received = predict(reference.images)
     assert received.dtype == np.float32 and received.shape == (40, 2)
     atol = 1e-5 if quantize == "none" else 0.1
@@ -103,14 +111,16 @@ def test_the_manifest_describes_every_file(exported, trained_run, name, quantize
 def test_the_cards_lines_run_without_kmixer_and_keras(exported, reference, name, quantize):
     artifact = exported(name, quantize)
     card = (artifact.folder / "README.md").read_text()
-    code = re.search(r"```python\n(.*?)```", card, re.S).group(1)
+    language, code = re.search(r"```(python|sh)\n(.*?)```", card, re.S).groups()
     assert len(code.strip().splitlines()) <= 9
     script = (
         f"import sys\nsys.modules['kmixer'] = sys.modules['keras'] = None  # not there\n{code}\n"
     )
+    words = [sys.executable, "-c", script] if language == "python" else ["sh", "-ec", code]
+    path = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, cwd=artifact.folder,
-        check=False,
+        words, capture_output=True, text=True, cwd=artifact.folder, check=False,
+        env=os.environ | {"PATH": path},
     )  # fmt: skip
     expected = artifact.class_names[reference.probabilities[0].argmax()]
     assert done.returncode == 0 and done.stdout.strip() == expected, done.stderr

@@ -37,6 +37,7 @@ NAMES = {
 # Every place that starts a process, with what it starts.
 PLACES = {
     "cli/subprocesses.py": ["start_python", "start_python"],  # kmixer train, kmixer export
+    "kmixer/exporting/browser.py": ["start_program"],  # Chromium
     "kmixer/exporting/subprocesses.py": ["run_python"],  # a conversion, a verification
     "kmixer/runs/provenance.py": ["program_output"],  # git
     "kmixer/tuning/workers/process.py": ["start_python"],  # a trial

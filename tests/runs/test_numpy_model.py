@@ -11,39 +11,11 @@ import pytest
 from changed_run import changed_run, name_files
 from kmixer.config import loading, presets
 from kmixer.config.architectures import read_architectures
-from kmixer.config.model import Activation
 from kmixer.errors import RunError
 from kmixer.models.factory import with_patch_size
 from kmixer.runs.numpy_model import numpy_model
+from model_forms import FORMS
 
-MIXER = {
-    "patch_size": 4,
-    "blocks": 2,
-    "hidden_dim": 8,
-    "tokens_mlp_dim": [4, 5],
-    "channels_mlp_dim": 8,
-}
-STAGES = [
-    {"patch_size": 2, "patch_stride": 1, "dim": 9, "mlp_dim": 20, "blocks": 2},
-    {"patch_size": 3, "patch_stride": 2, "dim": 14, "mlp_dim": 19, "blocks": 1},
-]
-MODELS = {
-    "mixer": MIXER,
-    "overlapping": MIXER | {"patch_stride": 2},
-    "border dropped": MIXER | {"patch_stride": 3, "patch_border": "drop"},
-    "border padded": MIXER | {"patch_stride": 3, "patch_border": "pad", "stem": "dense"},
-    "dense stem, batch norm": MIXER | {"stem": "dense", "stem_norm": "batch", "patch_stride": 1},
-    "post-norm": MIXER | {"norm_position": "post", "head_dropout": 0.1, "dropout": 0.1},
-    "no norm, no skips": MIXER
-    | {"norm_position": "none", "skip_connections": False, "block_dims": [6, 7]},
-    "no norm before the head": MIXER | {"pre_head_layer_norm": False},
-    "shift_mlp": {"name": "shift_mlp", "stages": STAGES, "head_dropout": 0.1},
-    "mlp": {"name": "mlp", "hidden_dims": [5, 4], "dropout": 0.1},
-    "mlp of patches": {"name": "mlp", "hidden_dims": [5], "patch_size": 2},
-} | {
-    f"mlp, {name}": {"name": "mlp", "hidden_dims": [9], "activation": name}
-    for name in Activation.__args__
-}  # fmt: skip
 ELSEWHERE = {
     "cnn": {"model": {"name": "cnn"}},
     "bfloat16": {"training": {"precision": "mixed_bfloat16"}},
@@ -74,10 +46,10 @@ EACH_BACKEND = {"overlapping", "post-norm", "shift_mlp", "mlp of patches"}
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(n, marks=[pytest.mark.backends] * (n in EACH_BACKEND)) for n in MODELS],
+    [pytest.param(n, marks=[pytest.mark.backends] * (n in EACH_BACKEND)) for n in FORMS],
 )
 def test_each_form_of_each_family(name, trained_run, tmp_path):
-    run = changed_run(trained_run, tmp_path / "run", model={"name": "mixer"} | MODELS[name])
+    run = changed_run(trained_run, tmp_path / "run", model={"name": "mixer"} | FORMS[name])
     assert_same_answers(with_random_weights(run), (8, 8, 1))
 
 

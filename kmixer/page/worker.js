@@ -1,0 +1,32 @@
+// The model beside the page, so that the page stays quick: takes {id, task, …}, answers {id, result or error}.
+"use strict";
+
+let model;  // a promise of {about, answer}
+
+const TASKS = {
+  async open({about, weights}) {
+    model = unpack(weights, about.bytes).then(numbers => ({about, answer: network(about.network, numbers)}));
+    await model;
+  },
+  async classify({file, invert}) {
+    const {about, answer} = await model;
+    const pixels = await decode(file, about);
+    if (invert) pixels.forEach((value, i) => { pixels[i] = 255 - value; });
+    return {pixels, probabilities: answer(pixels)};
+  },
+  async probabilities({pixels}) {  // of several images, one behind the other
+    const {about, answer} = await model;
+    const size = about.width * about.height * about.channels, rows = [];
+    for (let from = 0; from < pixels.length; from += size)
+      rows.push(Array.from(answer(pixels.subarray(from, from + size))));
+    return rows;
+  },
+};
+
+onmessage = async ({data}) => {
+  try {
+    postMessage({id: data.id, result: await TASKS[data.task](data)});
+  } catch (error) {
+    postMessage({id: data.id, error: error.message});
+  }
+};

@@ -1,0 +1,95 @@
+"""`--format web`: the page works from a file, is proved in a browser, and is not served."""
+
+import os
+
+import keras
+import numpy as np
+import pytest
+
+from in_process_export import export
+from kmixer.errors import SettingsError
+from kmixer.evaluation.images import load_data
+from kmixer.exporting import formats, support
+from kmixer.exporting.browser import find_browser
+from kmixer.exporting.reference import Reference
+
+if keras.backend.backend() != "tensorflow":
+    pytest.skip("a page has no Keras backend", allow_module_level=True)
+
+
+@pytest.fixture(scope="module")
+def web_export(trained_run, tmp_path_factory):
+    if find_browser() is None:
+        assert not os.environ.get("KMIXER_BROWSER"), "chromium is required"
+        pytest.skip("no Chromium on this machine")
+    reference = Reference(trained_run, load_data(trained_run))
+    return export(reference, "web", "float16", out=tmp_path_factory.mktemp("web"))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="paths as Chromium on Linux takes them")
+def test_the_file_is_a_page_for_a_phone(browser, web_export, image_folder):
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    browser.get_log("browser")  # those of other tests
+    browser.get((web_export.folder / "model.html").as_uri())
+    script, find = browser.execute_script, browser.find_element
+    first = "return document.querySelector('#classes li span')?.textContent"
+    assert find("id", "about").text.startswith("2 classes; the model sees 8×8 grey pixels")
+    find("id", "file").send_keys(str(image_folder / "test" / "below" / "003.png"))
+    for name in ("below", "above"):
+        WebDriverWait(browser, 20).until(lambda _, name=name: script(first) == name)
+        find("id", "invert").send_keys(" ")
+    assert script("return document.getElementById('seen').naturalWidth") == 8
+    assert script("return document.documentElement.scrollWidth") <= 390
+    find("id", "ask").click()  # about the empty pad
+    WebDriverWait(browser, 20).until(
+        lambda _: script("return document.getElementById('seen').naturalWidth") == 8
+    )
+    assert browser.get_log("browser") == []
+
+
+def test_it_is_proved_and_hardly_larger_than_its_weights(web_export, trained_run):
+    proof = web_export.manifest["proof"]
+    assert proof["runtime"].startswith("Chromium ") and proof["test_accuracy"]["file"] == 1
+    assert list(proof["milliseconds_per_image"]) == ["1 thread"]
+    assert web_export.size <= 1.2 * 2 * trained_run.metrics["parameters"] + 100_000
+    assert "Open `model.html` in a browser" in (web_export.folder / "README.md").read_text()
+
+
+def test_it_is_neither_served_nor_predicted_with(run_command, web_export, image_folder):
+    image = image_folder / "test" / "below" / "003.png"
+    for words in (["serve", web_export.folder], ["predict", web_export.folder, image]):
+        done = run_command(*words)
+        assert done.returncode == 1 and "opens no exports of format web" in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+
+
+SCRIPT = "<script>new Image().src = 'http://127.0.0.1:9/'</script></body>"
+
+
+def with_script(artifact, policy=True):
+    """Return the contents of an export whose page runs one more script."""
+    page = (artifact.folder / "model.html").read_text().replace("</body>", SCRIPT)
+    if not policy:
+        page = page.replace("content-security-policy", "none")
+    return {"model.html": page.encode()}
+
+
+def test_scripts_that_are_not_ours_run_in_a_sandbox_or_not_at_all(web_export, monkeypatch):
+    monkeypatch.setattr(formats, "has_sandbox", lambda: False)
+    with pytest.raises(ValueError, match="its scripts are not those of this kmixer"):
+        formats.WEB.open(with_script(web_export), 1)
+
+
+def test_a_page_that_asks_for_anything_is_not_proved(web_export, monkeypatch):
+    monkeypatch.setattr(formats, "is_own", lambda html: True)
+    predict, _ = formats.WEB.open(with_script(web_export, policy=False), 1)
+    with pytest.raises(ValueError, match="the page asks for http"):
+        predict(np.zeros((1, 8, 8, 1), np.uint8))
+
+
+def test_without_a_browser_it_is_refused_before_anything_is_written(monkeypatch):
+    monkeypatch.setenv("PATH", "/nonexistent")
+    monkeypatch.delenv("CHROME", raising=False)
+    with pytest.raises(SettingsError, match="--format: web needs Chromium or Chrome"):
+        support.find_format("web")
