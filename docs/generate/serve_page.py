@@ -28,7 +28,8 @@ cut off before its last boundary is answered 400; fields beside the file, up to 
 
 `?explain=true` splits the logits of the two most probable classes over the model's tokens ([how](guide.md#why-this-class)): `explanation.chosen` and
 `.other` with `logit`, `constant` and `parts`, which add up, and `maps`, pictures to be laid over `seen`. It is computed from the weights of the run in whose folder the export
-lies, in float32; where that is missing, or the model averages no tokens, the answer is 400 and says so.
+lies, in float32; where that is missing, or the model averages no tokens, the answer is 400 and says so. The page lays the best class's map over what the model
+saw, and takes it away again.
 
 On a phone or a tablet the page has *Take a photo*, which opens the camera's own app and so needs neither TLS nor a permission; the answer
 stands between the buttons and the drawing pad. The pad and *swap black and white* are there for models of grey images alone.

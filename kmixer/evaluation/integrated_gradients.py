@@ -37,6 +37,7 @@ class GradientEvidence:
         image: float32, normalized.
         black: the same of the black image.
         gradients: of a class's logit, at each of several images.
+        most_steps: on the way from the black image.
     """
 
     seen: np.ndarray
@@ -46,6 +47,7 @@ class GradientEvidence:
     image: np.ndarray
     black: np.ndarray
     gradients: Gradients
+    most_steps: int
     method: str = "integrated gradients from black"
 
     def split(self, label: int) -> tuple[np.ndarray, float]:
@@ -54,7 +56,7 @@ class GradientEvidence:
         while True:
             parts = self._integrate(label, steps)
             missed = self.logits[label] - black_logit - parts.sum()
-            if abs(missed) <= TOLERANCE or steps >= MOST_STEPS:
+            if abs(missed) <= TOLERANCE or steps >= self.most_steps:
                 return parts, black_logit
             steps *= 2
 
@@ -75,11 +77,12 @@ class GradientEvidence:
         return parts
 
 
-def look_by_gradients(model: keras.Model) -> Look:
+def look_by_gradients(model: keras.Model, most_steps: int = MOST_STEPS) -> Look:
     """Return how a model looks at an image, its logits split by integrated gradients.
 
     Args:
         model: uint8 images → logits, in float32.
+        most_steps: on the way from the black image: 32, or that doubled some times.
     """
     normalized = model.get_layer("normalise").output
     before = keras.Model(model.input, [seen_images(model), normalized])
@@ -95,7 +98,9 @@ def look_by_gradients(model: keras.Model) -> Look:
         logits, black_logits = numpy(after(np.stack([x, black]))).astype(np.float64)
         height, width, _ = x.shape
         areas = squares(height, width)
-        return GradientEvidence(as_image(seen[0]), logits, black_logits, areas, x, black, gradients)
+        return GradientEvidence(
+            as_image(seen[0]), logits, black_logits, areas, x, black, gradients, most_steps
+        )
 
     return look
 

@@ -23,9 +23,10 @@ from ..runs.consistency import check_consistent
 from ..runs.run import MODEL_FILE, PROBLEMS_FILE
 from . import comparison, figures
 from .evaluate import predict_split
-from .explanation import Evidence, Look, explain, look_with_keras
+from .explanation import Evidence, Look, explain
 from .fonts import LONGEST_NAME, numbered
 from .heat_maps import as_png, largest_part
+from .integrated_gradients import STEPS, look_by_gradients
 from .mistakes import image_name
 from .own_data import load_own
 from .predictions import Mistake, worst_mistakes
@@ -124,7 +125,8 @@ def _section(name: str, run: Run, loaded: Loaded) -> dict[str, Any]:
         return section | {"problem": str(error)}
     if own.changed:
         section["problem"] = own.changed
-    look = look_with_keras(run)
+    in_float32 = run.settings.training.precision == "float32"
+    look = look_by_gradients(model if in_float32 else run.in_float32().load_model(), STEPS)
     mixing = {
         title: figures.as_svg(figures.token_mixing(kernel, grid, title))
         for title, kernel, grid in _token_mixing(model)

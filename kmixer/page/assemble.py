@@ -2,9 +2,10 @@
 
 The parts lie beside this module. `server.js` asks the server that the page came from, `local.js`
 starts the scripts of `WORKER` beside the page, with the model that the file holds. An engine is a
-function `classify(file, invert)` that returns `{classes, seen, answer}`: the classes with their
-probabilities, the best first, the image that the model saw, as the address of a picture, and what
-`kmixer.runs.answers.Answers.of` says of it, where the model has answers.
+function `classify(file, invert)` that returns `{classes, seen, answer, explanation}`: the classes
+with their probabilities, the best first; the image that the model saw, as the address of a picture;
+where the model has answers, what `kmixer.runs.answers.Answers.of` says; and where there is one, the
+explanation with `chosen.class` and `maps.chosen`, a picture that is laid over the image.
 """
 
 import json
@@ -42,7 +43,8 @@ def server_page(about: Mapping[str, Any]) -> Page:
     """Return the page that asks the server it came from.
 
     Args:
-        about: `name`, `classes` (how many), `width`, `height` and `channels` of the model's images.
+        about: `name`, `classes` (how many), `width`, `height` and `channels` of the model's images;
+            `explains`: whether the server explains its answers.
     """
     return _assemble(about, SERVER, "img-src data:; connect-src 'self'")
 

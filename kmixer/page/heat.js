@@ -1,5 +1,4 @@
-// Why one class rather than another: what each token adds to the difference of their logits, as a picture to lay
-// over the image. As kmixer/evaluation/explanation.py, kmixer/models/token_areas.py and heat_maps.py do it.
+// Why this class: what each token adds to its logit, as a picture to lay over the image. As kmixer/evaluation/explanation.py, kmixer/models/token_areas.py and heat_maps.py do it.
 
 const FOR = [20, 105, 255], AGAINST = [235, 65, 20], DENSEST = 0.85;
 

@@ -28,7 +28,7 @@ const opened = READY ? call("open", {about, weights: at("weights").textContent})
   : Promise.reject(new Error("This browser is too old for the page: one of 2023 or newer was expected."));
 opened.catch(error => refuse(error.message));
 
-async function classify(file, invert, explain) {
+async function classify(file, invert) {
   await opened;
   await checkSize(file);
   const {pixels, probabilities} = await call("classify", {file, invert})
@@ -36,7 +36,7 @@ async function classify(file, invert, explain) {
   const classes = about.names.map((name, label) => ({label, class: name, probability: probabilities[label]}))
     .sort((a, b) => b.probability - a.probability);
   const answer = about.answers && answerOf(probabilities, about.answers, about.names);
-  const explanation = explain && await why(pixels, classes[0], classes[1]);
+  const explanation = about.areas && await why(pixels, classes[0]);
   return {classes, seen: picture(opaque(pixels)), answer, explanation};
 }
 
@@ -55,10 +55,10 @@ async function checkSize(file) {
     throw new Error(`${name}: too large: ${width}×${height} pixels, at most ${MOST_PIXELS / 1e6} million are read`);
 }
 
-async function why(pixels, chosen, other) {
-  const parts = await call("parts", {pixels, chosen: chosen.label, other: other.label});
+async function why(pixels, chosen) {
+  const parts = await call("parts", {pixels, label: chosen.label});
   const heat = heatOf(parts, about.areas, about.width, about.height);
-  return {chosen, other, maps: {difference: picture(colours(heat))}};
+  return {chosen, maps: {chosen: picture(colours(heat))}};
 }
 
 // Return levels as colours, four numbers for each pixel.

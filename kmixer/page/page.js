@@ -12,17 +12,13 @@ document.body.style.setProperty("--rows", Math.min(MOST, about.classes));
 document.body.style.setProperty("--share", about.width / longest);
 for (const element of document.querySelectorAll(".grey")) element.hidden = !grey;  // the pad draws white on black
 
-at("whether").hidden = !about.explains;
-
-let asked = () => {};  // the last question once more
 let last = 0;  // answers may overtake each other: only that of the last request is shown
 async function ask(file, invert) {
   const number = ++last;
-  asked = () => ask(file, invert);
   at("error").textContent = "";
   at("answer").ariaBusy = true;
   try {
-    const result = await classify(file, invert, at("why").checked);
+    const result = await classify(file, invert);
     if (number === last) show(result);
   } catch (error) {
     if (number === last) refuse(error.message);
@@ -37,19 +33,18 @@ function show(result) {
   if (result.answer) at("says").textContent = sentence(result.answer);
   at("classes").replaceChildren(...result.classes.slice(0, MOST).map(classBar));
   at("seen").src = result.seen;
-  lay(result.explanation);
+  explain(result.explanation);
   if (given) at("answer").scrollIntoView({block: "nearest"});  // a drawing stays under the finger
 }
 
-// Lay what speaks for the first class rather than the second over the image.
-function lay(explanation) {
-  at("map").hidden = at("legend").hidden = !explanation;
-  if (!explanation) return;
-  const {chosen, other, maps} = explanation;
-  at("map").src = maps.difference;
-  at("legend").textContent = at("map").alt = `blue: for ${chosen.class}, red: for ${other.class}`;
+function explain(found) {  // an engine that knows no reasons gives none
+  at("why").hidden = !found;
+  at("map").hidden = !found || !at("explain").checked;
+  if (!found) return;
+  at("map").src = found.maps.chosen;
+  at("explained").textContent = found.chosen.class;
 }
-at("why").addEventListener("change", () => asked());
+at("explain").addEventListener("change", () => { at("map").hidden = !at("explain").checked; });
 
 function refuse(reason) {
   at("error").textContent = reason;

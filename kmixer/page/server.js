@@ -1,8 +1,8 @@
 // The engine of the served page: the server that it came from.
 
-async function classify(file, invert, explain) {
+async function classify(file, invert) {
   const headers = at("token")?.value ? {Authorization: `Bearer ${at("token").value}`} : {};
-  const answer = await fetch(`classify?invert=${invert}&explain=${explain}`, {method: "POST", body: file, headers})
+  const answer = await fetch(`classify?invert=${invert}&explain=${about.explains}`, {method: "POST", body: file, headers})
     .catch(() => { throw new Error("The server does not answer."); });
   if (answer.status === 401) askToken();
   const result = await answer.json();

@@ -15,11 +15,10 @@ const TASKS = {
     if (invert) pixels.forEach((value, i) => { pixels[i] = 255 - value; });
     return {pixels, probabilities: answer(pixels)};
   },
-  async parts({pixels, chosen, other}) {  // of each token, in the difference of two logits
+  async parts({pixels, label}) {  // of each token, in a class's logit
     const {tokens} = await model, {values, kernel, classes} = tokens(pixels);
     const channels = kernel.length / classes, count = values.length / channels;
-    const weights = Float64Array.from({length: channels},
-      (_, c) => kernel[c * classes + chosen] - kernel[c * classes + other]);
+    const weights = Float64Array.from({length: channels}, (_, c) => kernel[c * classes + label]);
     return Float64Array.from({length: count}, (_, t) =>
       weights.reduce((sum, weight, c) => sum + weight * values[t * channels + c], 0) / count);
   },

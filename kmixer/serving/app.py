@@ -136,7 +136,7 @@ class ServedModel:
         return server_page(
             {"name": self.name, "classes": len(self.artifact.class_names),
              "width": width, "height": height, "channels": channels,
-             "explains": not self.explainer.missing}
+             "explains": self.explainer.missing is None}
         )  # fmt: skip
 
     @cached_property

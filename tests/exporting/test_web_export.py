@@ -51,19 +51,19 @@ def test_the_file_is_a_page_for_a_phone(browser, web_export, image_folder):
 
 @pytest.mark.skipif(os.name != "posix", reason="paths as Chromium on Linux takes them")
 def test_the_page_explains_as_python_does(web_export, trained_run):
-    """The parts of the tokens, in the difference of two logits; weights of 16 bits."""
+    """The parts of the tokens in a logit; weights of 16 bits."""
     pixels = np.random.default_rng(0).integers(0, 256, web_export.image_shape, dtype=np.uint8)
     chromium = Chromium(find_browser())
     session = chromium.open((web_export.folder / "model.html").as_uri())
-    asked = f"{{pixels: Uint8Array.from({pixels.ravel().tolist()}), chosen: 1, other: 0}}"
+    asked = f"{{pixels: Uint8Array.from({pixels.ravel().tolist()}), label: 1}}"
     call = f"opened.then(() => call('parts', {asked})).then(parts => [...parts])"
     parts = chromium.evaluate(session, call)
-    explained = explain(look_without_keras(trained_run)(pixels), trained_run.class_names, 1, 0)
-    expected = explained.chosen.parts - explained.other.parts
+    explained = explain(look_without_keras(trained_run)(pixels), trained_run.class_names, 1).chosen
+    expected = explained.parts
     tolerance = 0.02 * np.abs(expected).max()
     assert parts == pytest.approx(expected.ravel(), abs=tolerance)
     heat = chromium.evaluate(session, f"[...heatOf({parts}, about.areas, 8, 8)]")
-    assert heat == pytest.approx(explained.difference.ravel(), abs=tolerance)
+    assert heat == pytest.approx(explained.heat.ravel(), abs=tolerance)
 
 
 def test_it_is_proved_and_hardly_larger_than_its_weights(web_export, trained_run):

@@ -38,7 +38,7 @@ def write(
         "name": run.name, "classes": len(run.class_names), "names": list(run.class_names),
         "width": width, "height": height, "channels": channels, "fit": run.settings.data.fit,
         "bytes": numbers.itemsize, "network": network,
-        "explains": areas is not None, "areas": areas,
+        "areas": areas,
         "answers": run.answers and run.answers.model_dump(exclude={"measured"}),
     }  # fmt: skip
     page = local_page(about, pack(numbers))
