@@ -43,7 +43,7 @@ CELLS = [
     )
     for known in formats.FORMATS.values()
     for quantize in known.quantizations
-    if quantize in ("none", "int8") and known.serving_rank is not None  # or nothing opens it
+    if quantize in ("none", "int8")
 ]
 FLOAT = [cell for cell in CELLS if cell.values[1] == "none"]
 
@@ -76,7 +76,9 @@ def test_the_written_file_gives_the_keras_models_probabilities(exported, referen
     artifact = load_artifact(exported(name, quantize).folder)
     known = formats.FORMATS[name]
     opened = (
-        artifact.open() if known.serving_rank else known.open(read_folder(artifact.folder), None)
+        artifact.open()
+        if known.serving_rank is not None
+        else known.open(read_folder(artifact.folder), None)
     )
     predict, _ = opened
     received = predict(reference.images)
