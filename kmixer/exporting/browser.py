@@ -12,10 +12,12 @@ import time
 import weakref
 from collections.abc import Iterator
 from itertools import count
+from pathlib import Path
 from subprocess import DEVNULL, Popen
 from typing import Any
 
 from .. import processes
+from ..errors import process_failure
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 SECONDS = 600.0  # that an answer may take: large models are slow in a page
@@ -25,6 +27,7 @@ OPTIONS = (
     "--disable-dev-shm-usage", "--disable-extensions", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--host-resolver-rules=MAP * ~NOTFOUND",
 )  # fmt: skip
+STDERR = "stderr.txt"  # in its profile
 LEAST_DESCRIPTOR = 10  # of our ends' copies: the browser reads from 3 and writes to 4
 
 
@@ -67,6 +70,7 @@ class Chromium:
         self.requested: set[str] = set()
         self._numbers, self._received, self._seconds = count(1), b"", seconds
         profile = tempfile.TemporaryDirectory(prefix="kmixer-", ignore_cleanup_errors=True)
+        self._profile = profile.name
         self._process, self._input, self._output = _start(program, profile.name)
         weakref.finalize(self, _end, self._process, self._input, self._output, profile)
         product = self._call("Browser.getVersion")["product"]
@@ -111,7 +115,9 @@ class Chromium:
                 result: dict[str, Any] = message["result"]
                 return result
             self._note(message)
-        raise RuntimeError(f"the browser has ended, with the code {self._process.wait()}")
+        said = Path(self._profile, STDERR).read_text(encoding="utf-8", errors="replace")
+        why = process_failure(self._process.wait(), said)
+        raise RuntimeError(f"the browser has ended: {why}")
 
     def _send(self, method: str, session: str = "", **parameters: Any) -> int:
         message = {"id": next(self._numbers), "method": method, "params": parameters}
@@ -163,10 +169,11 @@ def _start(program: str, profile: str) -> tuple[Popen[bytes], int, int]:
 
     words = [*OPTIONS, f"--user-data-dir={profile}", *([] if has_sandbox() else ["--no-sandbox"])]
     try:
-        process = processes.start_program(
-            program, *words, preexec_fn=renumber, pass_fds=(3, 4), stdin=DEVNULL, stdout=DEVNULL,
-            stderr=DEVNULL,
-        )  # fmt: skip
+        with Path(profile, STDERR).open("wb") as stderr:
+            process = processes.start_program(
+                program, *words, preexec_fn=renumber, pass_fds=(3, 4), stdin=DEVNULL,
+                stdout=DEVNULL, stderr=stderr,
+            )  # fmt: skip
     finally:
         os.close(theirs_in)
         os.close(theirs_out)

@@ -9,7 +9,6 @@ themselves: they may be changed later, and a runtime that maps them would follow
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
@@ -22,11 +21,11 @@ import numpy as np
 
 from ..backend import import_tensorflow
 from ..files.private_folder import as_folder
-from ..page.assemble import is_own
-from .browser import Chromium, find_browser, has_sandbox, lacking_browser
+from .browser import lacking_browser
 from .c_compiler import compiled, lacking_compiler
 from .contents import Contents
 from .graph_check import check_graph
+from .opened_page import opened_page
 from .runtimes import (
     Examiner,
     Opener,
@@ -306,28 +305,8 @@ cc -std=c99 -O3 example.c -o "$folder/example" -lm
 
 
 def _open_web(files: Contents, threads: int | None = None) -> tuple[Predict, str]:
-    """Open a page in Chromium, from a file as people do, and ask the model that it holds."""
-    program = find_browser()
-    if program is None:
-        raise ValueError(f"it needs {lacking_browser()}")
-    if not has_sandbox() and not is_own(files[WEB.file].decode()):
-        raise ValueError(
-            "its scripts are not those of this kmixer, and a browser that root starts has no"
-            " sandbox: open it as another user"
-        )
-    browser = Chromium(program)
-    with as_folder(files) as folder:
-        address = Path(folder, WEB.file).as_uri()
-        session = browser.open(address)
-
-    def predict(images: np.ndarray) -> np.ndarray:
-        levels = b64encode(images.tobytes()).decode()
-        rows = browser.evaluate(session, f'probabilities("{levels}")')
-        if asked := sorted(browser.requested - {address}):
-            raise ValueError(f"the page asks for {asked[0][:200]}")
-        return np.array(rows, np.float32)
-
-    return predict, browser.version
+    """Open a page in Chromium."""
+    return opened_page(files, WEB.file)
 
 
 WEB = Format(

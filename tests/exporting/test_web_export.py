@@ -10,7 +10,7 @@ from in_process_export import export
 from kmixer.errors import SettingsError
 from kmixer.evaluation.explanation import explain, look_without_keras
 from kmixer.evaluation.images import load_data
-from kmixer.exporting import formats, support
+from kmixer.exporting import formats, opened_page, support
 from kmixer.exporting.browser import Chromium, find_browser
 from kmixer.exporting.reference import Reference
 
@@ -94,13 +94,13 @@ def with_script(artifact, policy=True):
 
 
 def test_scripts_that_are_not_ours_run_in_a_sandbox_or_not_at_all(web_export, monkeypatch):
-    monkeypatch.setattr(formats, "has_sandbox", lambda: False)
+    monkeypatch.setattr(opened_page, "has_sandbox", lambda: False)
     with pytest.raises(ValueError, match="its scripts are not those of this kmixer"):
         formats.WEB.open(with_script(web_export), 1)
 
 
 def test_a_page_that_asks_for_anything_is_not_proved(web_export, monkeypatch):
-    monkeypatch.setattr(formats, "is_own", lambda html: True)
+    monkeypatch.setattr(opened_page, "is_own", lambda html: True)
     predict, _ = formats.WEB.open(with_script(web_export, policy=False), 1)
     with pytest.raises(ValueError, match="the page asks for http"):
         predict(np.zeros((1, 8, 8, 1), np.uint8))
@@ -111,3 +111,12 @@ def test_without_a_browser_it_is_refused_before_anything_is_written(monkeypatch)
     monkeypatch.delenv("CHROME", raising=False)
     with pytest.raises(SettingsError, match="--format: web needs Chromium or Chrome"):
         support.find_format("web")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a program of POSIX")
+def test_a_browser_that_does_not_start_says_why(tmp_path):
+    program = tmp_path / "chromium"
+    program.write_text("#!/bin/sh\necho 'No usable sandbox!' >&2\nexit 7\n")
+    program.chmod(0o755)
+    with pytest.raises(RuntimeError, match="the browser has ended: No usable sandbox!"):
+        Chromium(str(program))
