@@ -16,6 +16,7 @@ LOCKED = (
     "export",
     "heic",
     "hub",
+    "micro",
     "serve",
     "tune",
     "docs",

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
+from ..files.private_folder import as_folder
 from ..page.assemble import is_own
 from .browser import Chromium, find_browser, has_sandbox, lacking_browser
 from .contents import Contents
-from .runtimes import Predict, as_folder
+from .runtimes import Predict
 
 
 def opened_page(files: Contents, name: str) -> tuple[Predict, str]:
