@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from .block import Block
+from .block import Block, Steps
 from .mlp_block import MlpBlock
 from .torch_training import LayerNormalization
 from .types import Shape, Tensor
@@ -143,6 +143,20 @@ class MixerBlock(Block):
     def flops(self) -> int:
         _, tokens, channels = self.input.shape
         return self.token_mixing.flops(channels) + self.channel_mixing.flops(tokens)
+
+    def append_steps(self, steps: Steps) -> None:
+        for axis, (norm, mlp) in enumerate(
+            [(self.token_norm, self.token_mixing), (self.channel_norm, self.channel_mixing)]
+        ):
+            start = steps.value
+            if self.norm_position == "pre":
+                steps.layer(norm)
+            steps.layer(mlp.hidden, axis)
+            steps.layer(mlp.output_dense, axis)
+            if self.skip_connections:
+                steps.skip(start)
+            if self.norm_position == "post":
+                steps.layer(norm)
 
     def summary(self) -> list[str]:
         before = "norm → " if self.norm_position == "pre" else ""

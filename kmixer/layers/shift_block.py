@@ -7,7 +7,7 @@ import keras
 from keras import ops
 
 from .activations import activation as resolve_activation
-from .block import Block, matmul_flops
+from .block import Block, Steps, matmul_flops
 from .torch_training import Dense, LayerNormalization, shift_on_torch, trains_on_torch
 from .types import Shape, Tensor
 
@@ -116,6 +116,12 @@ class ShiftBlock(Block):
     def flops(self) -> int:
         positions = math.prod(self.input.shape[1:-1])
         return matmul_flops(positions, self.hidden, self.project)
+
+    def append_steps(self, steps: Steps) -> None:
+        start = steps.value
+        for layer in (self.norm, self.hidden, self.shift, self.project):
+            steps.layer(layer)
+        steps.skip(start)
 
     def summary(self) -> list[str]:
         channels = self.input.shape[-1]
