@@ -68,11 +68,17 @@ class Artifact:
             if name not in BESIDE_THE_MODEL and "/" not in name
         ]
 
-    def open(self, threads: int | None = None) -> tuple[Predict, str]:
+    @property
+    def is_code(self) -> bool:
+        """Whether to open it is to run its code: no format of this kind is served."""
+        return FORMATS[self.manifest["format"]].serving_rank is None
+
+    def open(self, threads: int | None = None, *, trusted: bool = False) -> tuple[Predict, str]:
         """Read the files, hold them against the manifest, and open the model from what was read.
 
         Args:
             threads: the number that the runtime may use; default its own choice.
+            trusted: open it even if it is code: somebody whom the user trusts has signed it.
 
         Returns:
             (a function of uint8 images → probabilities, the runtime's name and version); see
@@ -80,10 +86,10 @@ class Artifact:
 
         Raises:
             RunError: a file is missing or changed, the runtime refuses it, the model is not the
-                one that the manifest describes, or nothing but a proof opens files of the format.
+                one that the manifest describes, or it is code.
         """
         known = FORMATS[self.manifest["format"]]
-        if known.serving_rank is None:
+        if self.is_code and not trusted:
             raise RunError(
                 f"{self.folder}: kmixer opens no exports of format {known.name}; use it as its"
                 " README.md says, or an export of another format, such as tflite"

@@ -46,7 +46,7 @@ def lower(model: keras.Model) -> list[Step]:
     """
     chain = _Chain(tuple(model.input_shape[1:]))
     for layer in model.layers[1:]:  # every model is a chain; the first is its input
-        _lower(layer, chain)
+        chain.layer(layer)
     chain.append(Softmax, chain.shape)
     return chain.steps
 
@@ -72,6 +72,13 @@ class _Chain:
         """Append a step that takes the last value."""
         self.steps.append(kind(self.shape, shape, *arguments))
         self.shape = shape
+
+    def layer(self, layer: keras.layers.Layer, axis: int | None = None) -> None:
+        """Append a layer's steps; see `kmixer.layers.block.Steps`."""
+        if axis is None:
+            _lower(layer, self)
+        else:
+            _dense_along(layer, self, axis)
 
     def dense(self, kernel: Array, bias: Array | None, axis: int) -> None:
         """Append a product along an axis."""
@@ -228,29 +235,8 @@ def _mean(layer: keras.layers.Layer, chain: _Chain) -> None:
 
 
 @_lower.register
-def _mixer_block(block: layers.MixerBlock, chain: _Chain) -> None:
-    for axis, (norm, mlp) in enumerate(
-        [(block.token_norm, block.token_mixing), (block.channel_norm, block.channel_mixing)]
-    ):
-        start = chain.value
-        if block.norm_position == "pre":
-            _lower(norm, chain)
-        _dense_along(mlp.hidden, chain, axis)
-        _dense_along(mlp.output_dense, chain, axis)
-        if block.skip_connections:
-            chain.skip(start)
-        if block.norm_position == "post":
-            _lower(norm, chain)
-
-
-@_lower.register
-def _shift_block(block: layers.ShiftBlock, chain: _Chain) -> None:
-    start = chain.value
-    _lower(block.norm, chain)
-    _lower(block.hidden, chain)
-    _lower(block.shift, chain)
-    _lower(block.project, chain)
-    chain.skip(start)
+def _block(block: layers.Block, chain: _Chain) -> None:
+    block.append_steps(chain)
 
 
 @_lower.register

@@ -52,8 +52,8 @@ def answer(job: Job) -> Job:
     """Open an export as its users do, held against its manifest, and save its answers.
 
     Args:
-        job: `folder` (of the export), `images` (an .npz file of arrays of images) and `answers`
-            (the .npz file to write, of the same names).
+        job: `folder` (of the export), `images` (an .npz file of arrays of images), `answers`
+            (the .npz file to write, of the same names) and `trusted` (see `Artifact.open`).
 
     Returns:
         `runtime`, name and version.
@@ -61,7 +61,7 @@ def answer(job: Job) -> Job:
     Raises:
         RunError: see `Artifact.open`.
     """
-    predict, runtime = load_artifact(job["folder"]).open()
+    predict, runtime = load_artifact(job["folder"]).open(trusted=job["trusted"])
     with np.load(job["images"]) as arrays:
         answers = {name: _probabilities(predict, arrays[name]) for name in arrays}
     np.savez(Path(job["answers"]), allow_pickle=False, **answers)

@@ -1,6 +1,7 @@
 """What every block of a model tells about itself."""
 
 import math
+from typing import Protocol
 
 import keras
 
@@ -8,11 +9,26 @@ from .chip_operators import ChipOperators, ChipTensor
 from .types import Tensor
 
 
+class Steps(Protocol):
+    """The steps of a forward pass so far, for formats that compute it themselves."""
+
+    @property
+    def value(self) -> int:
+        """The number of the last value, for `skip`."""
+
+    def layer(self, layer: keras.layers.Layer, axis: int | None = None) -> None:
+        """Append a layer's steps; of a dense layer, along an axis of the value (default: last)."""
+
+    def skip(self, other: int) -> None:
+        """Append the sum with an earlier value."""
+
+
 class Block(keras.layers.Layer):
     """A layer that a model repeats: one Mixer layer, for instance.
 
     Fine-tuning freezes blocks and slows them down one by one, `count_flops` and the diagram ask
-    each for its cost and its contents, and the report draws its token mixing. A new kind of block
+    each for its cost and its contents, some export formats for its steps, and the report draws its
+    token mixing. A new kind of block
     says all of it here, and nothing else has to know the kind.
 
     A block calls its layers by `call`: what `__call__` does beside it, such as casting, is done for
@@ -25,6 +41,10 @@ class Block(keras.layers.Layer):
         2 per multiply-add of the matrices; norms, activations and additions are left out.
         """
         raise NotImplementedError(f"{type(self).__name__}.flops")
+
+    def append_steps(self, steps: Steps) -> None:
+        """Append what the block computes for one image, whose value has no batch axis."""
+        raise NotImplementedError(f"{type(self).__name__}.append_steps")
 
     def summary(self) -> list[str]:
         """Return one line for each path through the block, for the model's diagram."""

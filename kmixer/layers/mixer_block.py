@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from .block import Block
+from .block import Block, Steps
 from .chip_operators import ChipOperators, ChipTensor
 from .mlp_block import MlpBlock
 from .torch_training import LayerNormalization
@@ -156,6 +156,20 @@ class MixerBlock(Block):
         y = self.channel_mixing.on_chip(operators, y)
         x = operators.add(x, y) if self.skip_connections else y
         return operators.normalize(x) if post else x
+
+    def append_steps(self, steps: Steps) -> None:
+        for axis, (norm, mlp) in enumerate(
+            [(self.token_norm, self.token_mixing), (self.channel_norm, self.channel_mixing)]
+        ):
+            start = steps.value
+            if self.norm_position == "pre":
+                steps.layer(norm)
+            steps.layer(mlp.hidden, axis)
+            steps.layer(mlp.output_dense, axis)
+            if self.skip_connections:
+                steps.skip(start)
+            if self.norm_position == "post":
+                steps.layer(norm)
 
     def summary(self) -> list[str]:
         before = "norm → " if self.norm_position == "pre" else ""

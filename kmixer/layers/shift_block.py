@@ -8,7 +8,7 @@ import keras
 from keras import ops
 
 from .activations import activation as resolve_activation
-from .block import Block, matmul_flops
+from .block import Block, Steps, matmul_flops
 from .chip_operators import ChipOperators, ChipTensor
 from .torch_training import Dense, LayerNormalization, shift_on_torch, trains_on_torch
 from .types import Shape, Tensor
@@ -136,6 +136,12 @@ class ShiftBlock(Block):
         y = operators.dense(operators.normalize(x, folded=True), self.hidden, scaled=True)
         y = operators.dense(self.shift.on_chip(operators, y), self.project)
         return operators.add(x, y)
+
+    def append_steps(self, steps: Steps) -> None:
+        start = steps.value
+        for layer in (self.norm, self.hidden, self.shift, self.project):
+            steps.layer(layer)
+        steps.skip(start)
 
     def summary(self) -> list[str]:
         channels = self.input.shape[-1]

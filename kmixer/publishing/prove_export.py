@@ -41,6 +41,8 @@ def prove_export(
     data_dir: str | None,
     begin: Callable[[Run], object],
     on_step: Callable[[str], object],
+    *,
+    signed: bool,
 ) -> Check:
     """Open an export with its runtime, and hold its answers against those that are known.
 
@@ -53,7 +55,13 @@ def prove_export(
         data_dir: see `load_reference_images`.
         begin: called with the run before Keras is needed.
         on_step: called with the name of each step as it begins.
+        signed: whether it has the signature that the user asked for; without, no code is run.
     """
+    if artifact.is_code and not signed:
+        kind = artifact.manifest["format"]
+        return Check.skipped(
+            PROOF, f"a file of format {kind} is code, which is run of signers alone: --key FILE"
+        )
     if missing := missing_modules(FORMATS[artifact.manifest["format"]]):
         return Check.skipped(PROOF, f"this machine has no {', '.join(missing)} to open it with")
     recorded = artifact.manifest[PROOF].get("example")
@@ -68,7 +76,7 @@ def prove_export(
     images = {"example": as_pixels(example, artifact.decoding)} if example.is_file() else {}
     reference = _reference(run, data_dir, begin, on_step) if run else None
     on_step("opening the file")
-    answers = _answers(copy, images | _reference_images(reference, artifact))
+    answers = _answers(copy, images | _reference_images(reference, artifact), signed)
     problems: list[str] = []
     found: list[str] = []
     if recorded and "example" in answers:
@@ -119,12 +127,17 @@ def _reference_images(reference: Reference | None, artifact: Artifact) -> dict[s
     return images
 
 
-def _answers(copy: Path, images: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _answers(copy: Path, images: Mapping[str, np.ndarray], trusted: bool) -> dict[str, np.ndarray]:
     """Ask the export about images, in a process of its own and without Keras."""
     with tempfile.TemporaryDirectory() as temporary:
         asked, answered = Path(temporary, "images.npz"), Path(temporary, "answers.npz")
         np.savez(asked, allow_pickle=False, **images)
-        job = {"folder": str(copy), "images": str(asked), "answers": str(answered)}
+        job = {
+            "folder": str(copy),
+            "images": str(asked),
+            "answers": str(answered),
+            "trusted": trusted,
+        }
         subprocesses.call(answer, job, task="opening the file")
         with np.load(answered) as arrays:
             return dict(arrays)

@@ -55,7 +55,10 @@ def verify(
         copy = Path(folder)
         checks.append(_attempt(CHECKSUMS, lambda: _check_sums(opened, files, copy)))
         if checks[1].result != "failed":
-            checks.append(_attempt(PROOF, lambda: _prove(opened, copy, data_dir, begin, on_step)))
+            signed = checks[0].result == "ok"
+            checks.append(
+                _attempt(PROOF, lambda: _prove(opened, copy, data_dir, begin, on_step, signed))
+            )
         # in words of the folder that the user knows
         checks = [replace(c, detail=c.detail.replace(folder, str(opened.folder))) for c in checks]
     return _all_of(checks)
@@ -111,9 +114,10 @@ def _prove(
     data_dir: str | None,
     begin: Callable[[Run], object],
     on_step: Callable[[str], object],
+    signed: bool,
 ) -> Check:
     if isinstance(opened, Artifact):
-        return prove_export(opened, copy, data_dir, begin, on_step)
+        return prove_export(opened, copy, data_dir, begin, on_step, signed=signed)
     return prove_run(load_run(copy), data_dir, begin, on_step)
 
 
