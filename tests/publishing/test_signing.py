@@ -4,6 +4,7 @@ import base64
 import json
 import shutil
 import stat
+from dataclasses import replace
 
 import keras
 import pytest
@@ -11,6 +12,7 @@ import pytest
 import kmixer
 from in_process_export import export, without_processes
 from kmixer.errors import KmixerWarning, RunError, SettingsError
+from kmixer.exporting import formats
 from kmixer.exporting.artifact import load_artifact
 from kmixer.exporting.reference import Reference
 from kmixer.exporting.signed import check_signed
@@ -77,6 +79,20 @@ def test_without_a_key_or_a_run_the_rest_is_checked(signed, tmp_path, run_comman
     assert (code, results["signature"], results["proof"]) == (0, "not checked", "ok")
     assert "signed by the key" in checks[0]["detail"]
     assert "Keras" not in checks[2]["detail"]
+
+
+def test_an_export_that_is_code_is_run_of_a_named_signer_alone(
+    signed, place, run_command, monkeypatch
+):
+    code = replace(formats.TFLITE, serving_rank=None)  # as if opening it ran its code
+    monkeypatch.setitem(formats.FORMATS, "tflite", code)
+    export = signed / "export" / "tflite"
+    named = verify(run_command, export, "--key", place / "mine.pub")
+    assert named[:2] == (0, {"signature": "ok", "checksums": "ok", "proof": "ok"})
+    unnamed = verify(run_command, export)
+    assert unnamed[1] == {"signature": "not checked", "checksums": "ok", "proof": "not checked"}
+    with pytest.raises(RunError, match="opens no exports of format tflite"):
+        load_artifact(export).open()
 
 
 def change(folder):
