@@ -36,7 +36,7 @@ A section `search` of a settings file (`--config`), `--search` on the command li
 
 A Mixer keeps what is not searched, another model is replaced by one. Any setting can be searched by its path
 ([settings](settings.md)). Points that cannot be trained, or that have more than
-`--max-params` parameters, are left out before they cost anything, and do not count. A trial that diverges, crashes or
+`--max-params` parameters or, for a microcontroller, `--max-flash` and `--max-ram` bytes, are left out before they cost anything, and do not count. A trial that diverges, crashes or
 is slower than `--max-seconds-per-epoch` is marked with its reason, and the search goes on.
 
 ## Scores that can be trusted

@@ -55,7 +55,7 @@ OTHERS = {
     },
     ("tune", "{images}", "--search", "model.blocks=1,2"): {
         "--trials": ("0", "-1", "x"), "--budget": ("", "0s", "5", "10y", "-3m"), "--engine": ("grid", ""),
-        "--tuner": ("nonsense", "tpe"), "--objective": ("val_acc", ""), "--max-params": ("0", "x"),
+        "--tuner": ("nonsense", "tpe"), "--objective": ("val_acc", ""), "--max-params": ("0", "x"), "--max-flash": ("0", "x"), "--max-ram": ("0k", "-1"),
         "--max-seconds-per-epoch": ("x",), "--keep": ("0",), "--seed": ("-1",), "--workers": ("0",),
         "--role": ("boss",), "--epochs": ("0", "x"), "--preset": ("fmnst",), "--name": ("", "a/b"),
         "--storage": ("nonsense://x",),
