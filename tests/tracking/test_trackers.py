@@ -36,6 +36,7 @@ def store(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", STOPPED)
 def test_a_training_that_was_stopped_goes_on_in_one_record(name, store, tiny):
     if not find_spec(name):
