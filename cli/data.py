@@ -10,7 +10,7 @@ from . import data_cache
 from .data_layout import print_layout
 from .image_options import Fit, Size, check_fit, read_size
 from .setting_options import with_setting_options
-from .terminal import DataDir, Dataset, Json, Quiet, Set, Terminal
+from .terminal import DataDir, Dataset, Json, Quiet, Set, Terminal, print_json
 
 if TYPE_CHECKING:
     from kmixer.data import Dataset as Images
@@ -97,11 +97,10 @@ def _write_croissant(
     from kmixer.files import atomic
 
     described = describe(name, dataset, data_dir, out)
-    text = json.dumps(described, indent=2, ensure_ascii=False) + "\n"
     if out is None:
-        typer.echo(text, nl=False)
+        print_json(described, indent=2)
         return
-    atomic.write_text(out, text)
+    atomic.write_text(out, json.dumps(described, indent=2, ensure_ascii=False) + "\n")
     terminal.say(f"{out}: {name} as Croissant 1.0")
     terminal.result({"file": str(out)})
 

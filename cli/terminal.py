@@ -89,6 +89,11 @@ PIPED_WIDTH = 1000  # a file or a pipe has no right edge
 LEAST_FIRST = 16  # columns of a table's first column, whose texts are folded between words
 
 
+def print_json(values: Mapping[str, Any], indent: int | None = None) -> None:
+    """Print a JSON object; what a terminal would obey is escaped."""
+    typer.echo(json.dumps(values, indent=indent).replace(DELETE, r"\u007f"))
+
+
 class Terminal:
     """What a command prints, and where.
 
@@ -207,7 +212,7 @@ class Terminal:
     def result(self, values: Mapping[str, Any]) -> None:
         """Print the JSON object, if `--json` asks for it."""
         if self.as_json:
-            typer.echo(json.dumps(values).replace(DELETE, r"\u007f"))
+            print_json(values)
 
     @contextmanager
     def bar(self, description: str) -> Iterator[Callable[[int, int | None], object]]:

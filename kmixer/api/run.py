@@ -157,7 +157,7 @@ class Run(run_folder.Run):
             ('Shirt', (28, 28))
             >>> shirt.save("shirt.explained.png")
             >>> exact = run.explain("shirt.png", by="tokens").chosen
-            >>> abs(exact.parts.sum() + exact.constant - exact.logit) < 1e-4
+            >>> bool(abs(exact.parts.sum() + exact.constant - exact.logit) < 1e-4)
             True
         """
         from ..evaluation.explanation import check_by, explain, find_class

@@ -16,9 +16,10 @@ WITHOUT = {
     "sweep": set(),
     "tune": set(),
     "finetune": OF_THE_MODEL,
-    "benchmark": {"--epochs", "--class-weights", "--distribute"},
+    "benchmark": {"--epochs", "--class-weights", "--distribute", "--track"},
     "find-lr": {
         "--epochs",
+        "--track",
         "--learning-rate",
         "--schedule",
         "--distribute",

@@ -177,7 +177,7 @@ def test_a_tflite_file_carries_its_labels_and_computes_in_integers(exported):
 
 
 def test_a_tflite_file_opens_with_tensorflow_alone(exported, reference, monkeypatch):
-    monkeypatch.setattr(formats, "find_spec", lambda name: None)  # no LiteRT runtime
+    monkeypatch.setattr(runtimes, "find_spec", lambda name: None)  # no LiteRT runtime
     predict, runtime = exported("tflite").open()
     assert runtime.startswith("tensorflow.lite ")
     np.testing.assert_allclose(predict(reference.images), reference.probabilities, atol=1e-5)

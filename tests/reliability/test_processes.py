@@ -40,7 +40,7 @@ PLACES = {
     "cli/subprocesses.py": ["start_python", "start_python"],  # kmixer train, kmixer export
     "kmixer/exporting/browser.py": ["start_program"],  # Chromium
     "kmixer/exporting/c_compiler.py": ["run_program", "run_program"],  # its version, a header
-    "kmixer/exporting/subprocesses.py": ["run_python"],  # a conversion, a verification
+    "kmixer/exporting/subprocesses.py": ["start_python"],  # a conversion, a verification
     "kmixer/runs/provenance.py": ["program_output"],  # git
     "kmixer/tuning/workers/process.py": ["start_python"],  # a trial
     "kmixer/tuning/workers/resources.py": ["program_output"],  # nvidia-smi
