@@ -257,6 +257,7 @@ def test_the_readmes_python_example_runs(tmp_path, monkeypatch):
     assert (folder / "metrics.json").is_file() and (folder / "report.html").is_file()
 
 
+@pytest.mark.slow
 def test_the_notebook_runs_from_top_to_bottom(tmp_path, monkeypatch, capsys):
     """Its cells as they stand, on a smaller model and fewer images."""
     cells = json.loads((ROOT / "docs" / "notebook.ipynb").read_text())["cells"]

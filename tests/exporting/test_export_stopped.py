@@ -60,6 +60,7 @@ def test_a_stopped_export_leaves_nothing(trained_run, tmp_path, number, code):
     assert list((tmp_path / "out").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_server_that_is_stopped_while_it_exports_takes_the_export_with_it(trained_run, tmp_path):
     copy = shutil.copytree(trained_run.folder, tmp_path / "run")
     command = ["serve", copy, "--port", 0]

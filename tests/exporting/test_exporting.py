@@ -19,7 +19,7 @@ from kmixer.data.decode import Decoding
 from kmixer.data.image_files import read_images
 from kmixer.errors import RunError, SettingsError, one_line
 from kmixer.evaluation.images import load_data
-from kmixer.exporting import formats, subprocesses, support, verification
+from kmixer.exporting import formats, runtimes, subprocesses, support, verification
 from kmixer.exporting.artifact import check_replaceable, load_artifact
 from kmixer.exporting.contents import read_folder
 from kmixer.exporting.export import export_run

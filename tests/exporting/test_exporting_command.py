@@ -123,6 +123,7 @@ def without_its_images(run, folder):
     return copy
 
 
+@pytest.mark.slow
 def test_a_run_whose_images_are_not_here_is_verified_on_others_and_says_so(
     run_command, trained_run, tmp_path
 ):

@@ -126,6 +126,7 @@ def test_ten_trainings_at_once_get_ten_whole_runs(image_folder, tmp_path, saw):
         "3 equal copies read; killed preparations and imports: none taken for whole")  # fmt: skip
 
 
+@pytest.mark.slow
 def test_three_processes_prepare_one_data_set_once(tmp_path):
     folder, log = tmp_path / "data", tmp_path / "log"
     said = at_once(PREPARE, 3, tmp_path / "signs", folder, HALVES_LOG=str(log))

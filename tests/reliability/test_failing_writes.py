@@ -37,6 +37,7 @@ def fail(tiny, folder, writes):
     return json.loads(done.stdout.splitlines()[-1])
 
 
+@pytest.mark.slow
 def test_a_write_that_fails_costs_no_more_than_itself(tiny, tmp_path):
     seen = fail(tiny, tmp_path, [2, 15, 40])
     assert seen["problems"] == [] and seen["writes"] > 40

@@ -52,6 +52,7 @@ def interrupt(tiny, folder, backend, interruption, times, epochs=8, call=None, *
     return json.loads(done.stdout.splitlines()[-1])
 
 
+@pytest.mark.slow
 @pytest.mark.backends
 def test_a_kill_in_a_checkpoint_leaves_no_trace(tiny, tmp_path):
     seen = interrupt(tiny, tmp_path, HERE, "SIGKILL", 1, epochs=4, call=4)

@@ -132,6 +132,7 @@ TINY = (
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["jax", "tensorflow"])
 def test_a_training_on_what_was_kept_is_the_same_to_the_bit(cache, tmp_path, backend):
     skip_without(backend)

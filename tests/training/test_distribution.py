@@ -80,6 +80,7 @@ def _same(folder, other, within=2e-6):  # history.csv has six decimals
         assert mine == pytest.approx(yours, abs=within)
 
 
+@pytest.mark.slow
 @distributes
 def test_two_devices_give_the_losses_of_one(image_folder, tmp_path):
     trainings = [_train(image_folder, tmp_path / name, name) for name in ("none", "auto")]

@@ -80,6 +80,7 @@ def test_memory_ends_the_doubling(image_folder, monkeypatch):
     assert choose(image_folder)[0] == 4 and measured == [2, 4]
 
 
+@pytest.mark.slow
 def test_what_is_measured_leaves_no_trace_in_the_training(image_folder, tmp_path, monkeypatch):
     monkeypatch.setattr(fastest_batch_size, "SIZES", (2, 4))
     options = {"verbose": 0, "command": "kmixer"}

@@ -53,6 +53,7 @@ def test_the_fastest_is_chosen_told_and_written(
     assert "float32" in line and f"{1000 * gain:,.0f} examples/s" in line
 
 
+@pytest.mark.slow
 def test_what_is_measured_leaves_no_trace_in_the_training(image_folder, tmp_path):
     """The run's own config.yaml names a precision, and gives the same weights without measuring."""
     first = kmixer.train(
@@ -64,6 +65,7 @@ def test_what_is_measured_leaves_no_trace_in_the_training(image_folder, tmp_path
     assert different(first.folder, again.folder) == []
 
 
+@pytest.mark.slow
 def test_it_is_measured_once(image_folder, tmp_path, monkeypatch):
     asked = settings(image_folder, epochs=1)
     first = kmixer.train(asked, out=tmp_path / "first", verbose=0)
@@ -96,6 +98,7 @@ def test_tensorflow_multiplies_bfloat16_with_xla_and_without(image_folder):
     assert given == [False, False]
 
 
+@pytest.mark.slow
 def test_another_model_is_measured_by_itself(image_folder, tmp_path):
     dataset = kmixer.datasets.load_splits(settings(image_folder).data)
     for width in (8, 12):
@@ -110,6 +113,7 @@ def test_another_model_is_measured_by_itself(image_folder, tmp_path):
         assert all(rate > 0 for rate in rates.values())
 
 
+@pytest.mark.slow
 def test_an_interrupted_training_goes_on_in_the_chosen_precision(
     image_folder, tmp_path, monkeypatch
 ):

@@ -67,6 +67,7 @@ def test_it_changes_nothing_of_the_training(measured, image_folder, tmp_path):
         assert row["loss"] == other["loss"] and row["val_loss"] == other["val_loss"]
 
 
+@pytest.mark.slow
 def test_a_resumed_run_has_the_same_history(measured, tmp_path, image_folder):
     settings = build(tiny_settings(image_folder), EACH, "training.epochs=3")
     run = cut(settings, tmp_path, Signal(1, 2))

@@ -89,6 +89,7 @@ def test_the_command_needs_a_report(run_command):
     assert "received none, expected names of `--list`, or all" in done.stderr
 
 
+@pytest.mark.slow
 def test_the_command_trains_both_protocols_and_goes_on(run_command, tmp_path):
     small = ("--set", "data.train_per_class=10", "--set", "data.validation_size=50")
     words = ("reproduce", "fmnist-mlp4", "--set", "training.epochs=2", *small, "--json")

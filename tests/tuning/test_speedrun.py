@@ -149,6 +149,7 @@ def test_a_damaged_record_is_told(tmp_path, text):
         speedrun.read_seconds(tmp_path)
 
 
+@pytest.mark.slow
 def test_the_seconds_are_those_of_the_whole_process(run_command, tmp_path):
     """One real process: it takes longer than its training, and its run says what was typed."""
     flags = tiny_flags(training={"epochs": 1}, data={"train_per_class": 20, "batch_size": 100})

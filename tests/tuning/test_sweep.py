@@ -65,6 +65,7 @@ def test_a_mistake_in_a_sweep_is_refused_before_anything_is_written(
     assert len(done.stderr.splitlines()) == 1 and not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_sweep_goes_on_after_ctrl_c_and_ends_with_the_comparison(
     kmixer_cli, run_command, image_folder, tmp_path
 ):

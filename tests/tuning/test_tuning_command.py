@@ -314,6 +314,7 @@ def test_show_space_prints_a_space_that_can_be_edited(run_command):
     assert Space(yaml_files.parse_yaml(done.stdout, "space")["search"]).searched
 
 
+@pytest.mark.slow
 def test_a_trial_is_scored_by_its_folds_and_seeds(run_command, image_folder, tmp_path):
     words = tiny_search(image_folder, "--trials", 1, "--folds", 2, "--repeats", 2, name="scored")
     done = run_command(*words, cwd=tmp_path, env=CPU)
