@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import html
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from ..backend import choose, start
 from ..data.image_files import as_pixels
 from ..errors import DataError, KmixerError
-from ..files.text import percent
+from ..files.text import data_address, percent
 from ..runs import run as run_folder
 
 if TYPE_CHECKING:
@@ -223,8 +222,7 @@ class Run(run_folder.Run):
             picture = (self.folder / CURVES_FILE).read_bytes()
         except OSError:
             return line
-        encoded = base64.b64encode(picture).decode("ascii")
-        source = f"data:image/png;base64,{encoded}"
+        source = data_address("image/png", picture)
         return f'{line}<img alt="Loss, accuracy and learning rate" src="{source}">'
 
     def _summary(self) -> str:

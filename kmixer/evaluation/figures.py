@@ -1,6 +1,5 @@
 """Matplotlib figures: curves, confusion matrix, images in a grid, kernels of token mixing."""
 
-import base64
 import io
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,7 +14,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from ..errors import SettingsError
 from ..files import atomic
-from ..files.text import percent
+from ..files.text import data_address, percent
 from .fonts import choose_fonts, drawable
 from .predictions import Calibration
 
@@ -57,11 +56,6 @@ def as_svg(figure: Figure) -> str:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None})
     return data_address("image/svg+xml", buffer.getvalue())
-
-
-def data_address(kind: str, content: bytes) -> str:
-    """Return bytes of a media type as a `data:` address."""
-    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def curves(rows: History, title: str, soft_labels: str | None = None) -> Figure:

@@ -16,6 +16,7 @@ from ..data.quality import read_problems
 from ..errors import KmixerError
 from ..files import atomic
 from ..files.printable import printable_lines
+from ..files.text import data_address
 from ..layers import Block
 from ..models.grids import token_grid
 from ..runs.conditions import libraries
@@ -184,8 +185,7 @@ def _explained(evidence: Evidence, mistake: Mistake, class_names: Sequence[str])
         "picture": _png(explanation.seen),
         "shape": f"{width}/{height}",
         "maps": {
-            one.name: figures.data_address("image/png", as_png(one.heat, largest, MAP))
-            for one in both
+            one.name: data_address("image/png", as_png(one.heat, largest, MAP)) for one in both
         },
     }
 
@@ -220,4 +220,4 @@ def _png(image: np.ndarray) -> str:
     picture.thumbnail((THUMBNAIL, THUMBNAIL))
     buffer = io.BytesIO()
     picture.save(buffer, format="png")
-    return figures.data_address("image/png", buffer.getvalue())
+    return data_address("image/png", buffer.getvalue())

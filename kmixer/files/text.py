@@ -1,5 +1,6 @@
 """Text files: reading one with an error that names it, and tables as CSV."""
 
+import base64
 import csv
 import io
 import re
@@ -18,6 +19,11 @@ MOST = 10_000_000  # bytes; a history of 100,000 epochs has as many
 _SIGN = "\\s*[-=+@\uff0d\uff1d\uff0b\uff20]"
 _FORMULA = re.compile(f"(^|;)(?='*{_SIGN})")
 _MARKED_FORMULA = re.compile(f"(^|;)'(?='*{_SIGN})")
+
+
+def data_address(kind: str, content: bytes) -> str:
+    """Return bytes of a media type, such as `image/png`, as a `data:` address."""
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def percent(share: float, digits: int = 2) -> str:

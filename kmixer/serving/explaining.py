@@ -1,6 +1,5 @@
 """Explanations of answers, by the run whose export is served; needs no Keras."""
 
-import base64
 from typing import Any
 
 import anyio
@@ -12,6 +11,7 @@ from ..evaluation.explanation import Explanation, Look, explain, look_without_ke
 from ..evaluation.heat_maps import as_png, largest_part
 from ..exporting.artifact import Artifact
 from ..exporting.origin import run_beside
+from ..files.text import data_address
 
 MOST_WAITING = 32  # requests; an explanation takes some milliseconds
 
@@ -88,9 +88,5 @@ def _as_json(explanation: Explanation) -> dict[str, Any]:
     chosen, other = explanation.chosen, explanation.other
     heats = {"chosen": chosen.heat, "other": other.heat, "difference": explanation.difference}
     largest = largest_part(*heats.values())
-    maps = {name: _data_address(as_png(heat, largest)) for name, heat in heats.items()}
+    maps = {name: data_address("image/png", as_png(heat, largest)) for name, heat in heats.items()}
     return explanation.as_json() | {"maps": maps}
-
-
-def _data_address(png: bytes) -> str:
-    return "data:image/png;base64," + base64.b64encode(png).decode()

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..data.decode import Decoding, decode
 from ..errors import DataError, few, one_line
+from ..files.text import data_address
 
 INPUT = "images"
 MAX_PIXELS = 50_000_000  # of an image file; a phone's photo has up to 50 million or so
@@ -73,7 +74,7 @@ def as_png(pixels: np.ndarray) -> str:
     picture = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
     buffer = io.BytesIO()
     picture.save(buffer, "PNG")
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return data_address("image/png", buffer.getvalue())
 
 
 def _json(body: bytes) -> Any:
