@@ -1,9 +1,9 @@
 """The run that an export was made of, where the export lies in its folder."""
 
 import json
-from typing import Any
 
-from ..errors import RunError
+from ..config.loading import build_settings
+from ..errors import RunError, SettingsError
 from ..runs.run import Run, load_run
 from .artifact import Artifact
 
@@ -27,10 +27,7 @@ def run_beside(artifact: Artifact) -> Run:
             f"{artifact.folder}: an explanation needs the run that this export was made of, and it"
             f" lies in no such folder: {error}"
         ) from None
-    made_of = {key: value for key, value in artifact.manifest["run"].items() if key != "name"}
-    if (_as_json(run.info), _as_json(run.settings.model_dump(mode="json"))) != (
-        made_of, artifact.manifest["settings"],
-    ):  # fmt: skip
+    if not _is_of(artifact, run):
         raise RunError(
             f"{artifact.folder}: an explanation needs the run that this export was made of, which"
             f" {folder} is not"
@@ -38,5 +35,12 @@ def run_beside(artifact: Artifact) -> Run:
     return run
 
 
-def _as_json(values: dict[str, Any]) -> dict[str, Any]:
-    return json.loads(json.dumps(values))
+def _is_of(artifact: Artifact, run: Run) -> bool:
+    """Whether an export's manifest describes a run: in float32, as every export is made of it."""
+    written = {key: value for key, value in artifact.manifest["run"].items() if key != "name"}
+    try:  # an older kmixer wrote fewer settings: the others have their defaults
+        settings = build_settings(artifact.manifest["settings"])
+    except SettingsError:
+        return False
+    told = json.loads(json.dumps(run.info))
+    return (written, settings) == (told, run.in_float32().settings)

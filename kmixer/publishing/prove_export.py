@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -16,13 +15,14 @@ from ..errors import KmixerError
 from ..exporting import subprocesses, verification
 from ..exporting.artifact import Artifact
 from ..exporting.formats import FORMATS
+from ..exporting.origin import run_beside
 from ..exporting.reference_images import load_reference_images
 from ..exporting.support import missing_modules
 from ..exporting.verification import TOLERANCE
 from ..exporting.verify_process import answer
 from ..files.text import percent
 from ..runs.example_image import EXAMPLE_FILE
-from ..runs.run import CONFIG_FILE, Run, load_run
+from ..runs.run import Run
 from .check import PROOF, Check
 from .tolerance import same_accuracy
 
@@ -90,16 +90,8 @@ def prove_export(
 
 def run_at_hand(artifact: Artifact) -> Run | None:
     """Return the run that an export was written from, if it lies in the run's `export/`."""
-    folder = artifact.folder.resolve().parent.parent
-    if not (folder / CONFIG_FILE).is_file():
-        return None
     with suppress(KmixerError):
-        run = load_run(folder)
-        run.check_finished()
-        run.check_model()
-        told = json.loads(json.dumps(run.info))
-        written = {key: value for key, value in artifact.manifest["run"].items() if key != "name"}
-        return run if written == told else None
+        return run_beside(artifact)
     return None
 
 

@@ -244,6 +244,9 @@ def test_an_export_is_explained_by_the_run_in_whose_folder_it_lies(
     assert run_beside(load_artifact(export)).folder == run
     done = run_command("predict", export, image, "--explain", cwd=tmp_path)
     assert done.returncode == 0 and (tmp_path / "000.explained.png").is_file()
+    # Exports are made in float32, whatever the run was trained in.
+    mixed = changed_run(trained_run, tmp_path / "mixed", training={"precision": "mixed_bfloat16"})
+    assert run_beside(load_artifact(shutil.copytree(export, mixed.folder / "export" / "tflite")))
     other = changed_run(trained_run, tmp_path / "other", training={"seed": 9})
     with pytest.raises(RunError, match=r"which .*other is not"):
         run_beside(load_artifact(shutil.copytree(export, other.folder / "export" / "tflite")))
