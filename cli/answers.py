@@ -97,6 +97,8 @@ def _measure(
     files: list[Path],
 ) -> "tuple[Answers, np.ndarray, np.ndarray | None]":  # fmt: skip
     """Return the answers, and the probabilities of the test images and of the unknown ones."""
+    from functools import partial
+
     import numpy as np
 
     from kmixer.evaluation.own_data import load_own
@@ -119,7 +121,7 @@ def _measure(
         return found, test.probabilities, None
     with terminal.bar("unknown images") as progress:
         predictions = []
-        predict = lambda pixels: predict_probabilities(model, pixels)  # noqa: E731
+        predict = partial(predict_probabilities, model)
         for one in predict_files(predict, files, run.decoding, strict=True):
             predictions.append(one.probabilities)
             progress(len(predictions), len(files))

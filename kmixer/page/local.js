@@ -31,12 +31,12 @@ opened.catch(error => refuse(error.message));
 async function classify(file, invert) {
   await opened;
   await checkSize(file);
-  const {pixels, probabilities} = await call("classify", {file, invert})
+  const {pixels, tokens, probabilities} = await call("classify", {file, invert})
     .catch(error => { throw new Error(`${file.name || "The image"}: ${error.message}`); });
   const classes = about.names.map((name, label) => ({label, class: name, probability: probabilities[label]}))
     .sort((a, b) => b.probability - a.probability);
   const answer = about.answers && answerOf(probabilities, about.answers, about.names);
-  const explanation = about.areas && await why(pixels, classes[0]);
+  const explanation = about.areas && await why(tokens, classes[0]);
   return {classes, seen: picture(opaque(pixels)), answer, explanation};
 }
 
@@ -55,8 +55,8 @@ async function checkSize(file) {
     throw new Error(`${name}: too large: ${width}×${height} pixels, at most ${MOST_PIXELS / 1e6} million are read`);
 }
 
-async function why(pixels, chosen) {
-  const parts = await call("parts", {pixels, label: chosen.label});
+async function why(tokens, chosen) {
+  const parts = await call("parts", {tokens, label: chosen.label});
   const heat = heatOf(parts, about.areas, about.width, about.height);
   return {chosen, maps: {chosen: picture(colours(heat))}};
 }

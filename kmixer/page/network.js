@@ -16,10 +16,12 @@ function network({steps}, numbers) {
   };
 }
 
-// Return a function of one image's levels to its tokens before their mean, and the head that the mean goes to.
-function beforeTheMean({steps}, numbers) {
-  const tokens = network({steps: steps.slice(0, -3)}, numbers), head = withArrays(steps.at(-2), numbers);
-  return levels => ({values: tokens(levels), kernel: head.kernel, classes: head.shape[0]});
+// Return a network up to the mean over its tokens, what comes after, and the weights of the head there; of one
+// without such a mean all comes before.
+function parted({steps}, numbers) {
+  const cut = steps.at(-3)?.kind === "mean" ? steps.length - 3 : steps.length;
+  const [tokens, answer] = [steps.slice(0, cut), steps.slice(cut)].map(some => network({steps: some}, numbers));
+  return {tokens, answer, head: cut < steps.length && withArrays(steps.at(-2), numbers)};
 }
 
 function withArrays(step, numbers) {

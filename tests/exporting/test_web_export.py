@@ -1,10 +1,12 @@
 """`--format web`: the page works from a file, is proved in a browser, and is not served."""
 
+import io
 import os
 
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 
 from in_process_export import export
 from kmixer.errors import SettingsError
@@ -55,9 +57,12 @@ def test_the_page_explains_as_python_does(web_export, trained_run):
     pixels = np.random.default_rng(0).integers(0, 256, web_export.image_shape, dtype=np.uint8)
     chromium = Chromium(find_browser())
     session = chromium.open((web_export.folder / "model.html").as_uri())
-    asked = f"{{pixels: Uint8Array.from({pixels.ravel().tolist()}), label: 1}}"
-    call = f"opened.then(() => call('parts', {asked})).then(parts => [...parts])"
-    parts = chromium.evaluate(session, call)
+    file = io.BytesIO()
+    Image.fromarray(pixels[:, :, 0]).save(file, "PNG")
+    content = f"new Blob([Uint8Array.from({[*file.getvalue()]})])"
+    classify = f"call('classify', {{file: {content}, invert: false}})"
+    ask = f"{classify}.then(({{tokens}}) => call('parts', {{tokens, label: 1}}))"
+    parts = chromium.evaluate(session, f"opened.then(() => {ask}).then(parts => [...parts])")
     explained = explain(look_without_keras(trained_run)(pixels), trained_run.class_names, 1).chosen
     expected = explained.parts
     tolerance = 0.02 * np.abs(expected).max()
