@@ -51,7 +51,8 @@ C_HEADER = """
 
 `--format c` writes `model.h`: C99 without dependencies or heap, which is C++ as well. The weights are constant arrays, the forward pass is one
 function for each kind of step, and the memory for the values between them is the caller's, `…_SCRATCH_BYTES` of it, planned so that it is small.
-Names begin with the run's, so that several models fit in one program. `example.c` beside it classifies an image file. The proof compiles the header
+Names begin with the run's, so that several models fit in one program. Where the run has thresholds (`kmixer answers`), `…_may_be` writes which classes
+an image may be and `…_knows` tells images unlike all of them, from the same probabilities. `example.c` beside it classifies an image file. The proof compiles the header
 with `CC`, or cc, gcc or clang, with `-std=c99 -O2 -Wall -Wextra -Werror`, and what CFLAGS holds after it: the runtime in the table says which flags
 counted, so `CFLAGS='-O3 -march=native' kmixer export …` times what that gives. Since it is code, nothing of kmixer compiles a
 header that lies in a folder: `kmixer serve` and `kmixer predict` take an export of another format ([ADR 39](adr/0039-c-header.md)).

@@ -21,6 +21,7 @@ from kmixer.exporting.reference import Reference
 from kmixer.exporting.steps import Activation, Add, Affine, Dense, LayerNorm, Mean, Softmax
 from kmixer.exporting.support import find_format
 from kmixer.exporting.writers import to_c
+from kmixer.runs.answers import Answers
 from kmixer.serving import selection
 from model_forms import CNN_FORMS, FORMS, MIXER, build_form
 
@@ -140,12 +141,35 @@ def test_any_name_is_told_as_it_is(run_name, tmp_path):
         predict(np.ones((2, 5, 1, 1), np.uint8))
 
 
-def test_identifiers_and_strings_by_hand():
+@needs_compiler
+def test_the_header_tells_sets_and_unknown_images_as_kmixer_does(tmp_path):
+    one = np.ones(1, np.float32)
+    steps = [Affine((2, 2, 1), (2, 2, 1), 2, one, one),
+             Dense((4,), (9,), 0, np.ones((4, 9), np.float32), None), Softmax((9,), (9,))]  # fmt: skip
+    answers = Answers(coverage=0.9, per_class=True, least=[*np.linspace(0.02, 0.9, 9)],
+                      refusals=0.05, least_spread=1.2)  # fmt: skip
+    header = tmp_path / "model.h"
+    header.write_text(to_c.render(to_c.HEADER, to_c.header_values(steps, "m", NAMES, answers)))
+    assert "90 of 100 get it among them" in header.read_text()
+    c_compiler.compiled(header)
+    library = ctypes.CDLL(str(tmp_path / "library.so"))
+    logits = np.random.default_rng(0).normal(0, np.linspace(0.1, 3, 200)[:, None], (200, 9))
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    known, sets = [], []
+    for row in probabilities.astype(np.float32):
+        numbers, classes = (ctypes.c_float * 9)(*row), (ctypes.c_uint8 * 9)()
+        assert library.m_may_be(numbers, classes) == sum(classes)
+        known.append(bool(library.m_knows(numbers)))
+        sets.append([*map(bool, classes)])
+    np.testing.assert_array_equal(sets, answers.sets(probabilities))
+    np.testing.assert_array_equal(known, answers.knows(probabilities))
+    assert 0 < sum(known) < 200 and len({sum(row) for row in sets}) > 2
+
+
+def test_identifiers_by_hand():
     assert to_c.identifier("fmnist-best 2") == "fmnist_best_2"
     assert to_c.identifier("2 Schüsse") == "model_2_schusse"
     assert to_c.identifier("猫") == to_c.identifier("--") == "model"
-    assert to_c.string_literal('a "b"?') == r'"a \"b\"\?"'
-    assert to_c.string_literal("é\n1") == r'"\303\251\0121"'
 
 
 def test_every_weight_is_written_so_that_it_is_read_back_to_the_bit():

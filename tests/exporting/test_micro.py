@@ -22,7 +22,7 @@ from kmixer.evaluation.images import load_data
 from kmixer.exporting import micro_runtime
 from kmixer.exporting.artifact import load_artifact
 from kmixer.exporting.reference import Reference
-from kmixer.exporting.writers import micro, micro_sources
+from kmixer.exporting.writers import c_sources, micro
 from kmixer.files.checksums import checksum
 from kmixer.layers.activations import gelu_tanh
 from kmixer.serving.selection import find_artifact
@@ -145,4 +145,4 @@ def test_another_answer_than_litert_where_that_is_sure_is_refused():
     ],
 )
 def test_a_class_name_is_a_string_of_c(text, expected):
-    assert micro_sources.c_string(text) == expected
+    assert c_sources.string_literal(text) == expected

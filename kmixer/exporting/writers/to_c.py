@@ -18,13 +18,15 @@ from ..lowering import lower
 from ..memory_plan import MemoryPlan, plan_memory
 from ..steps import Activation, Step, count_weights, describe
 from .c_calls import calls, function_name
+from .c_sources import string_literal, templates
 
 if TYPE_CHECKING:
     import keras
 
+    from ...runs.answers import Answers
     from ...runs.run import Run
 
-TEMPLATES = Path(__file__).with_name("c")
+TEMPLATES = "c"  # the folder beside this module
 HEADER, EXAMPLE = "model.h", "example.c"
 LONGEST_NAME = 31  # letters that each C99 compiler tells apart, in a name that others see
 NUMBERS_A_LINE = 8
@@ -48,18 +50,21 @@ def write(
     Raises:
         RunError: the model has too many weights for a header, or takes too much memory.
     """
-    values = header_values(lower(model), run.name, run.class_names)
+    values = header_values(lower(model), run.name, run.class_names, run.answers)
     for name in (HEADER, EXAMPLE):
         atomic.write_text(folder / name, render(name, values))
 
 
-def header_values(steps: Sequence[Step], name: str, class_names: Sequence[str]) -> dict[str, Any]:
+def header_values(
+    steps: Sequence[Step], name: str, class_names: Sequence[str], answers: Answers | None = None
+) -> dict[str, Any]:
     """Return what the templates show.
 
     Args:
         steps: of the forward pass.
         name: of the run; what begins each name in the header is made of it.
         class_names: in the order of the probabilities.
+        answers: the thresholds that sets of classes and unknown images are told by.
 
     Raises:
         RunError: see `write`.
@@ -80,6 +85,7 @@ def header_values(steps: Sequence[Step], name: str, class_names: Sequence[str]) 
         "activations": sorted({step.name for step in steps if isinstance(step, Activation)}),
         "arrays": [*_arrays(steps, prefix)],
         "calls": [*calls(steps, plan, prefix)],
+        "answers": answers and _thresholds(answers),
     }
 
 
@@ -111,23 +117,16 @@ def identifier(name: str) -> str:
     return "_".join(words)[:LONGEST_NAME].rstrip("_")
 
 
-def string_literal(text: str) -> str:
-    r"""Return a text as a C string in UTF-8, whatever is in it.
-
-    A question mark is escaped, too: two of them may begin a trigraph.
-
-    Example:
-        >>> print(string_literal('a "b"?'), string_literal("é\n1"))
-        "a \"b\"\?" "\303\251\0121"
-    """
-    return '"' + "".join(map(_escaped, text.encode())) + '"'
-
-
-def _escaped(byte: int) -> str:
-    character = chr(byte)
-    if character in '"\\?':
-        return f"\\{character}"
-    return character if 32 <= byte < 127 else f"\\{byte:03o}"
+def _thresholds(answers: Answers) -> dict[str, Any]:
+    """Return what the functions of the answers compare with, as C's constants."""
+    one = answers.least_spread, answers.smallest
+    least_spread, smallest = (_numbers(np.float32([number])).strip(" ,") for number in one)
+    return {
+        "percent": f"{100 * answers.coverage:g}",
+        "least": _numbers(np.float32(answers.least)),
+        "least_spread": least_spread,
+        "smallest": smallest,
+    }
 
 
 def _arrays(steps: Sequence[Step], prefix: str) -> Iterator[dict[str, Any]]:
@@ -155,10 +154,4 @@ def render(name: str, values: dict[str, Any]) -> str:
         name: of the template and of the file that it becomes.
         values: what `header_values` returned.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, autoescape=False,
-        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
-    )  # fmt: skip
-    return environment.get_template(name).render(values)
+    return templates(TEMPLATES).get_template(name).render(values)

@@ -55,5 +55,16 @@ int main(int count, char **words)
     const int best = {{ name }}_predict(image, probabilities, scratch);
     printf("%s\n", {{ name }}_class_names[best]);
     fprintf(stderr, "probability %.4f\n", (double)probabilities[best]);
+{% if answers %}
+    if ({{ name }}_knows(probabilities)) {
+        uint8_t classes[{{ NAME }}_CLASSES];
+        {{ name }}_may_be(probabilities, classes);
+        fprintf(stderr, "it may be ({{ answers.percent }} %%):");
+        for (int i = 0; i < {{ NAME }}_CLASSES; i++)
+            if (classes[i]) fprintf(stderr, " %s;", {{ name }}_class_names[i]);
+        fprintf(stderr, "\n");
+    } else
+        fprintf(stderr, "I do not know this\n");
+{% endif %}
     return 0;
 }

@@ -11,6 +11,11 @@
  *     float probabilities[{{ NAME }}_CLASSES];
  *     int best = {{ name }}_predict(image, probabilities, scratch);
  *     puts({{ name }}_class_names[best]);
+{% if answers %}
+ *
+ * {{ name }}_may_be and {{ name }}_knows read those probabilities: which classes it may be, and
+ * whether the model knows such images at all.
+{% endif %}
  *
  * image: {{ NAME }}_IMAGE_BYTES bytes, row by row from the top, the channels of a pixel next to each
  * other, 0 to 255 as in image files; the model normalises them itself. Calls with different scratch
@@ -40,6 +45,15 @@ extern const char *const {{ name }}_class_names[{{ NAME }}_CLASSES];
 
 /* Write the probability of each class, and return the number of the most probable one. */
 int {{ name }}_predict(const uint8_t *image, float *probabilities, float *scratch);
+{% if answers %}
+
+/* Write 1 for each class that the image may be and 0 for the others; return how many it may be. Of
+ * the images of a class, {{ answers.percent }} of 100 get it among them. */
+int {{ name }}_may_be(const float *probabilities, uint8_t *classes);
+
+/* 1, or 0 where the image is none like those that the model was trained on: "I do not know this". */
+int {{ name }}_knows(const float *probabilities);
+{% endif %}
 
 #ifdef __cplusplus
 }
@@ -381,6 +395,38 @@ int {{ name }}_predict(const uint8_t *image, float *probabilities, float *scratc
 {% endfor %}
 {% endfor %}
 }
+{% if answers %}
+
+/* The least probability with which the image may be a class: thresholds of validation images. */
+static const float {{ name }}_least[{{ NAME }}_CLASSES] = {
+{{ answers.least }}
+};
+
+int {{ name }}_may_be(const float *probabilities, uint8_t *classes)
+{
+    int best = 0, count = 0;
+    for (int i = 1; i < {{ NAME }}_CLASSES; i++)
+        if (probabilities[i] > probabilities[best]) best = i;
+    for (int i = 0; i < {{ NAME }}_CLASSES; i++) {
+        classes[i] = i == best || probabilities[i] >= {{ name }}_least[i];
+        count += classes[i];
+    }
+    return count;
+}
+
+/* Whether the logarithms of the probabilities deviate enough from their mean. */
+int {{ name }}_knows(const float *probabilities)
+{
+    float mean = 0.0f, squares = 0.0f;
+    for (int i = 0; i < {{ NAME }}_CLASSES; i++)
+        mean += logf(fmaxf(probabilities[i], {{ answers.smallest }})) / {{ NAME }}_CLASSES;
+    for (int i = 0; i < {{ NAME }}_CLASSES; i++) {
+        const float deviation = logf(fmaxf(probabilities[i], {{ answers.smallest }})) - mean;
+        squares += deviation * deviation / {{ NAME }}_CLASSES;
+    }
+    return sqrtf(squares) >= {{ answers.least_spread }};
+}
+{% endif %}
 
 #ifdef __cplusplus
 }
