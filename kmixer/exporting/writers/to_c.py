@@ -119,13 +119,11 @@ def identifier(name: str) -> str:
 
 def _thresholds(answers: Answers) -> dict[str, Any]:
     """Return what the functions of the answers compare with, as C's constants."""
-    one = answers.least_spread, answers.smallest
-    least_spread, smallest = (_numbers(np.float32([number])).strip(" ,") for number in one)
     return {
         "percent": f"{100 * answers.coverage:g}",
-        "least": _numbers(np.float32(answers.least)),
-        "least_spread": least_spread,
-        "smallest": smallest,
+        "least": _numbers(np.array(answers.least, np.float32)),
+        "least_spread": f"{np.float32(answers.least_spread)}f",
+        "smallest": f"{np.float32(answers.smallest)}f",
     }
 
 
