@@ -90,6 +90,88 @@ def test_the_sources_compile_and_hold_what_the_kernels_answer(exported, content,
         np.testing.assert_array_equal(chip(image[None])[0], expected)
 
 
+# What main.cc calls of TensorFlow Lite Micro, with its signatures; answers come from stdin. Two
+# files have one name, as in the real tree.
+TREE = {
+    "tensorflow/lite/micro/micro_mutable_op_resolver.h": """#pragma once
+enum TfLiteStatus { kTfLiteOk = 0, kTfLiteError = 1 };
+namespace tflite {
+struct MicroOpResolver {};
+template <unsigned int count> struct MicroMutableOpResolver : MicroOpResolver { METHODS };
+}
+""",
+    "tensorflow/lite/schema/schema_generated.h": """#pragma once
+namespace tflite { struct Model {}; inline const Model* GetModel(const void* data) {
+  return static_cast<const Model*>(data); } }
+""",
+    "tensorflow/lite/micro/micro_interpreter.h": """#pragma once
+#include <cstddef>
+#include <cstdint>
+#include "tensorflow/lite/micro/micro_mutable_op_resolver.h"
+#include "tensorflow/lite/schema/schema_generated.h"
+union TfLitePtrUnion { int8_t* int8; };
+struct TfLiteTensor { TfLitePtrUnion data; };
+struct MicroResourceVariables; struct MicroProfilerInterface;
+namespace tflite {
+class MicroInterpreter {
+ public:
+  MicroInterpreter(const Model*, const MicroOpResolver&, uint8_t*, size_t,
+      MicroResourceVariables* = nullptr, MicroProfilerInterface* = nullptr, bool = false);
+  TfLiteStatus AllocateTensors();
+  TfLiteStatus Invoke();
+  TfLiteTensor* input(size_t); TfLiteTensor* output(size_t);
+  size_t arena_used_bytes() const;
+};
+}
+""",
+    "tensorflow/lite/micro/micro_interpreter.cc": """
+#include "tensorflow/lite/micro/micro_interpreter.h"
+#include <cstdio>
+size_t kernel_bytes(); size_t library_bytes();
+static int8_t memory[1 << 20];
+static TfLiteTensor in{{memory}}, out{{memory + (1 << 19)}};
+namespace tflite {
+MicroInterpreter::MicroInterpreter(const Model*, const MicroOpResolver&, uint8_t*, size_t,
+    MicroResourceVariables*, MicroProfilerInterface*, bool) {}
+TfLiteStatus MicroInterpreter::AllocateTensors() { return kTfLiteOk; }
+TfLiteStatus MicroInterpreter::Invoke() {
+  return std::fread(out.data.int8, 1, 2, stdin) == 2 ? kTfLiteOk : kTfLiteError; }
+TfLiteTensor* MicroInterpreter::input(size_t) { return &in; }
+TfLiteTensor* MicroInterpreter::output(size_t) { return &out; }
+size_t MicroInterpreter::arena_used_bytes() const { return kernel_bytes() + library_bytes(); }
+}
+""",
+    "signal/micro/kernels/energy.cc": "#include <cstddef>\nsize_t kernel_bytes() { return 40; }",
+    "signal/src/energy.cc": "#include <cstddef>\nsize_t library_bytes() { return 2; }",
+    "third_party/kissfft/kiss_fft.c": "#error other sources include it",
+}
+
+
+@pytest.mark.skipif(not (shutil.which("make") and shutil.which("g++")), reason="no make, no g++")
+def test_the_program_is_built_against_a_tree_and_compares_each_answer(exported, content, tmp_path):
+    source = shutil.copytree(exported.folder / "source", tmp_path / "source")
+    methods = "\n".join(
+        f"TfLiteStatus {name}() {{ return kTfLiteOk; }}"
+        for name in sorted(set(micro.RESOLVER_METHODS.values()))
+    )
+    for name, text in TREE.items():
+        path = tmp_path / "tree" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text.replace("METHODS", methods))
+    words = ["make", "-s", "-C", source, f"TFLM={tmp_path / 'tree'}", "CXX=g++ -Wall -Werror"]
+    made = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert made.returncode == 0, made.stderr
+    vectors = (source / "test_vectors.h").read_text().split("kTestOutputs", 1)[1].split("=", 1)[1]
+    outputs = np.array(re.findall(r"-?\d+", vectors), np.int64).astype(np.int8)
+    answers = {outputs.tobytes(): (0, "8 of 8"), (outputs ^ 1).tobytes(): (1, "0 of 8")}
+    for stdin, (code, says) in answers.items():
+        done = subprocess.run(
+            [source / "model_test"], input=stdin, capture_output=True, check=False
+        )
+        assert done.returncode == code
+        assert f"{says} as expected; 42 bytes of the arena used" in done.stdout.decode()
+
+
 def test_an_export_for_chips_is_served_only_where_there_is_no_other(
     exported, tflite_export, tmp_path
 ):
