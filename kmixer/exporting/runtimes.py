@@ -31,8 +31,15 @@ def import_openvino() -> Any:
     return import_module("openvino")
 
 
-def litert_interpreter(content: bytes, threads: int | None = None) -> tuple[Any, str]:
+def litert_interpreter(
+    content: bytes, threads: int | None = None, reference: bool = False
+) -> tuple[Any, str]:
     """Open a TFLite model with LiteRT, or with TensorFlow where that is missing.
+
+    Args:
+        content: of the file.
+        threads: to compute with; None: as many as the runtime takes.
+        reference: with the plain kernels, which define what an operator answers, not the fast ones.
 
     Returns:
         (the interpreter, the runtime's name and version).
@@ -41,14 +48,19 @@ def litert_interpreter(content: bytes, threads: int | None = None) -> tuple[Any,
         ValueError: the file is damaged, or holds TensorFlow's own operations.
     """
     if find_spec("ai_edge_litert"):
-        from ai_edge_litert.interpreter import Interpreter
+        from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
         name = f"ai-edge-litert {version('ai-edge-litert')}"
     else:
         tf = import_tensorflow()
         Interpreter, name = tf.lite.Interpreter, f"tensorflow.lite {tf.__version__}"  # noqa: N806
+        OpResolverType = tf.lite.experimental.OpResolverType  # noqa: N806
     refuse_flex(content)
-    return Interpreter(model_content=content, num_threads=threads), name
+    kernels = OpResolverType.BUILTIN_REF if reference else OpResolverType.AUTO
+    interpreter = Interpreter(
+        model_content=content, num_threads=threads, experimental_op_resolver_type=kernels
+    )
+    return interpreter, name
 
 
 def refuse_flex(content: bytes) -> None:

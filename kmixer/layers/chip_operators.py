@@ -46,13 +46,15 @@ class ChipOperators:
         tensors: those in the working memory.
         constants: bytes of each tensor in flash, by name; one that several operators share has one.
         count: of the operators.
-        conv_channels: of all convolutions, whose kernels have a scale for each.
+        channels: that products and convolutions write, all together.
+        scales: those of them that have a scale of their own: of convolutions.
     """
 
     tensors: list[ChipTensor] = field(default_factory=list)
     constants: dict[str, int] = field(default_factory=dict)
     count: int = 0
-    conv_channels: int = 0
+    channels: int = 0
+    scales: int = 0
 
     def start(self, shape: Sequence[int]) -> ChipTensor:
         """Return the image `(height, width, channels)` that goes in."""
@@ -76,21 +78,18 @@ class ChipOperators:
         self.count += 1
         return output
 
-    def matmul(self, x: ChipTensor, kernel: Any, bias: bool = True) -> ChipTensor:
-        """Note the product with a kernel `(inputs, outputs)`, such as a dense layer's."""
-        width = kernel.shape[-1]
-        constants = [math.prod(kernel.shape), *([BIAS_BYTES * width] if bias else [])]
-        return self.add(x, shape=(*x.shape[:-1], width), constants=constants)
+    def matmul(self, x: ChipTensor, kernel: Any) -> ChipTensor:
+        """Note the product with a kernel `(inputs, outputs)`: a convolution of one pixel."""
+        return self._product(x, (*x.shape[:-1], kernel.shape[-1]), [math.prod(kernel.shape)])
 
     def convolve(self, x: ChipTensor, kernel: Sequence[int], shape: Sequence[int]) -> ChipTensor:
         """Note a convolution with a kernel of a shape; `shape` is of what it writes."""
-        self.conv_channels += kernel[-1]
-        constants = [math.prod(kernel), BIAS_BYTES * kernel[-1]]
-        return self.add(x, shape=shape, constants=constants)
+        self.scales += kernel[-1]
+        return self._product(x, shape, [math.prod(kernel)])
 
     def dense(self, x: ChipTensor, layer: keras.layers.Dense, scaled: bool = False) -> ChipTensor:
         """Note a dense layer with its activation; see `activate`."""
-        y = self.matmul(x, layer.kernel, layer.use_bias)
+        y = self.matmul(x, layer.kernel)
         return self.activate(y, layer.activation, scaled)
 
     def activate(
@@ -120,7 +119,7 @@ class ChipOperators:
         """
         channels = x.shape[-1]
         self.constants[f"mean of {channels}"] = channels
-        mean = self.add(x, shape=(*x.shape[:-1], 1))
+        mean = self._product(x, (*x.shape[:-1], 1), [])
         x = self.add(self.add(x, mean))  # less its mean, over its length
         return x if folded else self.scale(x, channels)
 
@@ -146,6 +145,11 @@ class ChipOperators:
     def pad(self, x: ChipTensor, shape: Sequence[int]) -> ChipTensor:
         """Note zeros around a tensor."""
         return self.add(x, shape=shape, constants=[2 * INDEX_BYTES * (len(shape) + 1)])
+
+    def _product(self, x: ChipTensor, shape: Sequence[int], kernel: list[int]) -> ChipTensor:
+        """Note a convolution, which has a bias for each channel, of zeros if need be."""
+        self.channels += shape[-1]
+        return self.add(x, shape=shape, constants=[*kernel, BIAS_BYTES * shape[-1]])
 
     def _tensor(self, shape: Sequence[int]) -> ChipTensor:
         self.tensors.append(ChipTensor(tuple(shape), self.count, self.count))

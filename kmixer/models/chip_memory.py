@@ -14,7 +14,7 @@ from ..layers import Block, Patches, ResizeCrop
 from ..layers.chip_operators import INDEX_BYTES, ChipOperators, ChipTensor
 
 ALIGNMENT = 16  # bytes; of tensors in flash and in the arena
-# Bytes of what describes a tensor, an operator, a channel of a convolution, and the rest: the
+# Bytes of what describes a tensor, an operator, a channel (in the file: a scale), and the rest: the
 # least squares of 23 exported models of all families. In the file, and in the arena of a machine
 # with 64-bit pointers.
 FILE_BYTES = (78, 61, 24, 493)
@@ -54,13 +54,12 @@ def chip_memory(model: keras.Model) -> ChipMemory:
     layers = model.layers[1:]
     for index, layer in enumerate(layers):
         x = _note(operators, x, layer, layers[index + 1 :])
-    operators.add(x)  # softmax
-    tensors = len(operators.tensors) + len(operators.constants)
-    counts = (tensors, operators.count, operators.conv_channels, 1)
+    operators.add(operators.reshape(x, x.shape))  # softmax of the logits
+    counts = len(operators.tensors) + len(operators.constants), operators.count
     weights = sum(_aligned(size) for size in operators.constants.values())
     return ChipMemory(
-        weights + _total(FILE_BYTES, counts),
-        planned_bytes(operators.tensors) + _total(ARENA_BYTES, counts),
+        weights + _total(FILE_BYTES, (*counts, operators.scales, 1)),
+        planned_bytes(operators.tensors) + _total(ARENA_BYTES, (*counts, operators.channels, 1)),
     )
 
 

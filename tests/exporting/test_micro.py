@@ -16,13 +16,15 @@ if keras.backend.backend() != "tensorflow":
 if find_spec("tflite_micro") is None:
     pytest.skip("needs kmixer[micro]", allow_module_level=True)
 
+from tensorflow.lite.tools import flatbuffer_utils
+
 from in_process_export import export
 from kmixer.errors import RunError
 from kmixer.evaluation.images import load_data
 from kmixer.exporting import micro_runtime
 from kmixer.exporting.artifact import load_artifact
 from kmixer.exporting.reference import Reference
-from kmixer.exporting.writers import c_sources, micro
+from kmixer.exporting.writers import c_sources, convolutions, micro
 from kmixer.files.checksums import checksum
 from kmixer.layers.activations import gelu_tanh
 from kmixer.serving.selection import find_artifact
@@ -44,6 +46,7 @@ def test_the_manifest_says_what_a_chip_needs(exported, content):
     assert exported.folder.name == "micro" and exported.manifest["quantize"] == "int8"
     assert details["flash_bytes"] == len(content) == exported.size
     assert details["litert_images"] == 40 and details["litert_top1_agreement"] == 1.0
+    assert details["litert_same_bytes"] == 1.0 and details["litert_fast_top1_agreement"] > 0.9
     assert details["input"]["dtype"] == details["output"]["dtype"] == "int8"
     assert exported.manifest["proof"]["test_accuracy"]["file"] == 1.0
     card = (exported.folder / "README.md").read_text()
@@ -198,6 +201,23 @@ def test_an_operator_that_the_kernels_lack_is_named():
         micro._resolver_methods(SimpleNamespace(operatorCodes=[gelu]))
 
 
+def test_products_are_convolutions_of_one_pixel(content):
+    packed = flatbuffer_utils.convert_bytearray_to_object(bytearray(content))
+    names = [micro._operator_name(code) for code in packed.operatorCodes]
+    assert "CONV_2D" in names and "FULLY_CONNECTED" not in {
+        names[operator.opcodeIndex] for operator in packed.subgraphs[0].operators
+    }
+    (graph,) = packed.subgraphs
+    end = graph.operators[-1]
+    assert [list(graph.tensors[end.outputs[0]].shape), names[end.opcodeIndex]] == [
+        [1, 2],
+        "SOFTMAX",
+    ]
+    packed.operatorCodes[end.opcodeIndex].builtinCode = 69  # TILE
+    with pytest.raises(RunError, match="operator 69 of 2 dimensions, expected 4 on a chip"):
+        convolutions.dense_as_convolutions(packed)
+
+
 @pytest.mark.parametrize("form", [keras.activations.gelu, gelu_tanh])
 def test_gelu_by_its_logistic_form_is_within_two_hundredths(form):
     import tensorflow as tf
@@ -213,7 +233,7 @@ def test_another_answer_than_litert_where_that_is_sure_is_refused():
     same[:2] = False
     micro_runtime._check_agreement("LiteRT", same)  # 99.9 %
     same[2] = False
-    with pytest.raises(RunError, match="for 1,997 of 2,000 images that it is sure of"):
+    with pytest.raises(RunError, match="for 1,997 of 2,000 images, expected 1,998"):
         micro_runtime._check_agreement("LiteRT", same)
 
 

@@ -66,7 +66,8 @@ def test_operators_are_noted_from_shapes():
     y = operators.normalize(x)
     assert operators.count == 5 and y.shape == (36, 128)  # mean, less it, length, scale, offset
     assert [tensor.bytes for tensor in operators.tensors[:2]] == [36 * 128, 36]
-    assert operators.constants == {"mean of 128": 128, "1": 128, "2": 128}
+    assert operators.constants == {"mean of 128": 128, "1": 4, "2": 128, "3": 128}
+    assert operators.channels == 1 and operators.scales == 0  # of the product that is the mean
     assert (x.first, x.last, y.first, y.last) == (0, 1, 4, 4)
     assert operators.activate(y, keras.activations.relu) is y
     assert operators.transpose(y).shape == (128, 36)
@@ -81,7 +82,7 @@ def test_an_unknown_layer_with_weights_is_refused():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
-def test_the_estimate_is_within_a_tenth_of_what_is_measured(name):
+def test_the_estimate_is_within_a_tenth_and_both_runtimes_answer_alike(name):
     pytest.importorskip("tflite_micro", reason="needs kmixer[micro]")
     if keras.backend.backend() != "tensorflow":
         pytest.skip("the conversion is TensorFlow's")
@@ -100,3 +101,9 @@ def test_the_estimate_is_within_a_tenth_of_what_is_measured(name):
     estimated = chip_memory.chip_memory(model)
     assert estimated.flash == pytest.approx(len(content), rel=0.1)
     assert estimated.arena == pytest.approx(micro_runtime.arena_bytes(content), rel=0.1)
+    chip, (litert, _) = (
+        micro_runtime.open_chip(content),
+        micro_runtime.open_litert(content, 1, reference=True),
+    )
+    for image in images:
+        np.testing.assert_array_equal(chip(image[None]), litert(image[None]))

@@ -16,6 +16,7 @@ from ...runs.run import LABELS_FILE, Run
 from .. import micro_runtime
 from ..artifact import SOURCES
 from . import micro_sources, tflite, traced
+from .convolutions import dense_as_convolutions
 
 TEST_VECTORS = 8
 PLAN_BYTES = 128  # a tensor; more than the interpreter notes about it while it plans
@@ -105,6 +106,7 @@ def converted(model: keras.Model, image_shape: traced.ImageShape, images: np.nda
     )
     packed = tflite.converted(model, function, "int8", images, integer_ends=True)
     packed.signatureDefs = packed.metadata = None  # a chip reads neither
+    dense_as_convolutions(packed)
     return packed
 
 
