@@ -20,7 +20,7 @@ from kmixer.exporting.memory_plan import plan_memory
 from kmixer.exporting.reference import Reference
 from kmixer.exporting.steps import Activation, Add, Affine, Dense, LayerNorm, Mean, Softmax
 from kmixer.exporting.support import find_format
-from kmixer.exporting.writers import to_c
+from kmixer.exporting.writers import c_sources, to_c
 from kmixer.runs.answers import Answers
 from kmixer.serving import selection
 from model_forms import CNN_FORMS, FORMS, MIXER, build_form
@@ -166,10 +166,12 @@ def test_the_header_tells_sets_and_unknown_images_as_kmixer_does(tmp_path):
     assert 0 < sum(known) < 200 and len({sum(row) for row in sets}) > 2
 
 
-def test_identifiers_by_hand():
+def test_identifiers_and_strings_by_hand():
     assert to_c.identifier("fmnist-best 2") == "fmnist_best_2"
     assert to_c.identifier("2 Schüsse") == "model_2_schusse"
     assert to_c.identifier("猫") == to_c.identifier("--") == "model"
+    assert c_sources.string_literal('a "b"?') == r'"a \042b\042\077"'
+    assert c_sources.string_literal("é\n1") == r'"\303\251\0121"'
 
 
 def test_every_weight_is_written_so_that_it_is_read_back_to_the_bit():

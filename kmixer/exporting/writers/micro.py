@@ -125,10 +125,14 @@ def activate(activation: traced.Activation, y: traced.Tensor) -> traced.Tensor:
 def _resolver_methods(packed: Any) -> list[str]:
     """Return what registers the operators of a file, a `ModelT`, sorted.
 
+    A file may list operators that none of its layers is any more, such as FULLY_CONNECTED; a chip
+    needs no kernel for them.
+
     Raises:
         RunError: one of them is not of TensorFlow Lite Micro.
     """
-    names = sorted(_operator_name(code) for code in packed.operatorCodes)
+    used = {operator.opcodeIndex for graph in packed.subgraphs for operator in graph.operators}
+    names = sorted({_operator_name(packed.operatorCodes[index]) for index in used})
     if missing := [name for name in names if name not in RESOLVER_METHODS]:
         raise RunError(
             f"the model needs the operator {', '.join(missing)}, which TensorFlow Lite Micro does"
