@@ -231,7 +231,7 @@ def test_what_is_drawn_after_a_lost_trial_is_new(tmp_path, monkeypatch):
     trial = living.ask()
     dying.close()
     deadline = time.monotonic() + 60
-    while living._lost_trial() is None and time.monotonic() < deadline:
+    while living._lost_trial(living._all_drawn()) is None and time.monotonic() < deadline:
         time.sleep(0.05)
     drawn = []
     while trial is not None:
@@ -240,6 +240,45 @@ def test_what_is_drawn_after_a_lost_trial_is_new(tmp_path, monkeypatch):
         trial = living.ask()
     living.close()
     assert len(drawn) == len(set(drawn)) == 6
+
+
+def test_a_trial_lost_when_others_filled_the_search_is_not_waited_for(tmp_path):
+    """As `--trials 3` of one worker and 2 of the others, or a limit that was raised for a while."""
+    losing, filling = (_optuna(tmp_path, trials=most, exclusive=False) for most in (2, 3))
+    lost, kept, extra = losing.ask(), losing.ask(), filling.ask()
+    losing.release(lost)
+    losing.tell(kept, finished(0.5))
+    filling.tell(extra, finished(0.6))
+    assert losing.ask() is None
+    again = filling.ask()  # of three it is one
+    assert again.values == lost.values
+    filling.tell(again, finished(0.7))
+    assert filling.ask() is None
+    for worker in (losing, filling):
+        worker.close()
+
+
+@pytest.mark.parametrize("tuner", ["random", "grid"])
+def test_a_trial_that_is_lost_while_another_worker_asks(tmp_path, tuner, monkeypatch):
+    losing, asking = (_optuna(tmp_path, tuner, 2, exclusive=False, space=FLAT) for _ in range(2))
+    lost, kept = losing.ask(), losing.ask()
+    losing.tell(kept, finished(0.5))
+    read = asking.study.get_trials
+
+    def read_and_lose(*arguments, **options):
+        trials = read(*arguments, **options)
+        if lost.number in losing._running:
+            losing.release(lost)  # after this reading, before the next
+        return trials
+
+    monkeypatch.setattr(asking.study, "get_trials", read_and_lose)
+    assert asking.ask() == WAIT  # it was running when the study was read
+    again = asking.ask()
+    assert again.values == lost.values
+    asking.tell(again, finished(0.6))
+    assert asking.ask() is None
+    for worker in (losing, asking):
+        worker.close()
 
 
 def test_two_workers_do_not_train_more_than_was_asked_for(tmp_path):

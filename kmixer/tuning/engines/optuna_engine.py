@@ -11,7 +11,7 @@ import json
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
@@ -121,31 +121,24 @@ class OptunaEngine:
     def _all_drawn(self) -> list[FrozenTrial]:
         return self.study.get_trials(deepcopy=False)
 
-    def _valid(self) -> list[FrozenTrial]:
-        """Return the study's trials without those that were lost or are surplus."""
-        return [
-            frozen
-            for frozen in self._all_drawn()
-            if not (frozen.user_attrs.get(LOST) or _state(frozen) == SURPLUS)
-        ]
-
     def ask(self) -> Trial | Literal["wait"] | None:
-        """Return the next `Trial`, `WAIT` while others could still fail, or None."""
+        """Return the next `Trial`, `WAIT` while others could still fail, or None.
+
+        The study is read once: of two readings, the second may be the first to see that a trial
+        was lost, and both its retry and a new trial in its place would be drawn.
+        """
         if self._unfinished:
             return self._unfinished.popleft()
-        lost = self._lost_trial()
+        drawn = self._all_drawn()
+        if len(self._counted(drawn)) >= self.max_trials and not self._undrawn:
+            return _wait_or_end(drawn)
+        lost = self._lost_trial(drawn)
         if lost is not None:
             return self._draw(lost.user_attrs[VALUES], retry_of=_first_number(lost))
-        if len(self._counted()) >= self.max_trials and not self._undrawn:
-            return self._wait_or_end()
         if self._grid is None:
             return self._draw(None)
-        point = self._next_grid_point()
-        return self._wait_or_end() if point is None else self._draw(point)
-
-    def _wait_or_end(self) -> Literal["wait"] | None:
-        running = any(frozen.state == TrialState.RUNNING for frozen in self._valid())
-        return WAIT if running else None
+        point = self._next_grid_point(drawn)
+        return _wait_or_end(drawn) if point is None else self._draw(point)
 
     def _draw(
         self, point: Mapping[str, Any] | None, retry_of: int | None = None
@@ -157,7 +150,7 @@ class OptunaEngine:
         values = self._choose_values(optuna_trial, point)
         optuna_trial.set_user_attr(VALUES, values)
         self._write_parameters(optuna_trial, values)
-        if optuna_trial.number not in self._counted():
+        if optuna_trial.number not in self._counted(self._all_drawn()):
             del self._running[optuna_trial.number]
             self._fail(optuna_trial, {OUTCOME: Outcome(SURPLUS).as_dict()})
             return WAIT
@@ -200,31 +193,31 @@ class OptunaEngine:
     def _never_drawn(self, attrs: Mapping[str, Any]) -> bool:
         return self.exclusive and bool(attrs.get(LOST)) and VALUES not in attrs
 
-    def _next_grid_point(self) -> dict[str, Any] | None:
+    def _next_grid_point(self, drawn: Sequence[FrozenTrial]) -> dict[str, Any] | None:
         """Return the first point of the grid that no trial has, or None."""
-        valid = self._valid()
-        taken = {_key(t.user_attrs[VALUES]) for t in valid if VALUES in t.user_attrs}
+        taken = {_key(t.user_attrs[VALUES]) for t in _valid(drawn) if VALUES in t.user_attrs}
         return next((point for point in self._grid or () if _key(point) not in taken), None)
 
-    def _counted(self) -> list[int]:
+    def _counted(self, drawn: Sequence[FrozenTrial]) -> list[int]:
         """Return the numbers of the trials that count: the first of each point, up to the limit."""
-        numbers: list[int] = []
-        known: set[int | str] = set()
-        for frozen in self._valid():
-            identity: int | str = _first_number(frozen)
-            if self._grid is not None and VALUES in frozen.user_attrs:
-                identity = _key(frozen.user_attrs[VALUES])
-            if identity not in known and _state(frozen) in COUNTED:
-                known.add(identity)
-                numbers.append(frozen.number)
-        return numbers[: self.max_trials]
+        first: dict[int | str, int] = {}
+        for frozen in _valid(drawn):
+            if _state(frozen) in COUNTED:
+                first.setdefault(self._identity(frozen), frozen.number)
+        return [*first.values()][: self.max_trials]
 
-    def _lost_trial(self) -> FrozenTrial | None:
+    def _identity(self, frozen: FrozenTrial) -> int | str:
+        """Return what a trial shares with those that repeat it: a grid's point, or a number."""
+        if self._grid is not None and VALUES in frozen.user_attrs:
+            return _key(frozen.user_attrs[VALUES])
+        return _first_number(frozen)
+
+    def _lost_trial(self, drawn: Sequence[FrozenTrial]) -> FrozenTrial | None:
         """Return a trial that was lost and not drawn again, or None."""
-        retried = {frozen.user_attrs.get(RETRY_OF) for frozen in self._valid()}
-        for frozen in self._all_drawn():
+        repeated = {self._identity(frozen) for frozen in _valid(drawn)}
+        for frozen in drawn:
             attrs = frozen.user_attrs
-            if attrs.get(LOST) and VALUES in attrs and _first_number(frozen) not in retried:
+            if attrs.get(LOST) and VALUES in attrs and self._identity(frozen) not in repeated:
                 return frozen
         return None
 
@@ -274,7 +267,7 @@ class OptunaEngine:
 
     def all_trials(self) -> list[Trial]:
         """Return all trials of all workers, by number."""
-        drawn = [frozen for frozen in self._valid() if VALUES in frozen.user_attrs]
+        drawn = [frozen for frozen in _valid(self._all_drawn()) if VALUES in frozen.user_attrs]
         try:
             return list(map(_read_trial, drawn))
         except ValueError as error:
@@ -345,6 +338,18 @@ def _only_study(storage: optuna.storages.BaseStorage) -> str:
     which trials it compares.
     """
     return next(iter(optuna.get_all_study_names(storage)), STUDY)
+
+
+def _valid(drawn: Iterable[FrozenTrial]) -> list[FrozenTrial]:
+    """Return trials of a study without those that were lost or are surplus."""
+    return [
+        frozen for frozen in drawn if not (frozen.user_attrs.get(LOST) or _state(frozen) == SURPLUS)
+    ]
+
+
+def _wait_or_end(drawn: Iterable[FrozenTrial]) -> Literal["wait"] | None:
+    running = any(frozen.state == TrialState.RUNNING for frozen in _valid(drawn))
+    return WAIT if running else None
 
 
 def _state(frozen: FrozenTrial) -> str:
