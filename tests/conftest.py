@@ -39,6 +39,17 @@ backend.select(os.environ.get("KERAS_BACKEND", "tensorflow"))
 ROOT = Path(__file__).parent.parent
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Make what is `whole` slow, too, before pytest chooses; a case that is longer is not whole."""
+    for item in items:
+        if item.get_closest_marker("whole"):
+            if item.get_closest_marker("slow") or item.get_closest_marker("torture"):
+                item.own_markers = [mark for mark in item.own_markers if mark.name != "whole"]
+            else:
+                item.add_marker("slow")
+
+
 GROWTH = (
     100  # MB after which a test's garbage is collected: TensorFlow's functions are full of cycles
 )
@@ -107,21 +118,33 @@ def tflite_export(trained_run, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def browser():
-    """Headless Chromium with the screen of a phone, which is touched."""
+def phone_chromium():
     screen = {"width": 390, "height": 844, "pixelRatio": 2.0}
     chrome = _open_chromium(mobileEmulation={"deviceMetrics": screen})
     yield chrome
     chrome.quit()
 
 
+@pytest.fixture
+def browser(phone_chromium):
+    """Headless Chromium with the screen of a phone, which is touched; what it logged is read."""
+    phone_chromium.get_log("browser")
+    return phone_chromium
+
+
 @pytest.fixture(scope="session")
-def laptop_browser():
-    """Headless Chromium with the screen of a laptop, which has a mouse."""
+def laptop_chromium():
     chrome = _open_chromium()
     chrome.set_window_size(1280, 900)
     yield chrome
     chrome.quit()
+
+
+@pytest.fixture
+def laptop_browser(laptop_chromium):
+    """Headless Chromium with the screen of a laptop, which has a mouse; what it logged is read."""
+    laptop_chromium.get_log("browser")
+    return laptop_chromium
 
 
 def _open_chromium(**options):

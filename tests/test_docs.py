@@ -200,6 +200,7 @@ def _blocks(page, language):
     return re.findall(rf"^```{language}\n(.*?)^```", text, re.S | re.M)
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(
     "page",
     [pytest.param(page, marks=pytest.mark.slow if page in LONG else ()) for page in WALKS],
@@ -248,6 +249,7 @@ def test_the_site_builds_without_a_warning_and_asks_for_nothing_elsewhere(tmp_pa
         assert not re.findall(r"<(?:script|img|link)[^>]*(?:src|href)=\"https?:", html), page
 
 
+@pytest.mark.whole
 def test_the_readmes_python_example_runs(tmp_path, monkeypatch):
     code = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S).group(1)
     monkeypatch.chdir(tmp_path)
@@ -296,6 +298,7 @@ EXAMPLES = [
 ]  # fmt: skip
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_the_example_of_a_public_name_runs(name, example_folder, monkeypatch):
     monkeypatch.chdir(example_folder)

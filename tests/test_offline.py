@@ -112,6 +112,7 @@ def test_what_asks_for_the_network_is_seen(offline):
     assert "192.0.2.1" in offline("-c", ask)[1]
 
 
+@pytest.mark.whole
 def test_no_import_and_no_help_asks_for_the_network(offline):
     said, asked = offline("-c", HELPS)
     assert not asked
@@ -119,6 +120,7 @@ def test_no_import_and_no_help_asks_for_the_network(offline):
         assert f"{command} " in said, command
 
 
+@pytest.mark.whole
 def test_a_training_its_evaluation_and_a_prediction_ask_nothing(
     offline, image_folder, tmp_path, saw
 ):

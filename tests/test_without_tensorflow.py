@@ -26,6 +26,7 @@ def hidden(tmp_path):
     return os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("backend", ["jax", "torch"])
 def test_a_training_and_what_follows_it(hidden, image_folder, tmp_path, backend):
     skip_without(backend)

@@ -74,6 +74,7 @@ def test_train_prints_a_line_an_epoch_and_a_closing_table(trained):
     assert config.startswith("# kmixer ")
 
 
+@pytest.mark.whole
 def test_the_closing_scores_name_the_classes_that_they_do_not_count(run_command, tmp_path):
     folder = write_classes(tmp_path / "photos", "cat", "dog", count=20)
     write_image(folder / "owl" / "0.png")
@@ -122,6 +123,7 @@ def test_evaluate_refuses_another_kind_of_data(run_command, trained):
     assert done.returncode == 2 and "the images of fmnist are 28×28" in done.stderr
 
 
+@pytest.mark.whole
 def test_train_from_a_runs_config(run_command, trained, image_folder):
     cwd, _ = trained
     done = run_command(
@@ -144,6 +146,7 @@ def test_train_from_a_runs_config(run_command, trained, image_folder):
     assert len(first) == 3 and first == again
 
 
+@pytest.mark.whole
 def test_ctrl_c_and_sigterm_save_and_say_how_to_resume(run_command, image_folder, tmp_path):
     command = [sys.executable, "-m", "kmixer_cli", "train", str(image_folder), *TINY,
                "--epochs", "2000", "--name"]  # fmt: skip
@@ -236,6 +239,7 @@ def test_presets_are_listed_and_printed(run_command):
     assert shown == (ROOT / "configs" / "fmnist-pyramid.yaml").read_text()
 
 
+@pytest.mark.whole
 def test_benchmark_keeps_the_fastest_precision(run_command, image_folder, tmp_path, monkeypatch):
     monkeypatch.setenv("KMIXER_CACHE", str(tmp_path))
     done = run_command("benchmark", image_folder, "--tune-machine", "--json", *tiny_flags())

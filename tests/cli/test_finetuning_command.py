@@ -1,5 +1,6 @@
 """`kmixer finetune` as it is typed."""
 
+import pytest
 import yaml
 from PIL import Image
 
@@ -14,6 +15,7 @@ def _train(run_command, folder, out, *more):
     return out
 
 
+@pytest.mark.whole
 def test_its_settings_are_the_runs_the_files_and_the_flags(run_command, image_folder, tmp_path):
     run = _train(run_command, image_folder, tmp_path / "run")
     before = yaml.safe_load((run / "config.yaml").read_text())
@@ -49,6 +51,7 @@ def _write_pictures(folder, mode):
     return folder
 
 
+@pytest.mark.whole
 def test_a_gray_run_reads_color_pictures_in_gray_and_says_so(run_command, trained_run, tmp_path):
     pictures = _write_pictures(tmp_path / "color", "RGB")
     words = ("--epochs", 1, "--set", "data.batch_size=8", "--out", tmp_path / "tuned")
@@ -58,6 +61,7 @@ def test_a_gray_run_reads_color_pictures_in_gray_and_says_so(run_command, traine
     assert load_run(tmp_path / "tuned").info["input_shape"] == [8, 8, 1]
 
 
+@pytest.mark.whole
 def test_a_color_run_reads_gray_pictures_in_color_and_says_so(run_command, tmp_path):
     run = _train(run_command, _write_pictures(tmp_path / "color", "RGB"), tmp_path / "run",
                  "--set", "data.validation_size=8")  # fmt: skip

@@ -49,6 +49,7 @@ def answer(run_command, *words):
     return json.loads(done.stdout)
 
 
+@pytest.mark.whole
 def test_a_folder_is_trained_evaluated_and_predicted_in_its_own_shape(
     run_command, spectrograms, trained
 ):
@@ -63,6 +64,7 @@ def test_a_folder_is_trained_evaluated_and_predicted_in_its_own_shape(
     assert answer(run_command, "predict", run.folder, image)
 
 
+@pytest.mark.whole
 def test_a_fine_tuning_keeps_the_shape(run_command, spectrograms, trained, tmp_path):
     words = ("--epochs", 1, "--set", "data.batch_size=16", "--set", "data.validation_size=8")
     answer(
@@ -71,6 +73,7 @@ def test_a_fine_tuning_keeps_the_shape(run_command, spectrograms, trained, tmp_p
     assert load_run(tmp_path / "x").info["input_shape"] == [16, 64, 1]
 
 
+@pytest.mark.whole
 @pytest.mark.skipif(
     keras.backend.backend() != "tensorflow", reason="the conversions run in processes of their own"
 )

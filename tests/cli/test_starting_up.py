@@ -52,6 +52,7 @@ def test_a_training_begins_with_its_own_backend_alone(tmp_path, backend, needed)
     assert imported(words, tmp_path, END_BEFORE_TRAINING) == {"keras", *needed}
 
 
+@pytest.mark.whole
 def test_a_whole_training_on_torch_needs_no_tensorflow(tmp_path):
     skip_without("torch")
     assert "tensorflow" not in imported(["train", "fmnist", "--backend=torch", *TINY], tmp_path)

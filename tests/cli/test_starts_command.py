@@ -24,6 +24,7 @@ def photos(tmp_path):
 SHORT = ("--epochs", 1, "--set", "data.batch_size=16", "--set", "training.jit=false", "--quiet")
 
 
+@pytest.mark.whole
 def test_training_starts_from_a_shipped_start_by_its_name(run_command, photos, tmp_path):
     done = run_command(
         "train", photos, "--start", "cifar10-shift", *SHORT, "--out", tmp_path / "run"
@@ -42,6 +43,7 @@ def test_training_starts_from_a_shipped_start_by_its_name(run_command, photos, t
     assert repeated["finetune"] == config["finetune"] and repeated["model"] == config["model"]
 
 
+@pytest.mark.whole
 def test_published_weights_are_fetched_by_a_process_and_used_again_without_a_network(
     kmixer_cli, fake_hub, photos, tmp_path, tiny_size
 ):

@@ -258,6 +258,7 @@ def test_tfds_prepared_data_are_read(tmp_path):
     assert len(loaded.test) == 100
 
 
+@pytest.mark.whole
 def test_tfds_images_that_differ_are_cropped_not_squashed(tmp_path):
     from oblong_tfds import Oblong
 

@@ -23,6 +23,7 @@ def test_no_image_keeps_a_reader_busy(kind):
     assert seconds < SECONDS
 
 
+@pytest.mark.whole
 def test_all_of_them_as_a_figure(saw, tmp_path):
     (tmp_path / "here").mkdir()
     done = python([image_bombs.__file__], tmp_path / "here")

@@ -27,6 +27,7 @@ print(json.dumps({"seconds": seconds, "first": calls[0], "sha256": dataset.finge
 """
 
 
+@pytest.mark.whole
 @pytest.mark.backends
 def test_a_training_from_a_file_is_that_from_memory(image_folder, tmp_path):
     runs = []

@@ -110,6 +110,7 @@ def test_the_features_of_images_are_known_and_those_that_are_kept_exist(tmp_path
     assert set(CLASSES) <= set(tfds.features.FeatureConnector._registered_features)
 
 
+@pytest.mark.whole
 def test_as_a_figure(tmp_path, canary, saw):
     refused = 0
     for number, (features, below) in enumerate(HOSTILE.values()):

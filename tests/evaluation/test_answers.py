@@ -132,6 +132,7 @@ def test_a_training_keeps_its_answers(run):
     assert '"I do not know' in (run.folder / "README.md").read_text()
 
 
+@pytest.mark.whole
 def test_exports_predictions_and_the_command_answer_by_them(run, run_command, tmp_path):
     """A float file has the run's thresholds; one of integers its own, measured on its own answers."""
     run_command("export", run.folder, "--format", "tflite", "--out", tmp_path)

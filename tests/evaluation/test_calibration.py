@@ -81,6 +81,7 @@ def test_metrics_are_those_of_the_saved_model(calibrated):
     assert measured.calibration_error == pytest.approx(error, abs=1e-4)
 
 
+@pytest.mark.whole
 @pytest.mark.backends
 def test_the_model_is_the_trained_one_but_for_the_head(calibrated, image_folder, tmp_path):
     settings = build(
@@ -99,6 +100,7 @@ def test_the_model_is_the_trained_one_but_for_the_head(calibrated, image_folder,
         assert np.allclose(*values, atol=1e-6)
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("assignment", ["data.validation_size=20", "data.train_on_validation=true"])
 def test_images_that_cannot_tell_decide_nothing(image_folder, tmp_path, assignment):
     settings = build(tiny_settings(image_folder), "data.validation_size=100", assignment)

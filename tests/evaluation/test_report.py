@@ -52,6 +52,7 @@ def test_figures_in_the_page_are_the_runs_own(pages, runs):
     assert f"<b>{metrics['parameters']:,}</b>" in page
 
 
+@pytest.mark.whole
 def test_numbers_that_stand_for_names_on_pictures_have_a_legend(runs, tmp_path, monkeypatch, pages):
     monkeypatch.setattr(report, "numbered", lambda names, *_: {"#2": f"<{names[1]}>"})
     report.write_report(runs, tmp_path / "two.html")
@@ -94,6 +95,7 @@ def test_svg_is_a_picture():
         assert head == "data:image/svg+xml;base64" and b"<svg" in base64.b64decode(data)
 
 
+@pytest.mark.whole
 def test_report_command(run_command, runs, tmp_path):
     done = run_command("report", runs[0].folder, "--out", tmp_path / "r.html")
     assert done.returncode == 0 and done.stderr == ""
@@ -111,6 +113,7 @@ def test_what_cannot_be_measured_is_said_and_the_rest_is_there(runs, tmp_path):
     assert "<h3>Confusion matrix</h3>" not in page
 
 
+@pytest.mark.whole
 def test_a_report_on_other_images_says_so(runs, tmp_path):
     copy = shutil.copytree(runs[0].folder, tmp_path / "copy")
     config = copy / "config.yaml"
@@ -119,6 +122,7 @@ def test_a_report_on_other_images_says_so(runs, tmp_path):
     assert "halves has changed since the training" in (tmp_path / "r.html").read_text()
 
 
+@pytest.mark.whole
 def test_color_images_that_are_not_square_and_many_classes(trained_run, tmp_path):
     from PIL import Image
 

@@ -49,6 +49,7 @@ def _wait_until_the_group_is_empty(group):
             time.sleep(0.05)
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(
     ("number", "code"),
     [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)],
@@ -69,6 +70,7 @@ def test_a_server_that_is_stopped_while_it_exports_takes_the_export_with_it(trai
     assert list((copy / "export").iterdir()) == []
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("command", ["export", pytest.param("serve", marks=pytest.mark.slow)])
 def test_a_killed_export_takes_its_converter_with_it_and_the_next_one_tidies(
     trained_run, tmp_path, command, saw

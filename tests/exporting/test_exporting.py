@@ -113,6 +113,7 @@ def test_the_manifest_describes_every_file(exported, trained_run, name, quantize
     assert manifest["settings"]["model"]["hidden_dim"] == 8
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(("name", "quantize"), RUN_BY_LINES)
 def test_the_cards_lines_run_without_kmixer_and_keras(exported, reference, name, quantize):
     artifact = exported(name, quantize)
@@ -237,6 +238,7 @@ def test_a_damaged_export_may_be_replaced(tflite_export, tmp_path):
     check_replaceable(tmp_path / "tflite")
 
 
+@pytest.mark.whole
 def test_a_failing_conversion_is_one_line_and_leaves_nothing(reference, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "broken"))
     (tmp_path / "broken").mkdir()
@@ -248,6 +250,7 @@ def test_a_failing_conversion_is_one_line_and_leaves_nothing(reference, tmp_path
     assert "\n" not in str(caught.value) and list((tmp_path / "out").iterdir()) == []
 
 
+@pytest.mark.whole
 def test_weights_without_images_are_verified_on_others_and_not_calibrated(trained_run, tmp_path):
     reference = Reference(trained_run)
     assert reference.images.shape == (256, 8, 8, 1) and reference.images.dtype == np.uint8

@@ -178,6 +178,7 @@ EACH_KIND = [
 ]  # fmt: skip
 
 
+@pytest.mark.whole
 def test_each_kind_of_step_gives_what_it_gives_in_python(open_page):
     images = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 1), np.uint8)
     tried = set()
@@ -229,6 +230,7 @@ def test_the_page_cannot_reach_anything_and_an_attempt_is_noticed(open_page, chr
     assert any(address.startswith("http://127.0.0.1:9/") for address in chromium.requested)
 
 
+@pytest.mark.whole
 def test_only_a_page_with_these_scripts_alone_is_kmixers_own():
     html = page([8, 8, 1], name="<b>")
     assert is_own(html)

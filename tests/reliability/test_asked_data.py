@@ -66,6 +66,7 @@ def opened(monkeypatch, foreign):
     return paths
 
 
+@pytest.mark.whole
 def test_evaluate_asks_and_once_asked_does_not_ask_again(foreign, opened, run_command):
     run, images = foreign
     done = run_command("evaluate", run)
@@ -95,6 +96,7 @@ def test_but_not_from_everywhere(foreign, opened, run_command, tmp_path, where):
     assert done.returncode == 1 and NEVER in done.stderr and not opened
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("command", ["evaluate", "resume", "report", "export"])
 def test_every_command_asks(command, foreign, opened, run_command):
     run, _ = foreign
@@ -190,6 +192,7 @@ def test_a_run_config_as_settings_names_no_folder(foreign, run_command, tmp_path
     assert done.returncode == 1 and NEVER in done.stderr
 
 
+@pytest.mark.whole
 def test_who_trained_here_does_not_notice(
     elsewhere, tiny, image_folder, tmp_path, run_command, monkeypatch
 ):

@@ -136,6 +136,7 @@ def test_three_processes_prepare_one_data_set_once(tmp_path):
     assert sum("which prepares it" in err for _, err in said) >= 1
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(
     "moment",
     [0.5, *(pytest.param(m, marks=pytest.mark.torture) for m in (0.1, 0.3, 0.7, 0.75, 0.9, 1.0))],
@@ -176,6 +177,7 @@ def test_a_prepared_data_set_that_was_damaged_says_so(tmp_path, monkeypatch):
     assert len(load(NAME, tmp_path).train) == 60
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("before", [False, True])
 def test_a_killed_import_leaves_what_was_there_before(tmp_path, monkeypatch, before):
     members = {name: content(number, "binary") for number, name in enumerate(NAMES)}

@@ -135,6 +135,7 @@ def _commands(run, images, folder):
     }  # fmt: skip
 
 
+@pytest.mark.whole
 def test_no_command_lets_a_foreign_text_through(hostile, tmp_path, run_command, saw):
     run, images = hostile
     through, commands = {}, _commands(run.folder, images, tmp_path)

@@ -142,6 +142,7 @@ def run_on(run_command, image_folder):
     return on
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("name", ["evaluate", "predict"])
 def test_a_command_writes_through_no_link(trained_run, tmp_path, run_on, name):
     tried, touched = attack(trained_run.folder, tmp_path, run_on(ON_A_RUN[name]))

@@ -155,6 +155,7 @@ def test_run_folders(trained_run, tmp_path, data):
         refused(RunError, run.check_model)
 
 
+@pytest.mark.whole
 @quickly
 @given(data=st.data())
 def test_model_files(trained_run, tmp_path, data):

@@ -114,6 +114,7 @@ FAST = {
 }  # fmt: skip
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(
     "name", [n if n in FAST else pytest.param(n, marks=pytest.mark.slow) for n in MENDED]
 )
@@ -186,6 +187,7 @@ FOREIGN = {
 }  # fmt: skip
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("name", FOREIGN)
 def test_a_finished_run_whose_files_do_not_belong_together_is_refused(
     moments, tmp_path, name, run_command

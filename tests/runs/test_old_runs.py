@@ -76,6 +76,7 @@ def test_the_commands_take_a_finished_run(place, name, run_command):
     assert compared.returncode == 0 and name in compared.stdout, compared.stderr
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("name", UNFINISHED)
 def test_an_unfinished_run_is_resumed_as_it_would_have_been_then(place, name, run_command):
     folder, expected = place(name)

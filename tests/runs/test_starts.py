@@ -447,6 +447,7 @@ def test_without_the_hubs_client_it_is_said_how_to_get_it(monkeypatch):
         resolve_start("mixer-b16")
 
 
+@pytest.mark.whole
 def test_a_fine_tuning_records_what_it_started_from(tiny, image_folder, tmp_path):
     from tiny_settings import tiny_settings
 

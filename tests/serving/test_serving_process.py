@@ -133,6 +133,7 @@ def test_a_port_that_is_taken_is_reported_in_one_line(run_command, server, tflit
     )
 
 
+@pytest.mark.whole
 def test_a_run_without_an_export_is_exported_once(trained_run, tmp_path):
     copy = shutil.copytree(trained_run.folder, tmp_path / "copy")
     artifact = selection.find_artifact(copy, export_to_tflite)

@@ -93,6 +93,7 @@ def test_two_thousand_slow_connections_disturb_no_honest_client(tmp_path, saw):
         f" p99 {1e3 * quiet:.0f} ms without them, {1e3 * attacked:.0f} ms with them")  # fmt: skip
 
 
+@pytest.mark.whole
 def test_many_announced_bodies_make_no_request_fail(tmp_path):
     with Serving(copy_export(tmp_path / "export"), "--queue", 32) as server:
         _, _, failed, _ = measure(server, 100, 1)

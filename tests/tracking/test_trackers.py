@@ -83,6 +83,7 @@ class Fails:
         raise AssertionError("it is left out")
 
 
+@pytest.mark.whole
 def test_a_tracker_that_fails_stops_no_training(tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(tracking, "open_tracker", lambda name: Fails())
     settings = build(tiny, "training.epochs=3", "training.track=tensorboard")

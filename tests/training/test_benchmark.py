@@ -18,6 +18,7 @@ HARD = {
 }
 
 
+@pytest.mark.whole
 def test_every_rate_is_measured(tiny, monkeypatch):
     monkeypatch.setattr(benchmark, "find_spec", lambda name: None)
     done = []
@@ -28,6 +29,7 @@ def test_every_rate_is_measured(tiny, monkeypatch):
     assert all(rate > 0 for rate in report["rates"].values())
 
 
+@pytest.mark.whole
 def test_one_rate_alone_is_measured_and_gives_the_seconds_of_an_epoch(tiny):
     report = benchmark.benchmark(loading.build_settings(tiny), steps=1, only=("step",))
     assert set(report["rates"]) == {"step"} and report["ratios"] == {}

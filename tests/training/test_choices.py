@@ -134,6 +134,7 @@ def test_a_run_of_an_older_version_keeps_its_rule():
     assert best_row(ROWS, Settings(data={"train_on_validation": True}))["epoch"] == 6
 
 
+@pytest.mark.whole
 def test_a_training_says_what_was_chosen_and_records_it(tiny, tmp_path, capsys):
     settings = kmixer.build_settings(
         tiny,
@@ -154,6 +155,7 @@ def test_a_training_says_what_was_chosen_and_records_it(tiny, tmp_path, capsys):
     assert 0 <= run.metrics["best"]["test"]["balanced_accuracy"] <= 1
 
 
+@pytest.mark.whole
 @pytest.mark.backends
 def test_weights_change_what_is_learnt_from_a_lopsided_set(tiny, tmp_path):
     """With one image in four of a class the weights are not all one, and the loss is another."""
@@ -177,6 +179,7 @@ def test_weights_change_what_is_learnt_from_a_lopsided_set(tiny, tmp_path):
     assert losses[0] != losses[1]
 
 
+@pytest.mark.whole
 def test_the_time_left_is_said_once_where_the_epochs_were_chosen(
     tiny, tmp_path, capsys, monkeypatch
 ):

@@ -36,6 +36,7 @@ def diverge(tiny, folder, optimizer):
     return faster.step
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
 def test_it_stops_in_the_step_that_shows_it(tiny, tmp_path, optimizer):
     assert diverge(tiny, tmp_path, optimizer) <= 2

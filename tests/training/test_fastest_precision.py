@@ -38,6 +38,7 @@ def rates_are(monkeypatch, **times):
     return calls
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(
     ("gain", "precision"), [(2.0, "mixed_bfloat16"), (1.05, "float32"), (0.5, "float32")]
 )
@@ -76,6 +77,7 @@ def test_it_is_measured_once(image_folder, tmp_path, monkeypatch):
     assert "as measured before" in str(again.info["choices"])
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(
     "content", ["", "[]", "{", '{"a": {"float32": -1}}', '{"a": {"x": 1e999}}']
 )

@@ -151,6 +151,7 @@ def _constant_bias(model):
     return model
 
 
+@pytest.mark.whole
 def test_frozen_layers_stay_and_others_move(source, tmp_path):
     settings = start(source, "finetune.freeze=[stem,blocks.0-1]", "optimizer.learning_rate=0.1")
     tuned = kmixer.train(settings, root=tmp_path)
@@ -161,6 +162,7 @@ def test_frozen_layers_stay_and_others_move(source, tmp_path):
     assert moved == {"mixer_block_2", "pre_head_layer_norm", "head"}
 
 
+@pytest.mark.whole
 def test_a_decayed_layer_moves_less(source, tmp_path):
     """Two steps of SGD, the first of which moves the head alone, which starts at zero."""
     moved = []
@@ -251,6 +253,7 @@ def test_each_weight_learns_and_decays_with_its_multiplier(name, weight_decay):
     assert np.allclose(steps[1][1], 0.25 * steps[0][1], rtol=1e-3)
 
 
+@pytest.mark.whole
 def test_a_fine_tuning_is_resumed_without_the_run_it_started_from(source, tmp_path, monkeypatch):
     copied = load_run(shutil.copytree(source.folder, tmp_path / "copied"))
     settings = start(copied, "finetune.freeze=[stem]", "optimizer.name=sgd")

@@ -34,6 +34,7 @@ def test_what_is_no_data_is_refused_with_what_is():
         kmixer.train({"data": {"name": "./photos"}})
 
 
+@pytest.mark.whole
 def test_a_line_an_epoch_is_printed_by_default(settings, tmp_path, capsys):
     run = kmixer.train(settings, root=tmp_path)
     lines = capsys.readouterr().out.splitlines()
@@ -44,6 +45,7 @@ def test_a_line_an_epoch_is_printed_by_default(settings, tmp_path, capsys):
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.whole
 def test_keras_own_callbacks_work_beside_it(settings, tmp_path):
     callbacks = [make(tmp_path) for make in OWN.values()]
     run = kmixer.train(settings, root=tmp_path, callbacks=callbacks)
@@ -52,6 +54,7 @@ def test_keras_own_callbacks_work_beside_it(settings, tmp_path):
     }
 
 
+@pytest.mark.whole
 def test_the_old_name_of_callbacks_is_taken(settings, tmp_path, capsys):
     with pytest.warns(DeprecationWarning, match="watchers is called callbacks now"):
         kmixer.train(settings, root=tmp_path, watchers=[keras.callbacks.ProgbarLogger()])
@@ -69,6 +72,7 @@ def test_the_file_holds_the_model_alone_and_keras_opens_it(trained_run):
     np.testing.assert_allclose(keras.ops.convert_to_numpy(logits), expected, atol=1e-5)
 
 
+@pytest.mark.whole
 def test_keras_finds_the_classes_after_import_kmixer_alone(trained_run):
     code = (
         "import keras, kmixer\n"

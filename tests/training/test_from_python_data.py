@@ -28,6 +28,7 @@ def run(arrays, tmp_path_factory):
     )  # fmt: skip
 
 
+@pytest.mark.whole
 def test_arrays_become_a_run_that_measures_and_shows_itself(run, arrays):
     images, labels = arrays
     assert run.class_names == ("dark", "light") and run.info["preset"] == "photos-mixer"
@@ -40,6 +41,7 @@ def test_arrays_become_a_run_that_measures_and_shows_itself(run, arrays):
     assert "<img" in run._repr_html_() and str(run.folder) in run._repr_html_()
 
 
+@pytest.mark.whole
 def test_a_run_exports_and_reports_itself(run, tmp_path, capsys):
     exported = run.export("tflite", out=tmp_path)
     assert exported.folder == tmp_path / "tflite" and exported.manifest["format"] == "tflite"
@@ -54,6 +56,7 @@ def test_arrays_are_not_kept_and_the_error_says_what_to_do(run):
         run.evaluate()
 
 
+@pytest.mark.whole
 def test_a_run_of_arrays_goes_on_when_they_are_given_again(arrays, tmp_path):
     images, labels = arrays
     options = {"blocks": 1, "hidden_dim": 4, "epochs": 2, "batch_size": 8, "jit": False}
@@ -80,6 +83,7 @@ def test_runs_are_listed_and_unreadable_folders_passed_over(run, tmp_path):
     assert isinstance(kmixer.load_run(run.folder), kmixer.Run)
 
 
+@pytest.mark.whole
 def test_a_folder_and_options_train_as_the_command_does(image_folder, tmp_path):
     run = kmixer.train(
         image_folder, preset="photos-mixer", epochs=1, batch_size=8, hidden_dim=4, blocks=1,

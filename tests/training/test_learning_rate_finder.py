@@ -27,6 +27,7 @@ def test_the_suggestion_is_where_the_curve_falls_fastest():
     assert found.rates[found.least] == pytest.approx(1e-1, rel=0.2)
 
 
+@pytest.mark.whole
 @pytest.mark.backends
 def test_a_training_finds_rates_at_which_it_learns(tiny):
     settings = kmixer.build_settings(tiny)
@@ -42,6 +43,7 @@ def test_a_training_finds_rates_at_which_it_learns(tiny):
     assert 1e-4 < found.suggestion < 30
 
 
+@pytest.mark.whole
 def test_rates_at_which_nothing_is_learned_are_told(tiny):
     settings = kmixer.build_settings(tiny)
     dataset = kmixer.datasets.load_splits(settings.data)
@@ -49,6 +51,7 @@ def test_rates_at_which_nothing_is_learned_are_told(tiny):
         find_learning_rate(settings, dataset, lowest=1e-12, highest=1e-11, steps=20)
 
 
+@pytest.mark.whole
 def test_the_command_draws_it_and_names_a_rate(image_folder, run_command, tmp_path):
     words = ["find-lr", image_folder, "--preset", "photos-mixer", "--hidden-dim", "8", "--blocks",
              "1", "--batch-size", "8", "--no-jit", "--steps", "40", "--highest", "10"]  # fmt: skip

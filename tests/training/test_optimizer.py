@@ -23,6 +23,7 @@ def _apply(optimizer, weights, *gradients):
     return [float(keras.ops.convert_to_numpy(weight)[0]) for weight in weights]
 
 
+@pytest.mark.whole
 def test_exponential_schedule_multiplies_by_gamma_each_epoch(tiny, tmp_path):
     settings = loading.build_settings(
         tiny,

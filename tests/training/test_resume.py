@@ -55,6 +55,7 @@ def _copy(folder, target):
     return load_run(shutil.copytree(folder, target / "run"))
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(
     ("epoch", "moment"),
     [
@@ -73,6 +74,7 @@ def test_a_resumed_run_is_the_same(hard, tmp_path, whole, epoch, moment):
     assert different(whole, run.folder) == []
 
 
+@pytest.mark.whole
 def test_a_run_whose_images_lie_on_the_accelerator_is_the_same(hard, tmp_path):
     settings = hard.changed(augment={"on": "accelerator"}, training={"epochs": 1})
     run = cut(settings, tmp_path, Signal(0, 2))
@@ -81,12 +83,14 @@ def test_a_run_whose_images_lie_on_the_accelerator_is_the_same(hard, tmp_path):
     assert different(whole.folder, run.folder) == []
 
 
+@pytest.mark.whole
 def test_an_epoch_cut_twice_is_the_same(cut_twice, tmp_path, whole):
     run = _copy(cut_twice, tmp_path)
     kmixer.resume(run)
     assert different(whole, run.folder) == []
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(
     "damage", ["flipped", *(pytest.param(d, marks=pytest.mark.slow) for d in ("cut", "gone"))]
 )
@@ -115,6 +119,7 @@ def test_two_damaged_checkpoints_are_refused(cut_twice, tmp_path):
         kmixer.resume(run)
 
 
+@pytest.mark.whole
 def test_sigusr1_saves_and_the_training_continues(hard, tmp_path, whole):
     settings = hard.changed(training={"checkpoint_every": None})
     saved = []
@@ -132,6 +137,7 @@ def test_sigusr1_saves_and_the_training_continues(hard, tmp_path, whole):
     assert different(whole, run.folder) == []  # how often it saves changes nothing
 
 
+@pytest.mark.whole
 def test_a_second_ctrl_c_ends_at_once(hard, tmp_path):
     with pytest.raises(InterruptedRunError, match="at once") as caught:
         kmixer.train(hard, out=tmp_path / "run", callbacks=[Signal(0, 1, times=2)])
@@ -170,6 +176,7 @@ def test_the_same_command_resumes_or_is_done(hard, cut_once, tmp_path, whole):
         kmixer.train(hard.changed(training={"epochs": 5}), out=out, go_on=True)
 
 
+@pytest.mark.whole
 def test_strict_goes_on_where_everything_holds_and_refuses_where_it_does_not(cut_once, tmp_path):
     run = _copy(cut_once, tmp_path)
     with pytest.raises(InterruptedRunError):
@@ -192,6 +199,7 @@ def test_strict_goes_on_where_everything_holds_and_refuses_where_it_does_not(cut
     assert resumed["resumed"][0]["versions"]["keras"] == keras.__version__
 
 
+@pytest.mark.whole
 def test_the_same_command_reads_each_image_once(hard, cut_once, tmp_path, monkeypatch):
     """Devices are looked for and images are hashed once, whether a run is found or not."""
     from kmixer.data import Dataset

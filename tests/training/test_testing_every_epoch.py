@@ -46,12 +46,14 @@ def test_it_is_marked_wherever_it_is_shown(measured, tmp_path):
     assert "chosen on the test images: no estimate" in page
 
 
+@pytest.mark.whole
 def test_a_run_does_not_read_the_test_images_before_its_end(image_folder, tmp_path):
     settings = build(tiny_settings(image_folder), "training.epochs=1")
     run = kmixer.train(settings, out=tmp_path / "run", verbose=0)
     assert "test_accuracy" not in run.history[0] and "best_on_test" not in run.metrics
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("setting", ["augment.on=accelerator", "optimizer.ema=0.9"])
 def test_it_measures_what_is_trained(image_folder, tmp_path, setting):
     settings = build(tiny_settings(image_folder), EACH, setting)
@@ -60,6 +62,7 @@ def test_it_measures_what_is_trained(image_folder, tmp_path, setting):
     assert run.history[-1]["test_accuracy"] == pytest.approx(last["accuracy"], abs=1e-6)
 
 
+@pytest.mark.whole
 def test_it_changes_nothing_of_the_training(measured, image_folder, tmp_path):
     settings = build(tiny_settings(image_folder), "training.epochs=3")
     run = kmixer.train(settings, out=tmp_path / "run", verbose=0)
@@ -75,6 +78,7 @@ def test_a_resumed_run_has_the_same_history(measured, tmp_path, image_folder):
     assert different(measured.folder, run.folder) == []
 
 
+@pytest.mark.whole
 def test_the_rate_may_follow_the_test_loss_as_a_report_had_it(image_folder, tmp_path):
     rate = ["schedule.name=constant", "plateau.monitor=test_loss", "plateau.patience=1"]
     settings = build(tiny_settings(image_folder), EACH, *rate)

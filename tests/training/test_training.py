@@ -72,6 +72,7 @@ def test_the_run_folder_holds_what_it_says(trained):
         assert (trained.folder / name).read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("best_is_last", [True, False])
 def test_measuring_is_watched_and_not_done_twice(tiny, tmp_path, best_is_last):
     class Watcher(keras.callbacks.Callback):
@@ -114,6 +115,7 @@ def test_training_again_from_config_gives_the_same_run(trained, tmp_path):
         assert np.array_equal(ours, theirs)
 
 
+@pytest.mark.whole
 def test_another_seed_gives_another_run(trained, tiny, tmp_path):
     other = kmixer.train(build(tiny, "training.epochs=1", "training.seed=1"), root=tmp_path)
     assert history(other)[0] != history(trained)[0]
@@ -142,6 +144,7 @@ def test_divergence_stops_with_code_3_and_keeps_the_last_good_weights(tiny, tmp_
     assert not any(thread.name.startswith(threads.NAME) for thread in threading.enumerate())
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(
     "assignments",
     [
@@ -168,6 +171,7 @@ def test_every_option_trains(tiny, tmp_path, assignments):
     assert np.isfinite(run.metrics["last"]["train"]["loss"])
 
 
+@pytest.mark.whole
 def test_several_steps_at_once_train_or_are_refused(tiny, tmp_path):
     settings = build(tiny, "training.steps_per_execution=3")
     if keras.backend.backend() == "torch":
@@ -177,6 +181,7 @@ def test_several_steps_at_once_train_or_are_refused(tiny, tmp_path):
         assert kmixer.train(settings, root=tmp_path).metrics["epochs"] == 2
 
 
+@pytest.mark.whole
 def test_the_accelerator_and_the_host_train_alike(tiny, tmp_path):
     """Augmented there or here, the history is the same; no checkpoint holds the images."""
     crop = "augment.random_resized_crop.scale=[0.5,1]"
@@ -195,6 +200,7 @@ def test_images_lie_on_the_host_where_there_is_no_accelerator(trained):
     assert load_run(trained.folder).settings.augment.on == location
 
 
+@pytest.mark.whole
 def test_early_stopping_stops_and_a_resumed_run_does_not_train_on(tiny, tmp_path):
     stop = ("training.early_stopping.patience=1", "training.early_stopping.min_delta=0.9")
     settings = build(tiny, "training.epochs=9", "training.track=tensorboard", *stop)
@@ -213,6 +219,7 @@ def test_resume_refuses_other_data(unfinished):
         kmixer.resume(other)
 
 
+@pytest.mark.whole
 def test_a_signal_between_the_steps_ends_the_training(tiny, tmp_path):
     class StopAtTheEnd(keras.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):

@@ -78,6 +78,7 @@ def test_a_study_with_odd_records_is_damaged(tmp_path, attribute):
         begin(path)
 
 
+@pytest.mark.whole
 def test_records_that_claim_gigabytes_are_not_read_into_memory(tmp_path):
     study, journal = tmp_path / "study.jsonl", tmp_path / "journal.jsonl"
     begin(study)

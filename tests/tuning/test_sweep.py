@@ -143,6 +143,7 @@ def test_a_sweep_takes_up_values_added_to_its_grid(tmp_path):
         sweep.open_sweep(tmp_path, {"blocks=1": settings(3)})
 
 
+@pytest.mark.whole
 def test_a_sweep_of_many_runs_goes_on(tmp_path):
     runs = {f"seed={n}": loading.build_settings({"training": {"seed": n}}) for n in range(250)}
     for _ in range(2):
@@ -194,6 +195,7 @@ def test_only_the_folder_of_a_killed_run_is_removed(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 
+@pytest.mark.whole
 def test_a_run_that_diverges_does_not_end_the_sweep(
     run_command, image_folder, tmp_path, monkeypatch
 ):

@@ -9,6 +9,7 @@ from kmixer.tuning import MixerHyperModel
 pytestmark = pytest.mark.backends
 
 
+@pytest.mark.whole
 def test_a_tuner_searches_it(tiny, tmp_path):
     section = {"model.blocks": [1, 2], "optimizer.name": ["adam", "sgd"],
                "optimizer.momentum": {"choice": [0.5, 0.9], "when": {"optimizer.name": ["sgd"]}}}  # fmt: skip

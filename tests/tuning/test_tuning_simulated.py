@@ -54,6 +54,7 @@ def _check(engine, tuner, tmp_path, monkeypatch, most):
     return whole[0], len(points), writes
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(("engine", "tuner"), ALGORITHMS)
 def test_a_search_killed_at_some_writes_finds_the_same(tmp_path, monkeypatch, engine, tuner):
     _check(engine, tuner, tmp_path, monkeypatch, most=2 if _is_slow(engine, tuner) else 12)
