@@ -207,6 +207,7 @@ def _blocks(page, language):
 )
 def test_the_commands_of_a_guide_run(page, run_command, image_folder, tmp_path, monkeypatch):
     """As they stand but for what a `Walk` says, one after the other."""
+    monkeypatch.delenv("COLUMNS", raising=False)  # pytest-xdist sets it; a pipe is wide
     walk = WALKS[page]
     if walk.prepare:
         walk.prepare(tmp_path, image_folder)
