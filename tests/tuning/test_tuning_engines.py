@@ -231,7 +231,7 @@ def test_what_is_drawn_after_a_lost_trial_is_new(tmp_path, monkeypatch):
     trial = living.ask()
     dying.close()
     deadline = time.monotonic() + 60
-    while living._lost_trial(living._all_drawn()) is None and time.monotonic() < deadline:
+    while living._read().lost() is None and time.monotonic() < deadline:
         time.sleep(0.05)
     drawn = []
     while trial is not None:

@@ -7,11 +7,10 @@ clocks of the machines need not agree.
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
@@ -24,8 +23,6 @@ from ...errors import RunError, one_line
 from ..space.space import Space
 from ..trials import (
     BEAT_SECONDS,
-    BEGUN,
-    COUNTED,
     FINISHED,
     LEASE_SECONDS,
     OBJECTIVES,
@@ -38,12 +35,11 @@ from ..trials import (
 )
 from .held_writes import reading
 from .optuna_sampler import FixedPointSampler, sampler, suggest
+from .optuna_snapshot import LOST, OUTCOME, RETRY_OF, SURPLUS, VALUES, Snapshot, first_number
 from .optuna_storage import open_storage
 
-OUTCOME, VALUES, BEAT, RETRY_OF, LOST = "outcome", "values", "beat", "retry_of", "lost"
-STUDY = "search"
+STUDY, BEAT = "search", "beat"
 VERDICT = "verdict"  # the newest: whether a trial is to be stopped, and what Optuna notes with it
-SURPLUS = "surplus"  # two workers drew the last trial, or the same retry: the later one
 STATES = {FINISHED: TrialState.COMPLETE, PRUNED: TrialState.PRUNED}
 
 
@@ -118,27 +114,21 @@ class OptunaEngine:
             else:
                 yield trial
 
-    def _all_drawn(self) -> list[FrozenTrial]:
-        return self.study.get_trials(deepcopy=False)
+    def _read(self) -> Snapshot:
+        return Snapshot(self.study.get_trials(deepcopy=False), self._grid)
 
     def ask(self) -> Trial | Literal["wait"] | None:
-        """Return the next `Trial`, `WAIT` while others could still fail, or None.
-
-        The study is read once: of two readings, the second may be the first to see that a trial
-        was lost, and both its retry and a new trial in its place would be drawn.
-        """
+        """Return the next `Trial`, `WAIT` while others could still fail, or None."""
         if self._unfinished:
             return self._unfinished.popleft()
-        drawn = self._all_drawn()
-        if len(self._counted(drawn)) >= self.max_trials and not self._undrawn:
-            return _wait_or_end(drawn)
-        lost = self._lost_trial(drawn)
-        if lost is not None:
-            return self._draw(lost.user_attrs[VALUES], retry_of=_first_number(lost))
-        if self._grid is None:
-            return self._draw(None)
-        point = self._next_grid_point(drawn)
-        return _wait_or_end(drawn) if point is None else self._draw(point)
+        study = self._read()
+        if len(study.counted(self.max_trials)) < self.max_trials or self._undrawn:
+            if lost := study.lost():
+                return self._draw(lost.user_attrs[VALUES], retry_of=first_number(lost))
+            point = study.next_grid_point()
+            if point is not None or self._grid is None:
+                return self._draw(point)
+        return WAIT if study.any_running() else None
 
     def _draw(
         self, point: Mapping[str, Any] | None, retry_of: int | None = None
@@ -150,7 +140,7 @@ class OptunaEngine:
         values = self._choose_values(optuna_trial, point)
         optuna_trial.set_user_attr(VALUES, values)
         self._write_parameters(optuna_trial, values)
-        if optuna_trial.number not in self._counted(self._all_drawn()):
+        if optuna_trial.number not in self._read().counted(self.max_trials):
             del self._running[optuna_trial.number]
             self._fail(optuna_trial, {OUTCOME: Outcome(SURPLUS).as_dict()})
             return WAIT
@@ -187,39 +177,11 @@ class OptunaEngine:
         Retries do not count. Neither do trials whose process was killed while drawing them, unless
         others work here: they may have counted them already.
         """
-        earlier = [frozen.user_attrs for frozen in self._all_drawn() if frozen.number < number]
+        earlier = [trial.user_attrs for trial in self._read().trials if trial.number < number]
         return sum(RETRY_OF not in attrs and not self._never_drawn(attrs) for attrs in earlier)
 
     def _never_drawn(self, attrs: Mapping[str, Any]) -> bool:
         return self.exclusive and bool(attrs.get(LOST)) and VALUES not in attrs
-
-    def _next_grid_point(self, drawn: Sequence[FrozenTrial]) -> dict[str, Any] | None:
-        """Return the first point of the grid that no trial has, or None."""
-        taken = {_key(t.user_attrs[VALUES]) for t in _valid(drawn) if VALUES in t.user_attrs}
-        return next((point for point in self._grid or () if _key(point) not in taken), None)
-
-    def _counted(self, drawn: Sequence[FrozenTrial]) -> list[int]:
-        """Return the numbers of the trials that count: the first of each point, up to the limit."""
-        first: dict[int | str, int] = {}
-        for frozen in _valid(drawn):
-            if _state(frozen) in COUNTED:
-                first.setdefault(self._identity(frozen), frozen.number)
-        return [*first.values()][: self.max_trials]
-
-    def _identity(self, frozen: FrozenTrial) -> int | str:
-        """Return what a trial shares with those that repeat it: a grid's point, or a number."""
-        if self._grid is not None and VALUES in frozen.user_attrs:
-            return _key(frozen.user_attrs[VALUES])
-        return _first_number(frozen)
-
-    def _lost_trial(self, drawn: Sequence[FrozenTrial]) -> FrozenTrial | None:
-        """Return a trial that was lost and not drawn again, or None."""
-        repeated = {self._identity(frozen) for frozen in _valid(drawn)}
-        for frozen in drawn:
-            attrs = frozen.user_attrs
-            if attrs.get(LOST) and VALUES in attrs and self._identity(frozen) not in repeated:
-                return frozen
-        return None
 
     def report(self, trial: Trial, epoch: int, value: float) -> bool:
         """Record the objective after an epoch and return whether to stop the trial.
@@ -267,7 +229,7 @@ class OptunaEngine:
 
     def all_trials(self) -> list[Trial]:
         """Return all trials of all workers, by number."""
-        drawn = [frozen for frozen in _valid(self._all_drawn()) if VALUES in frozen.user_attrs]
+        drawn = [trial for trial in self._read().valid if VALUES in trial.user_attrs]
         try:
             return list(map(_read_trial, drawn))
         except ValueError as error:
@@ -338,28 +300,3 @@ def _only_study(storage: optuna.storages.BaseStorage) -> str:
     which trials it compares.
     """
     return next(iter(optuna.get_all_study_names(storage)), STUDY)
-
-
-def _valid(drawn: Iterable[FrozenTrial]) -> list[FrozenTrial]:
-    """Return trials of a study without those that were lost or are surplus."""
-    return [
-        frozen for frozen in drawn if not (frozen.user_attrs.get(LOST) or _state(frozen) == SURPLUS)
-    ]
-
-
-def _wait_or_end(drawn: Iterable[FrozenTrial]) -> Literal["wait"] | None:
-    running = any(frozen.state == TrialState.RUNNING for frozen in _valid(drawn))
-    return WAIT if running else None
-
-
-def _state(frozen: FrozenTrial) -> str:
-    return frozen.user_attrs.get(OUTCOME, {}).get("state", BEGUN)
-
-
-def _first_number(frozen: FrozenTrial) -> int:
-    """Return the number of the trial that this one repeats, or its own."""
-    return frozen.user_attrs.get(RETRY_OF, frozen.number)
-
-
-def _key(values: Mapping[str, Any]) -> str:
-    return json.dumps(values, sort_keys=True)
