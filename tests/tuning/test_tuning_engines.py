@@ -1,7 +1,9 @@
 """The engines, asked and told without a training: their draws, and that no trial is lost."""
 
+import functools
 import itertools
 import os
+import random
 import time
 from pathlib import Path
 
@@ -278,6 +280,42 @@ def test_a_trial_that_is_lost_while_another_worker_asks(tmp_path, tuner, monkeyp
     asking.tell(again, finished(0.6))
     assert asking.ask() is None
     for worker in (losing, asking):
+        worker.close()
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_search_whose_workers_lose_trials_at_any_moment_ends(tmp_path, seed, monkeypatch):
+    chance = random.Random(seed)
+    tuner, most = chance.choice(["random", "tpe", "grid"]), chance.choice([1, 3, 6, 8])
+    workers = [_optuna(tmp_path, tuner, most, exclusive=False, space=FLAT) for _ in range(3)]
+    running, losses = [], chance.randint(1, 6)
+
+    def lose(read, *arguments, **options):
+        nonlocal losses
+        trials = read(*arguments, **options)
+        if running and losses and chance.random() < 0.1:
+            losses -= 1
+            worker, trial = running.pop()
+            worker.release(trial)
+        return trials
+
+    for worker in workers:
+        read = functools.partial(lose, worker.study.get_trials)
+        monkeypatch.setattr(worker.study, "get_trials", read)
+    for _ in range(500):
+        worker = chance.choice(workers)
+        if running and (len(running) == 4 or chance.random() < 0.5):
+            owner, trial = running.pop(0)
+            owner.tell(trial, finished(_value(trial.values)))
+            continue
+        answer = worker.ask()
+        if answer is None:
+            break
+        if answer != WAIT:
+            running.append((worker, answer))
+    assert answer is None and not running
+    assert len(counted(worker.all_trials())) == most
+    for worker in workers:
         worker.close()
 
 
