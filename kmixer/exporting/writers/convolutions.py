@@ -65,8 +65,7 @@ class _Graph:
 
     def code(self, operator: Any) -> int:
         """Return which operator it is."""
-        code = self.packed.operatorCodes[operator.opcodeIndex]
-        return max(code.builtinCode, code.deprecatedBuiltinCode)
+        return builtin_operator(self.packed.operatorCodes[operator.opcodeIndex])
 
     def lowest_rank(self, operator: Any) -> int:
         """Return the lowest rank that a value of an operator had."""
@@ -139,13 +138,18 @@ class _Graph:
     def _code_index(self, code: int, version: int) -> int:
         codes = self.packed.operatorCodes
         for index, known in enumerate(codes):
-            if max(known.builtinCode, known.deprecatedBuiltinCode) == code:
+            if builtin_operator(known) == code:
                 return index
         new = schema.OperatorCodeT()
         new.builtinCode = new.deprecatedBuiltinCode = code
         new.version = version
         codes.append(new)
         return len(codes) - 1
+
+
+def builtin_operator(code: Any) -> int:
+    """Return which of `OPERATORS` an `OperatorCodeT` is; old files have it in another field."""
+    return max(code.builtinCode, code.deprecatedBuiltinCode)
 
 
 def raised(shape: Sequence[int]) -> list[int]:

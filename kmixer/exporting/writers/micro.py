@@ -16,7 +16,7 @@ from ...runs.run import LABELS_FILE, Run
 from .. import micro_runtime
 from ..artifact import SOURCES
 from . import micro_sources, tflite, traced
-from .convolutions import dense_as_convolutions
+from .convolutions import builtin_operator, dense_as_convolutions
 
 TEST_VECTORS = 8
 PLAN_BYTES = 128  # a tensor; more than the interpreter notes about it while it plans
@@ -144,4 +144,4 @@ def _resolver_methods(packed: Any) -> list[str]:
 def _operator_name(code: Any) -> str:
     if code.customCode is not None:
         return code.customCode.decode()
-    return _NAMES[max(code.builtinCode, code.deprecatedBuiltinCode)]
+    return _NAMES[builtin_operator(code)]
