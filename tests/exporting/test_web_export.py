@@ -33,7 +33,6 @@ def web_export(trained_run, tmp_path_factory):
 def test_the_file_is_a_page_for_a_phone(browser, web_export, image_folder):
     from selenium.webdriver.support.ui import WebDriverWait
 
-    browser.get_log("browser")  # those of other tests
     browser.get((web_export.folder / "model.html").as_uri())
     script, find = browser.execute_script, browser.find_element
     first = "return document.querySelector('#classes li span')?.textContent"

@@ -368,7 +368,6 @@ def test_the_first_answer_leaves_the_pad_under_the_finger(browser, server):
 )
 def test_one_draws_for_models_of_grey_images_alone(request, device, buttons, kind, grey):
     chrome, serving = request.getfixturevalue(device), request.getfixturevalue(kind)
-    chrome.get_log("browser")  # those of other tests
     chrome.get(serving.address + "/")
     assert by_tab(chrome) == buttons + grey
     for name in ("invert", "pad", "ask", "clear"):
