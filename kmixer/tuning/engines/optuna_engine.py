@@ -121,14 +121,14 @@ class OptunaEngine:
         """Return the next `Trial`, `WAIT` while others could still fail, or None."""
         if self._unfinished:
             return self._unfinished.popleft()
-        study = self._read()
-        if len(study.counted(self.max_trials)) < self.max_trials or self._undrawn:
-            if lost := study.lost():
+        snapshot = self._read()
+        if len(snapshot.counted(self.max_trials)) < self.max_trials or self._undrawn:
+            if lost := snapshot.lost():
                 return self._draw(lost.user_attrs[VALUES], retry_of=first_number(lost))
-            point = study.next_grid_point()
+            point = snapshot.next_grid_point()
             if point is not None or self._grid is None:
                 return self._draw(point)
-        return WAIT if study.any_running() else None
+        return WAIT if snapshot.any_running() else None
 
     def _draw(
         self, point: Mapping[str, Any] | None, retry_of: int | None = None
