@@ -50,7 +50,8 @@ def speedrun(
 
     Each mark has a recipe, trained with several seeds, each in a process of its own. Rules: all of
     the process's time counts, from its start to its end; the validation split chooses the epoch,
-    the test set is read once; the mean over the seeds has to reach the mark, or the exit code is 1.
+    the test set chooses nothing; the mean over the seeds has to reach the mark, or the exit code
+    is 1.
 
     Example: kmixer speedrun fmnist --mark 90 --mark 92
     """
@@ -97,7 +98,10 @@ class _TrainCommand:
 
     def typed(self, recipe: "SpeedRecipe") -> str:
         """Return a recipe's command as one types it."""
-        return shlex.join(["kmixer", *self.words(recipe.preset, recipe.assignments)])
+        typed = shlex.join(["kmixer", *self.words(recipe.preset, recipe.assignments)])
+        return (
+            f"{typed} && kmixer evaluate RUN --flip-averaging" if recipe.flip_averaging else typed
+        )
 
     def settings(self, training: "Training") -> "Settings":
         """Return the settings that a training would have now."""
@@ -120,27 +124,38 @@ def _measure_all(
     with terminal.bar("training") as progress:
         for done, training in enumerate(trainings):
             progress(done, len(trainings))
-            if not speedrun.is_measured(folder, training.name):
+            if not speedrun.is_measured(folder, training):
                 now = command.settings(training)  # a file may have been edited meanwhile
                 sweep.check_same(folder / training.name, settings[training.name], now)
                 speedrun.begin(folder, training.name)
-                words = command.words(training.recipe.preset, training.assignments)
-                seconds = _measure(words, folder, training.name)
-                speedrun.record(folder, training.name, seconds)
+                speedrun.record(folder, training.name, _measure(command, folder, training))
             row = speedrun.describe_training(folder, training)
             figures = f"{percent(row['accuracy'])} in {row['seconds']:.1f} s"
             terminal.say(f"{training.mark} %  seed {training.seed}  {figures}")
 
 
-def _measure(words: Sequence[str], folder: Path, name: str) -> float:
-    """Train in a process of its own and return its seconds, from its start to its end."""
+def _measure(command: _TrainCommand, folder: Path, training: "Training") -> float:
+    """Train, and measure mirror images too if asked for; return the seconds of the processes."""
+    from kmixer.tuning.speedrun import FLIP_FOLDER
+
+    run, recipe = folder / training.name, training.recipe
+    words = command.words(recipe.preset, training.assignments)
+    seconds = _seconds([*words, "--out", str(run), "--quiet"], folder, f"{run}: the training")
+    if recipe.flip_averaging:
+        words = ["evaluate", str(run), "--flip-averaging", "--out", str(run / FLIP_FOLDER)]
+        seconds += _seconds([*words, "--quiet"], folder, f"{run}: the evaluation")
+    return seconds
+
+
+def _seconds(words: Sequence[str], folder: Path, what: str) -> float:
+    """Run a command in a process of its own and return its seconds, from its start to its end."""
     from kmixer.errors import RunError
 
     started = time.perf_counter()
-    code = run_kmixer([*words, "--out", str(folder / name), "--quiet"], folder)
+    code = run_kmixer(words, folder)
     seconds = time.perf_counter() - started
     if code:
-        raise RunError(f"{folder / name}: the training failed (exit code {code})")
+        raise RunError(f"{what} failed (exit code {code})")
     return seconds
 
 

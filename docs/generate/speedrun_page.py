@@ -24,7 +24,8 @@ kmixer speedrun fmnist --json > docs/runs/speedrun-fmnist.json && python docs/ge
 2. All time counts, from the start of the process to its end: Python, imports, reading the images, compilation, training, validation,
    the test, and writing the run folder with weights, pictures and model card. Only installing does not, nor fetching the data set.
 3. Each seed is a process of its own, `kmixer train` as one types it. It starts from random weights and sees no images but the data set's.
-4. The validation split, cut from the training images, chooses the epoch. The test set is read once, at the end.
+   Where the recipe averages each test image with its mirror image, `kmixer evaluate` follows, and its seconds count, too.
+4. The validation split, cut from the training images, chooses the epoch. The test set chooses nothing.
 5. At least five seeds, 0, 1, 2, …, none left out. The mean of their test accuracies has to reach the mark; the mean of their seconds is the
    result.
 6. A training that was interrupted begins anew; one that is finished is not repeated.

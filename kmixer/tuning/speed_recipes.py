@@ -22,10 +22,12 @@ class SpeedRecipe:
     Attributes:
         preset: the preset that it builds on; None: none, or the data set's own.
         assignments: what differs from it, as `path=value` texts.
+        flip_averaging: the test figure is of `kmixer evaluate RUN --flip-averaging`.
     """
 
     preset: str | None
     assignments: tuple[str, ...]
+    flip_averaging: bool = False
 
 
 def all_marks() -> dict[str, list[int]]:
@@ -55,7 +57,8 @@ def read_recipe(dataset: str, mark: int) -> SpeedRecipe:
     """Return the shipped recipe of a mark that `choose_marks` returned."""
     file = _files()[dataset][mark]
     values = mapping(parse_yaml(file.read_text(encoding="utf-8"), file.name), file.name)
-    return SpeedRecipe(values.pop("preset"), tuple(assignments(values)))
+    preset, flips = values.pop("preset"), values.pop("flip_averaging", False)
+    return SpeedRecipe(preset, tuple(assignments(values)), flips)
 
 
 def _files() -> dict[str, dict[int, Traversable]]:

@@ -26,6 +26,8 @@ from ..runs.run import Run, load_run, run_state
 from .speed_recipes import SpeedRecipe, choose_marks, read_recipe
 
 FILE = "speedrun.json"
+FLIP_FOLDER = Path("evaluation", "flip-averaging")  # in a run's folder
+FLIP_METRICS = FLIP_FOLDER / "metrics.json"
 MOST_BYTES = 1_000_000
 _SECONDS = TypeAdapter(dict[str, Annotated[FiniteFloat, Field(ge=0)] | None])
 
@@ -96,10 +98,12 @@ def read_seconds(folder: Path) -> dict[str, float | None]:
         ) from None
 
 
-def is_measured(folder: Path, name: str) -> bool:
-    """Return whether a training is finished and its seconds are recorded."""
-    seconds = read_seconds(folder).get(name)
-    return seconds is not None and run_state(folder / name) == "finished"
+def is_measured(folder: Path, training: Training) -> bool:
+    """Return whether a training and its test figure are finished and their seconds are recorded."""
+    run = folder / training.name
+    if read_seconds(folder).get(training.name) is None or run_state(run) != "finished":
+        return False
+    return not training.recipe.flip_averaging or (run / FLIP_METRICS).is_file()
 
 
 def begin(folder: Path, name: str) -> None:
@@ -157,10 +161,13 @@ def describe(
 
 def describe_training(folder: Path, training: Training) -> dict[str, Any]:
     """Return what a measured training showed: the test accuracy of validation's best epoch."""
-    metrics = load_run(folder / training.name).metrics
+    run = load_run(folder / training.name)
+    metrics, test = run.metrics, run.metrics["best"]["test"]
+    if training.recipe.flip_averaging:
+        test = json.loads(read_text(run.folder / FLIP_METRICS, most=MOST_BYTES))
     return {
         "seed": training.seed,
-        "accuracy": metrics["best"]["test"]["accuracy"],
+        "accuracy": test["accuracy"],
         "seconds": round(read_seconds(folder)[training.name] or 0, 2),
         "epochs": metrics["epochs"],
         "best_epoch": metrics["best_epoch"],

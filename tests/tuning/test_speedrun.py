@@ -1,11 +1,13 @@
 """The speed run: measured, gone on with, missed, and what its page makes of it."""
 
+import dataclasses
 import json
 import runpy
 import shutil
 from pathlib import Path
 
 import pytest
+from kmixer_cli import speedrun as cli_speedrun
 
 from kmixer.config import loading, presets
 from kmixer.errors import InterruptedRunError, RunError
@@ -103,6 +105,55 @@ def test_an_interrupted_training_begins_anew(run_command, trained, tmp_path, mon
     folder = tmp_path / "saved_models" / "fmnist-speedrun"
     assert speedrun.read_seconds(folder) == {"90-seed0": None}
     assert run_command(*words, cwd=tmp_path).returncode == 0 and len(trained) == 1
+
+
+@pytest.fixture
+def mirrored(monkeypatch):
+    """The mark of 90 % counts each image and its mirror image."""
+    recipe = speed_recipes.read_recipe("fmnist", 90)
+    flips = dataclasses.replace(recipe, flip_averaging=True)
+    monkeypatch.setattr(speedrun, "read_recipe", lambda dataset, mark: flips)
+
+
+@pytest.fixture
+def evaluated(monkeypatch, trained):
+    """The words of the trainings and evaluations; with mirror images 91.25 % are right."""
+    copy = cli_speedrun.run_kmixer
+
+    def run_kmixer(asked, folder):
+        if asked[0] == "train":
+            return copy(asked, folder)
+        trained.append(asked)
+        out = Path(asked[asked.index("--out") + 1])
+        out.mkdir(parents=True)
+        (out / "metrics.json").write_text('{"accuracy": 0.9125}')
+        return 0
+
+    monkeypatch.setattr(cli_speedrun, "run_kmixer", run_kmixer)
+    return trained
+
+
+def test_a_recipe_counts_mirror_images_and_the_seconds_that_they_take(
+    run_command, mirrored, evaluated, tmp_path
+):
+    words = ("speedrun", "--mark", "90", "--seeds", "1", "--json")
+    done = run_command(*words, cwd=tmp_path)
+    [row] = json.loads(done.stdout)["marks"]
+    assert [asked[0] for asked in evaluated] == ["train", "evaluate"]
+    assert "--flip-averaging" in evaluated[1] and row["seeds"][0]["accuracy"] == 0.9125
+    assert row["command"].endswith("&& kmixer evaluate RUN --flip-averaging")
+    assert run_command(*words, cwd=tmp_path).returncode == 0 and len(evaluated) == 2
+
+
+def test_a_training_whose_mirror_images_were_not_counted_begins_anew(
+    run_command, trained, evaluated, tmp_path, monkeypatch
+):
+    words = ("speedrun", "--mark", "90", "--seeds", "1")
+    assert run_command(*words, cwd=tmp_path).returncode == 0 and len(evaluated) == 1
+    recipe = dataclasses.replace(speed_recipes.read_recipe("fmnist", 90), flip_averaging=True)
+    monkeypatch.setattr(speedrun, "read_recipe", lambda dataset, mark: recipe)
+    assert "91.25 %" in run_command(*words, cwd=tmp_path).stdout
+    assert [asked[0] for asked in evaluated] == ["train", "train", "evaluate"]
 
 
 def test_another_recipe_is_tried_for_a_mark(run_command, trained, tmp_path):
