@@ -9,6 +9,7 @@ from .terminal import Backend, DataDir, Json, Quiet, Terminal, percent
 
 if TYPE_CHECKING:
     from kmixer.exporting.artifact import Artifact
+    from kmixer.runs.run import Run
 
 
 def export(
@@ -50,8 +51,7 @@ def export(
 
     Example: kmixer export saved_models/fmnist-1 --format tflite --quantize int8
     """
-    from kmixer.data import check_name
-    from kmixer.errors import RunError, SettingsError
+    from kmixer.errors import SettingsError
     from kmixer.exporting.support import find_format
 
     from .loading import start
@@ -64,16 +64,7 @@ def export(
         raise SettingsError("received no RUN or no --format; what there is: kmixer export --list")
     for name in formats:
         find_format(name, quantize)
-    from kmixer.files import atomic
-    from kmixer.runs.run import load_run
-
-    opened = load_run(run)
-    opened.check_finished()
-    opened.check_model()  # this and the images before anything slow is imported
-    if out is None and atomic.is_read_only(opened.folder / "export"):
-        raise RunError(f"{run} is read-only: name another place for the exports with --out DIR")
-    if data:
-        check_name(data)
+    opened = _open(run, out, data)  # this and the images before anything slow is imported
     from kmixer.backend import choose
 
     choose(backend or opened.settings.training.backend)
@@ -92,6 +83,23 @@ def export(
             for name in formats
         ]
     _print(terminal, artifacts)
+
+
+def _open(run: Path, out: Path | None, data: str | None) -> "Run":
+    """Return a run that can be exported: finished, to a place where files can be written."""
+    from kmixer.data import check_name
+    from kmixer.errors import RunError
+    from kmixer.files import atomic
+    from kmixer.runs.run import load_run
+
+    opened = load_run(run)
+    opened.check_finished()
+    opened.check_model()
+    if out is None and atomic.is_read_only(opened.folder / "export"):
+        raise RunError(f"{run} is read-only: name another place for the exports with --out DIR")
+    if data:
+        check_name(data)
+    return opened
 
 
 def _print(terminal: Terminal, artifacts: "list[Artifact]") -> None:

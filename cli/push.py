@@ -39,10 +39,7 @@ def push(
 
     Example: kmixer push saved_models/fmnist-1 --to USER/NAME --license mit
     """
-    from kmixer.errors import RunError
-    from kmixer.files import atomic
     from kmixer.publishing import hub_folder
-    from kmixer.runs.run import load_run
 
     terminal = Terminal(quiet, as_json)
     hub_folder.check_license(license_name)
@@ -50,9 +47,7 @@ def push(
         from kmixer.publishing.upload import check_uploadable
 
         check_uploadable(to)
-    opened = load_run(run)
-    if out is None and atomic.is_read_only(opened.folder / hub_folder.FOLDER):
-        raise RunError(f"{run} is read-only: name another place for the folder with --out DIR")
+    opened = _open(run, out)
 
     def begin(run: "Run") -> None:
         from kmixer.backend import choose
@@ -67,13 +62,7 @@ def push(
         folder = hub_folder.write_hub_folder(
             opened, out=out, repository=to, license_name=license_name, begin=begin
         )
-    files = {
-        path.relative_to(folder).as_posix(): path.stat().st_size
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
-    terminal.table(None, ["file", "bytes"], [[n, f"{size:,}"] for n, size in files.items()])
-    terminal.say(f"in {folder}: {len(files)} files, {sum(files.values()):,} bytes")
+    files = _print_files(terminal, folder)
     if place := hub_folder.private_names(opened):
         terminal.say(f"note: its settings and its card name the folder of its images, {place}")
     if license_name is None:
@@ -81,6 +70,31 @@ def push(
     terminal.result(
         {"folder": str(folder), "files": files, "address": _upload(terminal, folder, to, private)}
     )
+
+
+def _open(run: Path, out: Path | None) -> "Run":
+    """Return a run whose folder for the Hub can be written."""
+    from kmixer.errors import RunError
+    from kmixer.files import atomic
+    from kmixer.publishing.hub_folder import FOLDER
+    from kmixer.runs.run import load_run
+
+    opened = load_run(run)
+    if out is None and atomic.is_read_only(opened.folder / FOLDER):
+        raise RunError(f"{run} is read-only: name another place for the folder with --out DIR")
+    return opened
+
+
+def _print_files(terminal: Terminal, folder: Path) -> dict[str, int]:
+    """Print what a folder holds; return the bytes of its files by their names."""
+    files = {
+        path.relative_to(folder).as_posix(): path.stat().st_size
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+    terminal.table(None, ["file", "bytes"], [[n, f"{size:,}"] for n, size in files.items()])
+    terminal.say(f"in {folder}: {len(files)} files, {sum(files.values()):,} bytes")
+    return files
 
 
 def _upload(terminal: Terminal, folder: Path, to: str | None, private: bool) -> str | None:

@@ -112,11 +112,7 @@ def train(
     """
     started = started or time.perf_counter()
     callbacks = [*callbacks, *_renamed(watchers)]
-    if settings.training.test_every_epoch and not read_test:
-        raise SettingsError(
-            "training.test_every_epoch: received true, expected false in a search, which judges by"
-            " the validation images alone"
-        )
+    _check_test(settings, read_test)
     remember_asked(settings)
     backend.select(settings.training.backend)
     check_installed(settings.training.track)
@@ -125,8 +121,7 @@ def train(
     digests = split_digests(dataset)
     # A search's trials share their images, and do not tell again what is wrong with them.
     findings = find_problems(dataset, digests, settings.data) if read_test else Findings()
-    seen = seen_by_start(settings.finetune.run, digests) if settings.finetune else []
-    dataset = replace(dataset, notes=(*dataset.notes, *findings.notes, *seen))
+    dataset = _with_notes(dataset, settings, findings, digests)
     settings, choices = complete(settings, dataset, devices)
     _, weights = check_model(settings, dataset)
     stretch = present_stretch(settings)
@@ -146,12 +141,7 @@ def train(
         return run if done else _resume(run, options, fingerprint, weights)
     info = _info(dataset, fingerprint, command, preset, stretch) | finetuning.start_info(settings)
     info |= {"choices": choices} if choices else {}
-
-    def write_images(folder: Path) -> None:
-        write_seen_images(folder, digests)
-        if findings.problems:
-            atomic.write_text(folder / PROBLEMS_FILE, findings.as_csv())
-
+    write_images = partial(_write_images, digests, findings)
     with distribution.run_location(devices, location) as location:
         run = create_run(settings, info, dataset.class_names, **location, write_more=write_images)
         return _fit(run, options, weights)
@@ -191,6 +181,29 @@ def resume(
         started,
     )  # fmt: skip
     return _resume(run, options, dataset.fingerprint())
+
+
+def _check_test(settings: Settings, read_test: bool) -> None:
+    if settings.training.test_every_epoch and not read_test:
+        raise SettingsError(
+            "training.test_every_epoch: received true, expected false in a search, which judges by"
+            " the validation images alone"
+        )
+
+
+def _with_notes(
+    dataset: Dataset, settings: Settings, findings: Findings, digests: Digests
+) -> Dataset:
+    """Add what is wrong with the images, and which of them the start has seen, to the notes."""
+    seen = seen_by_start(settings.finetune.run, digests) if settings.finetune else []
+    return replace(dataset, notes=(*dataset.notes, *findings.notes, *seen))
+
+
+def _write_images(digests: Digests, findings: Findings, folder: Path) -> None:
+    """Write into a new run folder which images it sees, and what is wrong with them."""
+    write_seen_images(folder, digests)
+    if findings.problems:
+        atomic.write_text(folder / PROBLEMS_FILE, findings.as_csv())
 
 
 def _renamed(watchers: Callbacks) -> Callbacks:
