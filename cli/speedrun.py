@@ -49,9 +49,9 @@ def speedrun(
     """Measure the seconds from `kmixer train` to a test accuracy; the same command goes on.
 
     Each mark has a recipe, trained with several seeds, each in a process of its own. Rules: all of
-    the process's time counts, from its start to its end; the validation split chooses the epoch,
-    the test set chooses nothing; the mean over the seeds has to reach the mark, or the exit code
-    is 1.
+    the process's time counts, from its start to its end, and that of measuring mirror images where
+    the recipe asks for them; the validation split chooses the epoch, the test set nothing; the
+    mean over the seeds has to reach the mark, or the exit code is 1.
 
     Example: kmixer speedrun fmnist --mark 90 --mark 92
     """
@@ -99,9 +99,9 @@ class _TrainCommand:
     def typed(self, recipe: "SpeedRecipe") -> str:
         """Return a recipe's command as one types it."""
         typed = shlex.join(["kmixer", *self.words(recipe.preset, recipe.assignments)])
-        return (
-            f"{typed} && kmixer evaluate RUN --flip-averaging" if recipe.flip_averaging else typed
-        )
+        if recipe.flip_averaging:
+            typed += " && kmixer evaluate RUN --flip-averaging"
+        return typed
 
     def settings(self, training: "Training") -> "Settings":
         """Return the settings that a training would have now."""

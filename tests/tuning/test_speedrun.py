@@ -146,12 +146,11 @@ def test_a_recipe_counts_mirror_images_and_the_seconds_that_they_take(
 
 
 def test_a_training_whose_mirror_images_were_not_counted_begins_anew(
-    run_command, trained, evaluated, tmp_path, monkeypatch
+    run_command, evaluated, tmp_path, request
 ):
     words = ("speedrun", "--mark", "90", "--seeds", "1")
     assert run_command(*words, cwd=tmp_path).returncode == 0 and len(evaluated) == 1
-    recipe = dataclasses.replace(speed_recipes.read_recipe("fmnist", 90), flip_averaging=True)
-    monkeypatch.setattr(speedrun, "read_recipe", lambda dataset, mark: recipe)
+    request.getfixturevalue("mirrored")
     assert "91.25 %" in run_command(*words, cwd=tmp_path).stdout
     assert [asked[0] for asked in evaluated] == ["train", "train", "evaluate"]
 
