@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .subprocesses import check_none_failed, train_all, train_words
+from .subprocesses import TrainCommand, check_none_failed, train_all
 from .terminal import Backend, DataDir, Json, Quiet, Set, Terminal, folder_name
 
 if TYPE_CHECKING:
-    from kmixer.config import Settings
     from kmixer.tuning.reports import Report, Training
 
 NOT_YET = "–"
@@ -56,16 +55,11 @@ def reproduce(
         raise SettingsError("report: received none, expected names of `--list`, or all")
     trainings = reports.plan(reports.choose_reports(names), seeds, assignments or ())
     folder = Path("saved_models") / name
-    settings = {training.name: _settings(training, backend, data_dir) for training in trainings}
+    options = {"training.backend": backend, "data.dir": data_dir}
+    commands = {training.name: _command(training, options) for training in trainings}
+    settings = {run: command.recipe()[1] for run, command in commands.items()}
     sweep.open_sweep(folder, settings)
-
-    def check(run: str) -> None:
-        """Refuse a run whose preset was edited while the runs before it were trained."""
-        now = next(training for training in trainings if training.name == run)
-        sweep.check_same(folder / run, settings[run], _settings(now, backend, data_dir))
-
-    commands = {training.name: _words(training, backend, data_dir) for training in trainings}
-    failed = train_all(terminal, folder, commands, check)
+    failed = train_all(terminal, folder, commands, settings)
     finished = [training for training in trainings if training.name not in failed]
     rows = reports.describe(folder, finished)
     terminal.table(None, COLUMNS, [_cells(row) for row in rows])
@@ -81,24 +75,9 @@ def _list(terminal: Terminal, reports: Mapping[str, "Report"]) -> None:
     terminal.result({"reports": {name: r.model_dump() for name, r in reports.items()}})
 
 
-def _words(training: "Training", backend: str | None, data_dir: str | None) -> list[str]:
-    """Return a training's words after `kmixer train`."""
+def _command(training: "Training", options: Mapping[str, str | None]) -> TrainCommand:
     report = training.report
-    texts = training.assignments
-    return train_words(report.dataset, report.preset, None, texts, _options(backend, data_dir))
-
-
-def _settings(training: "Training", backend: str | None, data_dir: str | None) -> "Settings":
-    """Return the settings that a training would have now."""
-    from .loading import load_recipe
-
-    report, options = training.report, _options(backend, data_dir)
-    texts, quiet = training.assignments, Terminal(quiet=True)
-    return load_recipe(report.dataset, report.preset, None, options, texts, quiet)[1]
-
-
-def _options(backend: str | None, data_dir: str | None) -> dict[str, str | None]:
-    return {"training.backend": backend, "data.dir": data_dir}
+    return TrainCommand(report.dataset, report.preset, None, options, training.assignments)
 
 
 COLUMNS = (

@@ -3,13 +3,13 @@
 import shlex
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .subprocesses import check_reusable, run_kmixer, train_words
+from .subprocesses import TrainCommand, check_reusable, run_kmixer
 from .terminal import Backend, DataDir, Json, Quiet, Set, Terminal, folder_name, percent
 
 if TYPE_CHECKING:
@@ -66,15 +66,18 @@ def speedrun(
     other = SpeedRecipe(preset, ()) if preset or config else None
     trainings = speedrun.plan(dataset, mark, seeds, other, assignments or ())
     options = {"training.backend": backend, "data.dir": data_dir}
-    command = _TrainCommand(dataset, config, options)
-    settings = {training.name: command.settings(training) for training in trainings}
+    commands = {
+        t.name: TrainCommand(dataset, t.recipe.preset, config, options, t.assignments)
+        for t in trainings
+    }
+    settings = {run: command.recipe()[1] for run, command in commands.items()}
     folder = Path("saved_models") / (name or f"{dataset}-speedrun")
     sweep.open_sweep(folder, settings)
     terminal = Terminal(quiet, as_json)
     with folder_lock(folder):
-        _measure_all(terminal, folder, trainings, command, settings)
-        recipes = {training.mark: command.typed(training.recipe) for training in trainings}
-        marks = speedrun.describe(folder, trainings, recipes)
+        _measure_all(terminal, folder, trainings, commands, settings)
+        typed = {t.mark: _typed(commands[t.name], t.recipe) for t in trainings}
+        marks = speedrun.describe(folder, trainings, typed)
     report = {"command": command_line(), "dataset": dataset} | marks
     _print(terminal, report)
     terminal.result(report)
@@ -83,39 +86,19 @@ def speedrun(
         raise RunError(f"{dataset}: not reached by the mean of {seeds} seeds: {means}")
 
 
-@dataclass(frozen=True)
-class _TrainCommand:
-    """The options of `kmixer train` that all trainings of a speed run share."""
-
-    dataset: str
-    config: Path | None
-    options: dict[str, Any]
-
-    def words(self, preset: str | None, assignments: Sequence[str]) -> list[str]:
-        """Return a training's words after `kmixer`."""
-        words = train_words(self.dataset, preset, self.config, assignments, self.options)
-        return ["train", *words]
-
-    def typed(self, recipe: "SpeedRecipe") -> str:
-        """Return a recipe's command as one types it."""
-        typed = shlex.join(["kmixer", *self.words(recipe.preset, recipe.assignments)])
-        if recipe.flip_averaging:
-            typed += " && kmixer evaluate RUN --flip-averaging"
-        return typed
-
-    def settings(self, training: "Training") -> "Settings":
-        """Return the settings that a training would have now."""
-        from .loading import load_recipe
-
-        preset, texts, quiet = training.recipe.preset, training.assignments, Terminal(quiet=True)
-        return load_recipe(self.dataset, preset, self.config, self.options, texts, quiet)[1]
+def _typed(command: TrainCommand, recipe: "SpeedRecipe") -> str:
+    """Return a training's command as one types it, but for its seed."""
+    typed = shlex.join(["kmixer", *replace(command, assignments=recipe.assignments).words])
+    if recipe.flip_averaging:
+        typed += " && kmixer evaluate RUN --flip-averaging"
+    return typed
 
 
 def _measure_all(
     terminal: Terminal,
     folder: Path,
     trainings: Sequence["Training"],
-    command: _TrainCommand,
+    commands: Mapping[str, TrainCommand],
     settings: Mapping[str, "Settings"],
 ) -> None:
     """Train what has not been measured yet, one after the other, and print a line for each."""
@@ -125,23 +108,24 @@ def _measure_all(
         for done, training in enumerate(trainings):
             progress(done, len(trainings))
             if not speedrun.is_measured(folder, training):
-                now = command.settings(training)  # a file may have been edited meanwhile
-                sweep.check_same(folder / training.name, settings[training.name], now)
-                speedrun.begin(folder, training.name)
-                speedrun.record(folder, training.name, _measure(command, folder, training))
+                name, command = training.name, commands[training.name]
+                now = command.recipe()[1]  # a file may have been edited meanwhile
+                sweep.check_same(folder / name, settings[name], now)
+                speedrun.begin(folder, name)
+                speedrun.record(folder, name, _measure(command, folder, training))
             row = speedrun.describe_training(folder, training)
             figures = f"{percent(row['accuracy'])} in {row['seconds']:.1f} s"
             terminal.say(f"{training.mark} %  seed {training.seed}  {figures}")
 
 
-def _measure(command: _TrainCommand, folder: Path, training: "Training") -> float:
+def _measure(command: TrainCommand, folder: Path, training: "Training") -> float:
     """Train, and measure mirror images too if asked for; return the seconds of the processes."""
     from kmixer.tuning.speedrun import FLIP_FOLDER
 
-    run, recipe = folder / training.name, training.recipe
-    words = command.words(recipe.preset, training.assignments)
-    seconds = _seconds([*words, "--out", str(run), "--quiet"], folder, f"{run}: the training")
-    if recipe.flip_averaging:
+    run = folder / training.name
+    words = [*command.words, "--out", str(run), "--quiet"]
+    seconds = _seconds(words, folder, f"{run}: the training")
+    if training.recipe.flip_averaging:
         words = ["evaluate", str(run), "--flip-averaging", "--out", str(run / FLIP_FOLDER)]
         seconds += _seconds([*words, "--quiet"], folder, f"{run}: the evaluation")
     return seconds

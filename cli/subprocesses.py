@@ -3,11 +3,14 @@
 import json
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from kmixer.config import Settings
+
     from .terminal import Terminal
 
 COMMAND = "kmixer_cli"  # the module
@@ -53,42 +56,96 @@ def run_kmixer(
     return code
 
 
+@dataclass(frozen=True)
+class TrainCommand:
+    """A `kmixer train` that runs in a process of its own.
+
+    Attributes:
+        dataset: its name.
+        preset: its name, or None.
+        config: a YAML file, or None.
+        options: values by their settings' paths, None where not given.
+        assignments: `path=value` texts, which win over the options.
+    """
+
+    dataset: str
+    preset: str | None
+    config: Path | None
+    options: Mapping[str, Any]
+    assignments: Sequence[str] = ()
+
+    @property
+    def words(self) -> list[str]:
+        """Its words after `kmixer`."""
+        from kmixer.options import EVERYWHERE
+
+        given = {path: value for path, value in self.options.items() if value is not None}
+        named = {"--preset": self.preset, "--config": self.config}
+        named |= {f"--{n.replace('_', '-')}": given.pop(p, None) for n, p in EVERYWHERE.items()}
+        words = ["train", self.dataset]
+        for option, value in named.items():
+            words += [option, str(value)] if value is not None else []
+        for path, value in given.items():
+            text = value if isinstance(value, str) else json.dumps(value)
+            words += ["--set", f"{path}={text}"]
+        for text in self.assignments:
+            words += ["--set", text]
+        return words
+
+    def recipe(self) -> "tuple[str | None, Settings]":
+        """Return the preset and the settings that it would train with now.
+
+        Raises:
+            SettingsError: a setting is wrong.
+        """
+        from .loading import load_recipe
+        from .terminal import Terminal
+
+        return load_recipe(
+            self.dataset, self.preset, self.config, self.options, self.assignments,
+            Terminal(quiet=True),
+        )  # fmt: skip
+
+
 def train_all(
     terminal: "Terminal",
     folder: Path,
-    trainings: Mapping[str, Sequence[str]],
-    check: Callable[[str], None],
+    commands: Mapping[str, TrainCommand],
+    settings: Mapping[str, "Settings"],
 ) -> dict[str, int]:
     """Train every run of a folder to its end; what is finished is kept, the rest goes on.
 
     Args:
         terminal: says which is trained.
         folder: of the runs.
-        trainings: the words after `kmixer train` of each run, by its name.
-        check: called with a run's name before it begins.
+        commands: of each run, by its name.
+        settings: that each run is to have, by its name.
 
     Returns:
         The exit codes of those that failed, by name.
+
+    Raises:
+        SettingsError: a run's settings were edited while the runs before it were trained.
     """
     from kmixer.files.opened import refuse_links
     from kmixer.runs.run import run_state
-    from kmixer.tuning.sweep import remove_unstarted
+    from kmixer.tuning.sweep import check_same, remove_unstarted
 
     quiet = ["--quiet"] if terminal.quiet or terminal.as_json else []
     failed = {}
-    for number, (name, words) in enumerate(trainings.items(), 1):
+    for number, (name, training) in enumerate(commands.items(), 1):
         run = folder / name
         refuse_links(run, within=folder)
         state = run_state(run)
         terminal.say()
-        terminal.say(f"run {number}/{len(trainings)}  {name}  ({state})")
+        terminal.say(f"run {number}/{len(commands)}  {name}  ({state})")
         if state == "finished":
             continue
         command = ["resume", str(run)]
         if state == "new":
-            check(name)
+            check_same(run, settings[name], training.recipe()[1])
             remove_unstarted(run)
-            command = ["train", *words, "--out", str(run)]
+            command = [*training.words, "--out", str(run)]
         if code := run_kmixer([*command, *quiet], folder):
             failed[name] = code
     return failed
@@ -124,38 +181,6 @@ def check_reusable(config: Path | None) -> None:
             f"--config: received {config}, which can be read once, expected a file: each run"
             " reads it"
         )
-
-
-def train_words(
-    dataset: str,
-    preset: str | None,
-    config: Path | None,
-    assignments: Sequence[str] | None,
-    options: Mapping[str, Any],
-) -> list[str]:
-    """Return the words of `kmixer train` that all runs share.
-
-    Args:
-        dataset: its name.
-        preset: its name, or None.
-        config: a YAML file, or None.
-        assignments: `path=value` texts, which win over the options.
-        options: values by their settings' paths, None where not given.
-    """
-    from kmixer.options import EVERYWHERE
-
-    given = {path: value for path, value in options.items() if value is not None}
-    named = {"--preset": preset, "--config": config}
-    named |= {f"--{n.replace('_', '-')}": given.pop(p, None) for n, p in EVERYWHERE.items()}
-    words = [dataset]
-    for option, value in named.items():
-        words += [option, str(value)] if value is not None else []
-    for path, value in given.items():
-        text = value if isinstance(value, str) else json.dumps(value)
-        words += ["--set", f"{path}={text}"]
-    for text in assignments or ():
-        words += ["--set", text]
-    return words
 
 
 def export_to_tflite(run: str | Path, out: str | Path | None = None) -> Path:

@@ -1,16 +1,14 @@
 """`kmixer sweep`."""
 
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from .setting_options import with_setting_options
-from .subprocesses import check_none_failed, check_reusable, train_all, train_words
+from .subprocesses import TrainCommand, check_none_failed, check_reusable, train_all
 from .terminal import Config, Dataset, Json, Preset, Quiet, Set, Terminal, folder_name
-
-if TYPE_CHECKING:
-    from kmixer.config import Settings
 
 
 @with_setting_options()
@@ -47,41 +45,26 @@ def sweep(
     from kmixer.tuning import sweep as sweeps
     from kmixer.tuning.tracking import sweep_trackers, tracked_sweep
 
-    from .loading import load_recipe
-
     if not grid:
         raise SettingsError("--grid: received none, expected at least one KEY=VALUE,VALUE,…")
     check_reusable(config)
     parsed = sweeps.parse_grid(grid)
-    dataset = tidy_name(dataset)
-    combinations = sweeps.combinations(parsed)
-
-    def load(texts: list[str]) -> "tuple[str | None, Settings]":
-        run_assignments = [*(assignments or ()), *texts]
-        return load_recipe(dataset, preset, config, options, run_assignments, Terminal(quiet=True))
-
-    runs = {}
-    for run_name, texts in combinations.items():  # a mistake in the last stops before the first
-        preset_name, runs[run_name] = load(texts)
-    stem = f"{run_stem(Path(dataset).name, preset_name)}-sweep"
-    folder = out or Path("saved_models") / (name or stem)
-    check_installed(sweep_trackers(runs.values()))
-    sweeps.open_sweep(folder, runs)
-    terminal = Terminal(quiet, as_json)
-
-    def check(run_name: str) -> None:
-        """Refuse a run whose settings were edited while the runs before it were trained."""
-        _, now = load(combinations[run_name])
-        sweeps.check_same(folder / run_name, runs[run_name], now)
-
-    trainings = {
-        name: train_words(dataset, preset, config, [*(assignments or ()), *texts], options)
-        for name, texts in combinations.items()
+    command = TrainCommand(tidy_name(dataset), preset, config, options, assignments or ())
+    commands = {
+        run: replace(command, assignments=[*command.assignments, *texts])
+        for run, texts in sweeps.combinations(parsed).items()
     }
-    with tracked_sweep(folder, runs, parsed):
-        failed = train_all(terminal, folder, trainings, check)
-        _compare(terminal, folder, [run for run in combinations if run not in failed])
-        check_none_failed(failed, len(trainings))
+    recipes = {run: command.recipe() for run, command in commands.items()}  # or the last may fail
+    settings = {run: of_run for run, (_, of_run) in recipes.items()}
+    stem = f"{run_stem(Path(command.dataset).name, next(iter(recipes.values()))[0])}-sweep"
+    folder = out or Path("saved_models") / (name or stem)
+    check_installed(sweep_trackers(settings.values()))
+    sweeps.open_sweep(folder, settings)
+    terminal = Terminal(quiet, as_json)
+    with tracked_sweep(folder, settings, parsed):
+        failed = train_all(terminal, folder, commands, settings)
+        _compare(terminal, folder, [run for run in commands if run not in failed])
+        check_none_failed(failed, len(commands))
 
 
 def _compare(terminal: Terminal, folder: Path, finished: list[str]) -> None:

@@ -82,9 +82,9 @@ def test_a_sweep_hands_its_options_on(image_folder, run_command, tmp_path, monke
 
     given = {}
 
-    def train_all(terminal, folder, trainings, check):
-        given.update(trainings, folder=folder)
-        return dict.fromkeys(trainings, 1)
+    def train_all(terminal, folder, commands, settings):
+        given.update(commands, folder=folder)
+        return dict.fromkeys(commands, 1)
 
     monkeypatch.setattr(command, "train_all", train_all)
     run_command(
@@ -92,8 +92,8 @@ def test_a_sweep_hands_its_options_on(image_folder, run_command, tmp_path, monke
         "tensorflow", "--grid", "training.seed=0,1", "--out", tmp_path / "grid",
     )  # fmt: skip
     assert given.pop("folder") == tmp_path / "grid" and len(given) == 2
-    for number, words in enumerate(given.values()):
-        text = " ".join(words)
+    for number, command in enumerate(given.values()):
+        text = " ".join(command.words)
         assert "--backend tensorflow --set training.epochs=3 --set training.jit=false" in text
         assert text.endswith(f"--set training.seed={number}")
 

@@ -22,7 +22,6 @@ MODULES = {
     "multiprocessing",
     "pty",
     "popen2",
-    "commands",
     "pexpect",
     "sh",
     "ptyprocess",
