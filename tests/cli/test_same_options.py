@@ -92,8 +92,8 @@ def test_a_sweep_hands_its_options_on(image_folder, run_command, tmp_path, monke
         "tensorflow", "--grid", "training.seed=0,1", "--out", tmp_path / "grid",
     )  # fmt: skip
     assert given.pop("folder") == tmp_path / "grid" and len(given) == 2
-    for number, command in enumerate(given.values()):
-        text = " ".join(command.words)
+    for number, training in enumerate(given.values()):
+        text = " ".join(training.words)
         assert "--backend tensorflow --set training.epochs=3 --set training.jit=false" in text
         assert text.endswith(f"--set training.seed={number}")
 
