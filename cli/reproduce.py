@@ -56,10 +56,10 @@ def reproduce(
     trainings = reports.plan(reports.choose_reports(names), seeds, assignments or ())
     folder = Path("saved_models") / name
     options = {"training.backend": backend, "data.dir": data_dir}
-    commands = {training.name: _command(training, options) for training in trainings}
-    settings = {run: command.recipe()[1] for run, command in commands.items()}
+    train_commands = {training.name: _command(training, options) for training in trainings}
+    settings = {run: command.recipe()[1] for run, command in train_commands.items()}
     sweep.open_sweep(folder, settings)
-    failed = train_all(terminal, folder, commands, settings)
+    failed = train_all(terminal, folder, train_commands, settings)
     finished = [training for training in trainings if training.name not in failed]
     rows = reports.describe(folder, finished)
     terminal.table(None, COLUMNS, [_cells(row) for row in rows])

@@ -66,17 +66,17 @@ def speedrun(
     other = SpeedRecipe(preset, ()) if preset or config else None
     trainings = speedrun.plan(dataset, mark, seeds, other, assignments or ())
     options = {"training.backend": backend, "data.dir": data_dir}
-    commands = {
+    train_commands = {
         t.name: TrainCommand(dataset, t.recipe.preset, config, options, t.assignments)
         for t in trainings
     }
-    settings = {run: command.recipe()[1] for run, command in commands.items()}
+    settings = {run: command.recipe()[1] for run, command in train_commands.items()}
     folder = Path("saved_models") / (name or f"{dataset}-speedrun")
     sweep.open_sweep(folder, settings)
     terminal = Terminal(quiet, as_json)
     with folder_lock(folder):
-        _measure_all(terminal, folder, trainings, commands, settings)
-        typed = {t.mark: _typed(commands[t.name], t.recipe) for t in trainings}
+        _measure_all(terminal, folder, trainings, train_commands, settings)
+        typed = {t.mark: _typed(train_commands[t.name], t.recipe) for t in trainings}
         marks = speedrun.describe(folder, trainings, typed)
     report = {"command": command_line(), "dataset": dataset} | marks
     _print(terminal, report)
@@ -98,7 +98,7 @@ def _measure_all(
     terminal: Terminal,
     folder: Path,
     trainings: Sequence["Training"],
-    commands: Mapping[str, TrainCommand],
+    train_commands: Mapping[str, TrainCommand],
     settings: Mapping[str, "Settings"],
 ) -> None:
     """Train what has not been measured yet, one after the other, and print a line for each."""
@@ -108,7 +108,7 @@ def _measure_all(
         for done, training in enumerate(trainings):
             progress(done, len(trainings))
             if not speedrun.is_measured(folder, training):
-                name, command = training.name, commands[training.name]
+                name, command = training.name, train_commands[training.name]
                 now = command.recipe()[1]  # a file may have been edited meanwhile
                 sweep.check_same(folder / name, settings[name], now)
                 speedrun.begin(folder, name)

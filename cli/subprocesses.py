@@ -110,7 +110,7 @@ class TrainCommand:
 def train_all(
     terminal: "Terminal",
     folder: Path,
-    commands: Mapping[str, TrainCommand],
+    train_commands: Mapping[str, TrainCommand],
     settings: Mapping[str, "Settings"],
 ) -> dict[str, int]:
     """Train every run of a folder to its end; what is finished is kept, the rest goes on.
@@ -118,7 +118,7 @@ def train_all(
     Args:
         terminal: says which is trained.
         folder: of the runs.
-        commands: of each run, by its name.
+        train_commands: of each run, by its name.
         settings: that each run is to have, by its name.
 
     Returns:
@@ -133,12 +133,12 @@ def train_all(
 
     quiet = ["--quiet"] if terminal.quiet or terminal.as_json else []
     failed = {}
-    for number, (name, training) in enumerate(commands.items(), 1):
+    for number, (name, training) in enumerate(train_commands.items(), 1):
         run = folder / name
         refuse_links(run, within=folder)
         state = run_state(run)
         terminal.say()
-        terminal.say(f"run {number}/{len(commands)}  {name}  ({state})")
+        terminal.say(f"run {number}/{len(train_commands)}  {name}  ({state})")
         if state == "finished":
             continue
         command = ["resume", str(run)]

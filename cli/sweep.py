@@ -50,11 +50,13 @@ def sweep(
     check_reusable(config)
     parsed = sweeps.parse_grid(grid)
     command = TrainCommand(tidy_name(dataset), preset, config, options, assignments or ())
-    commands = {
+    train_commands = {
         run: replace(command, assignments=[*command.assignments, *texts])
         for run, texts in sweeps.combinations(parsed).items()
     }
-    recipes = {run: command.recipe() for run, command in commands.items()}  # or the last may fail
+    recipes = {
+        run: command.recipe() for run, command in train_commands.items()
+    }  # all, before one is trained
     settings = {run: of_run for run, (_, of_run) in recipes.items()}
     stem = f"{run_stem(Path(command.dataset).name, next(iter(recipes.values()))[0])}-sweep"
     folder = out or Path("saved_models") / (name or stem)
@@ -62,9 +64,9 @@ def sweep(
     sweeps.open_sweep(folder, settings)
     terminal = Terminal(quiet, as_json)
     with tracked_sweep(folder, settings, parsed):
-        failed = train_all(terminal, folder, commands, settings)
-        _compare(terminal, folder, [run for run in commands if run not in failed])
-        check_none_failed(failed, len(commands))
+        failed = train_all(terminal, folder, train_commands, settings)
+        _compare(terminal, folder, [run for run in train_commands if run not in failed])
+        check_none_failed(failed, len(train_commands))
 
 
 def _compare(terminal: Terminal, folder: Path, finished: list[str]) -> None:

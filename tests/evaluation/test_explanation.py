@@ -75,22 +75,22 @@ def test_the_tokens_parts_and_the_bias_are_the_logit(name, trained_run, tmp_path
 
 
 @pytest.mark.parametrize(
-    "model",
+    "model, left",
     [
-        {"name": "mlp", "hidden_dims": [6]},
+        ({"name": "mlp", "hidden_dims": [6]}, 0.011),
         pytest.param(
             {"name": "cnn", "stages": [{"filters": 4, "batch_norm": True, "pool": 2}]},
+            0.1,  # many kinks: what is missed falls with the steps, of which the default has 256
             marks=pytest.mark.backends,
         ),
-        {"name": "mixer"},
+        ({"name": "mixer"}, 0.011),
     ],
     ids=["mlp", "cnn", "mixer"],
 )
-def test_integrated_gradients_add_up_to_what_the_image_changes(model, trained_run, tmp_path):
+def test_integrated_gradients_add_up_to_what_the_image_changes(model, left, trained_run, tmp_path):
     run = changed(trained_run, tmp_path / "run", {"model": model})
     network = run.load_model()
     logits, black = keras.ops.convert_to_numpy(network(np.stack([IMAGE, 0 * IMAGE])))
-    # What a network with many kinks is missed by falls with the steps; 256 may leave 0.04.
     look = look_by_gradients(network, most_steps=2048)
     one = explain(look(IMAGE), run.class_names, label=0).chosen
     assert one.constant == pytest.approx(black[0], abs=1e-4)
@@ -101,7 +101,7 @@ def test_integrated_gradients_add_up_to_what_the_image_changes(model, trained_ru
     by_default = explain(look_with_keras(run)(IMAGE), run.class_names, label=0).chosen
     told = logits[0] - black[0] - by_default.parts.sum()
     assert by_default.missed == pytest.approx(told, abs=1e-4)
-    assert abs(told) < 0.1
+    assert abs(told) < left
 
 
 def test_gradients_of_a_linear_model_by_hand():

@@ -22,6 +22,7 @@ MODULES = {
     "multiprocessing",
     "pty",
     "popen2",
+    "commands",
     "pexpect",
     "sh",
     "ptyprocess",
